@@ -1,0 +1,39 @@
+"""Why did this training run die? `diagnose(path)` → `Diagnosis`."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analyzer.version import VERSION as __version__
+
+_SPEC = importlib.util.find_spec("parsers")
+if _SPEC is None or _SPEC.origin is None or Path(_SPEC.origin).parent.parent != Path(__file__).parent.parent:
+    _PLACE = _SPEC.origin if _SPEC else "nowhere"
+    raise ImportError(
+        f"nanalyze's package 'parsers' is shadowed by {_PLACE}: "
+        "install nanalyze in an environment of its own (pipx install nanalyze) or run it from another folder."
+    )
+
+if TYPE_CHECKING:
+    from analyzer.diagnose import Options, diagnose
+    from analyzer.model import Diagnosis, Evidence, Finding, Match
+
+_HOMES = {
+    "diagnose": "analyzer.diagnose", "Options": "analyzer.diagnose", "Diagnosis": "analyzer.model",
+    "Evidence": "analyzer.model", "Finding": "analyzer.model", "Match": "analyzer.model",
+}  # fmt: skip
+
+__all__ = ["Diagnosis", "Evidence", "Finding", "Match", "Options", "__version__", "diagnose"]
+
+
+def __getattr__(name: str) -> Any:
+    """Public names are imported when they are first asked for: `analyze --help` needs none of them."""
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'analyzer' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,57 @@
+"""Series reduced for drawing without losing what matters: spikes, zeros' edges and every non-finite point survive."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from analyzer.model import Curve
+from parsers import Run, Series
+
+BUCKETS: Final = 500
+"""Two points a bucket on a chart of at most 1,000 pixels: more would be drawn over each other."""
+MAX_NON_FINITE: Final = 200
+MAX_CURVES: Final = 40
+
+
+def curves(run: Run) -> tuple[Curve, ...]:
+    """The preferred series of every metric, reduced, in the order of the tracks."""
+    seen: dict[str, Curve] = {}
+    for track in run.tracks:
+        if track.metric not in seen and len(track) and len(seen) < MAX_CURVES:
+            seen[track.metric] = reduced(track)
+    return tuple(seen.values())
+
+
+def reduced(track: Series) -> Curve:
+    """At most `2 * BUCKETS` finite and `MAX_NON_FINITE` non-finite points of a series."""
+    keep = range(len(track)) if len(track) <= 2 * BUCKETS else _chosen(track)
+    return Curve(
+        metric=track.metric,
+        name=track.name,
+        points=len(track),
+        non_finite=track.non_finite,
+        first=track.values[0],
+        last=track.values[-1],
+        steps=tuple(track.steps[i] for i in keep),
+        values=tuple(track.values[i] for i in keep),
+        lines=tuple(track.lines[i] for i in keep),
+        file=track.file,
+        reader=track.reader,
+    )
+
+
+def _chosen(track: Series) -> list[int]:
+    values, size = track.values, len(track)
+    chosen = {0, size - 1}
+    width = math.ceil(size / BUCKETS)
+    for start in range(0, size, width):
+        bucket = [i for i in range(start, min(start + width, size)) if math.isfinite(values[i])]
+        if bucket:
+            chosen.add(min(bucket, key=values.__getitem__))
+            chosen.add(max(bucket, key=values.__getitem__))
+    bad = [i for i in range(size) if not math.isfinite(values[i])]
+    stride = max(1, len(bad) // MAX_NON_FINITE)
+    chosen.update(bad[::stride])
+    chosen.update(bad[-1:])
+    return sorted(chosen)

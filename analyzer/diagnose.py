@@ -1,0 +1,108 @@
+"""`diagnose(paths)`: the only place that knows the order of things. A pure function of the bytes it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from analyzer import cause as causes_module
+from analyzer import rule as rules_module
+from analyzer.cascade import first_cause
+from analyzer.clauses import Case, signatures
+from analyzer.curves import curves
+from analyzer.differential import differential
+from analyzer.model import Diagnosis, Evidence, Failure, Finding, RunSummary, Skip, ordered
+from analyzer.outcome import outcome, verdict
+from analyzer.quotes import with_quotes
+from analyzer.timeline import timeline
+from parsers import Fact, Run, read
+
+
+class NothingRecognisedError(Exception):
+    """No metric and no event in the input: nothing may be judged, least of all as healthy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user chose: rules to run or leave out, facts stated beside the log, whether our own errors re-raise."""
+
+    only: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    strict: bool = False
+
+
+def diagnose(paths: Sequence[str | Path] | str | Path, options: Options | None = None) -> Diagnosis:
+    """Reads the files of one run and judges it.
+
+    Raises parsers.UnreadableError where nothing can be opened. A run in which nothing was recognised has the
+    verdict `unjudged`.
+    """
+    options = options or Options()
+    several = [paths] if isinstance(paths, str | Path) else list(paths)
+    causes = causes_module.load()
+    run = read(several, signatures(causes), options.facts, options.strict)
+    return judge(run, options)
+
+
+def judge(run: Run, options: Options | None = None) -> Diagnosis:
+    """Judges a run that was read already."""
+    options = options or Options()
+    findings, skips, failures = _run_rules(run, options)
+    failures = (*failures, *(Failure(reader, text) for reader, text in run.failures))
+    case = Case.of(run, findings, [skip.rule for skip in skips])
+    matches, notes, broken = differential(causes_module.load(), case, options.strict)
+    ended = outcome(run)
+    diagnosis = Diagnosis(
+        run=_summary(run, ended, findings),
+        findings=findings,
+        causes=matches,
+        notes=notes,
+        first_cause=first_cause(run, findings),
+        timeline=timeline(run, findings),
+        skips=skips,
+        problems=tuple((problem.ref, problem.reader, problem.reason) for problem in run.problems),
+        failures=(*failures, *broken),
+        ignored={},
+    )
+    return with_quotes(diagnosis)
+
+
+def _run_rules(run: Run, options: Options) -> tuple[tuple[Finding, ...], tuple[Skip, ...], tuple[Failure, ...]]:
+    findings: list[Finding] = []
+    skips: list[Skip] = []
+    failures: list[Failure] = []
+    for one in rules_module.load():
+        if (options.only and one.id not in options.only) or one.id in options.ignore:
+            continue
+        found, skip, failure = rules_module.run_rule(one, run, options.strict)
+        findings += found
+        skips += [skip] if skip else []
+        failures += [failure] if failure else []
+    return ordered(findings), tuple(skips), tuple(failures)
+
+
+def _summary(run: Run, ended: str, findings: Sequence[Finding]) -> RunSummary:
+    environment = run.environment
+    keyed = {prefix: dict(environment.under(prefix)) for prefix in ("package:", "config:", "hardware:", "arg:")}
+    return RunSummary(
+        source=run.source,
+        files=run.files,
+        readers=run.readers,
+        first_step=run.first_step,
+        last_step=run.last_step,
+        planned_steps=run.planned_steps,
+        step_source=run.step_source,
+        curves=curves(run),
+        packages={name: str(fact.value) for name, fact in keyed["package:"].items()},
+        config={name: fact.value for name, fact in keyed["config:"].items()},
+        hardware={name: fact.value for name, fact in keyed["hardware:"].items()},
+        arguments={name: fact.value for name, fact in keyed["arg:"].items()},
+        environment_refs={fact.key: fact.ref for group in keyed.values() for fact in group.values()},
+        outcome=ended,  # type: ignore[arg-type]
+        verdict=verdict(run, findings),
+    )
+
+
+__all__ = ["Evidence", "NothingRecognisedError", "Options", "diagnose", "judge"]

@@ -1,0 +1,1 @@
+"""One module a rule, its page beside it: see `analyzer.rule`."""

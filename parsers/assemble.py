@@ -1,0 +1,120 @@
+"""Tables of all files of a run → one `Run`: names mapped, steps recovered, restarts numbered, sources ordered."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from parsers import metrics, steps
+from parsers.model import Environment, Event, Fact, Problem, Run, Series, SourceFile
+from parsers.table import Table, Tables
+
+PRECEDENCE: Final = ("trainer_state", "*text*", "*csv*", "tensorboard")
+"""Whose samples are preferred where several files hold a metric: what the program wrote itself over what it printed,
+text over event files (their steps may be samples)."""
+
+_PLAIN_METRICS: Final = frozenset(metrics.UNITS)
+
+
+def assemble(
+    source: str,
+    files: Sequence[SourceFile],
+    readers: Iterable[str],
+    tables: Sequence[Tables],
+    events: Sequence[Event],
+    facts: Sequence[Fact],
+    problems: Sequence[Problem],
+    failures: Sequence[tuple[str, str]],
+) -> Run:
+    """The run that these parts make. Pure: the same parts in the same order give the same run."""
+    environment = Environment(facts)
+    sources = [steps.resolve(table, environment) for table in tables]
+    tracks = [track for table in tables for track in _tracks(table)]
+    tracks.sort(key=_precedence)
+    planned = _planned(environment, tables)
+    return Run(
+        source=source,
+        files=tuple(files),
+        readers=tuple(sorted(set(readers))),
+        tracks=tuple(tracks),
+        events=tuple(events),
+        environment=environment,
+        problems=tuple(problems),
+        planned_steps=planned,
+        step_source=next((s for s in sources if s not in ("none",)), "none"),
+        segments=1 + max((track.segments[-1] for track in tracks if len(track)), default=0),
+        failures=tuple(failures),
+    )
+
+
+def _planned(environment: Environment, tables: Sequence[Tables]) -> int | None:
+    stated = environment.number("run:planned_steps") or environment.number("arg:max_steps")
+    if stated and stated > 0:
+        return int(stated)
+    for table in tables:
+        train = [t for t in table.by_key.values() if t.kind == "train" and len(t)]
+        total = steps.training_clock(table, train, environment).total if train else None
+        if total:
+            return total
+    return None
+
+
+def _precedence(track: Series) -> tuple[int, int, int, str]:
+    if track.reader == "tensorboard":
+        order = 3
+    elif track.reader.endswith(("_csv", "_jsonl")):
+        order = 2
+    elif track.reader == "trainer_state":
+        order = 0
+    else:
+        order = 1
+    return order, 0 if track.rank is None else track.rank, -len(track), track.name
+
+
+def _tracks(tables: Tables) -> list[Series]:
+    """The series of one file: tables of the same writer joined per metric, in the order of the file."""
+    merged: dict[tuple[str, str, int | None, str], list[tuple[Table, int]]] = {}
+    for table in tables.by_key.values():
+        if table.kind == "summary":
+            continue
+        for column, name in enumerate(table.names):
+            merged.setdefault((table.reader, _series_name(name, table), table.rank, table.engine), []).append((table, column))
+    series = []
+    for (reader, name, rank, engine), parts in merged.items():
+        metric = metrics.canonical(name)
+        if engine and metric in _PLAIN_METRICS:
+            metric = f"{engine}/{metric}"
+        track = Series(metric, name, reader, tables.file, rank, engine, parts[0][0].is_text)
+        _fill(track, parts, tables.starts)
+        series.append(track)
+    return series
+
+
+def _series_name(name: str, table: Table) -> str:
+    if table.kind == "eval" and not re.match(r"(eval|val|test)", name) and name != "epoch":
+        return f"eval_{name}"
+    return name
+
+
+def _fill(track: Series, parts: list[tuple[Table, int]], starts: Sequence[int]) -> None:
+    if len(parts) == 1:
+        table, column = parts[0]
+        order = [(table.seq[i], table, column, i) for i in range(len(table))]
+    else:
+        order = sorted(
+            ((table.seq[i], table, column, i) for table, column in parts for i in range(len(table))),
+            key=lambda entry: entry[0],
+        )
+    segment, highest, pending = 0, None, list(reversed(starts))
+    started = False
+    for seq, table, column, index in order:
+        while pending and pending[-1] < seq:
+            pending.pop()
+            started = True
+        step = table.step[index]
+        if highest is not None and (step < highest or (started and step <= highest)):
+            segment += 1
+        started = False
+        highest = step
+        track.append(step, table.columns[column][index], table.line[index], table.time[index], segment)

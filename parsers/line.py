@@ -1,0 +1,130 @@
+"""One fragment of a text log, as readers see it: decoded, without escapes and without what launchers put in front."""
+
+from __future__ import annotations
+
+import calendar
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from parsers.model import MAX_TEXT, SourceRef
+
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|\x1b[()][A-B0]")
+
+# What launchers and log shippers put before a program's own text (FORMATS.md section 0, trap 3), outermost first.
+_PREFIXES: Final = (
+    re.compile(r"\[rank(?P<rank>\d+)\]: ?"),  # torch >= 2.2
+    re.compile(r"\[(?P<role>[A-Za-z_]+)(?P<local>\d+)\]: ?"),  # torchrun: [${role_name}${rank}]:
+    re.compile(r"\[\d+,(?P<rank>\d+)\]<std(?:out|err)>: ?"),  # mpirun --tag-output
+    re.compile(r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)) (?:std(?:out|err) [FP] )?"),  # CRI, docker
+    re.compile(r"\((?P<actor>[A-Za-z_][\w.:-]*) pid=\d+(?:, ip=[\d.]+)?\) ?"),  # Ray
+    re.compile(r"(?P<host>[a-z][a-z-]*-?\d+)  ?\| "),  # compose, kubetail
+    re.compile(r" {0,3}(?P<rank>\d{1,4}): (?=[\[{(A-Z \t]|File |torch)"),  # srun --label
+    re.compile(r"(?P<host>[A-Za-z][\w.-]*\d[\w.-]*): (?=\[\d{4}-|\{'|Traceback|\[rank|\[20|  File )"),  # pdsh
+    re.compile(r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (?P<host>[\w.-]+) [\w./-]+(?:\[\d+\])?: "),  # syslog
+)
+_CAN_PREFIX: Final = re.compile(r"[\[( A-Za-z\d]")
+
+_STAMPS: Final = (
+    re.compile(r"\[?(?P<y>\d{4})-(?P<mo>\d\d)-(?P<d>\d\d)[ T_](?P<h>\d\d):(?P<mi>\d\d):(?P<s>\d\d)(?:[.,](?P<f>\d{1,9}))?(?P<z>Z|[+-]\d\d:?\d\d)?"),
+    re.compile(r"(?P<mo>\d\d)/(?P<d>\d\d)/(?P<y>\d{4}) (?P<h>\d\d):(?P<mi>\d\d):(?P<s>\d\d)"),
+    re.compile(r"(?P<y>\d{4})/(?P<mo>\d\d)/(?P<d>\d\d) (?P<h>\d\d):(?P<mi>\d\d):(?P<s>\d\d)"),
+)
+_HF_STAMP: Final = re.compile(r"\[[A-Z]+\|[^\]]*\] (?=\d{4}-)")
+_REPEATED: Final = re.compile(r" \[repeated (\d+)x across cluster\]")
+
+
+@dataclass(slots=True)
+class Line:
+    """A fragment. `text` has no escapes, no launcher prefix and no trailing blanks; `no` is its line in the file."""
+
+    file: str
+    no: int
+    text: str
+    raw: str
+    rank: int | None = None
+    local_rank: int | None = None
+    host: str = ""
+    actor: str = ""
+    stamp: str = ""
+    hints: tuple[bytes, ...] = ()
+    """The readers' hints that were found in it."""
+    repeats: int = 1
+    """How often Ray says that it printed this line (`[repeated 7x across cluster]`)."""
+
+    @property
+    def time(self) -> float | None:
+        """Seconds since the epoch from the line's own stamp; zone-less stamps are read as UTC."""
+        return stamp(self.text) or (stamp(self.stamp) if self.stamp else None)
+
+    @property
+    def ref(self) -> SourceRef:
+        """The place of this line, with its text (without escapes, at most 300 characters)."""
+        return SourceRef(self.file, self.no, self.raw[:MAX_TEXT], self.rank)
+
+
+def make_line(file: str, number: int, data: bytes) -> Line:
+    """Decodes a fragment, drops escapes and NULs, and peels prefixes into fields."""
+    text = data.decode("utf-8", "replace").replace("\0", "")
+    if "\x1b" in text:
+        text = _ANSI.sub("", text)
+    if "\x08" in text:
+        text = text.replace("\x08", "")
+    text = text.rstrip()
+    line = Line(file, number, text, text.strip())
+    if _CAN_PREFIX.match(text):
+        _peel(line)
+    if line.text.endswith("across cluster]"):
+        repeated = _REPEATED.search(line.text)
+        if repeated:
+            line.repeats += int(repeated[1])
+            line.text = line.text[: repeated.start()]
+    return line
+
+
+def _peel(line: Line) -> None:
+    for _ in range(4):
+        for prefix in _PREFIXES:
+            found = prefix.match(line.text)
+            if found:
+                fields = found.groupdict()
+                if fields.get("rank") and line.rank is None:
+                    line.rank = int(fields["rank"])
+                if fields.get("local") and fields["role"] != "rank":
+                    line.local_rank = int(fields["local"])
+                line.host = fields.get("host") or line.host
+                line.actor = fields.get("actor") or line.actor
+                line.stamp = fields.get("time") or line.stamp
+                line.text = line.text[found.end() :]
+                break
+        else:
+            return
+
+
+def stamp(text: str) -> float | None:
+    """A date and time at the beginning of `text` → seconds since the epoch, or None.
+
+    Knows `[2026-11-24 02:38:11,143]`, `2024-05-01T12:00:00.5+02:00`, `[INFO|trainer.py:1] 2024-…`, `05/01/2024 12:00:00`
+    and `2024/05/01 12:00:00`. A stamp without a zone is read as UTC: only differences within one clock mean anything.
+    """
+    hf = _HF_STAMP.match(text)
+    start = hf.end() if hf else 0
+    for pattern in _STAMPS:
+        found = pattern.match(text, start)
+        if found:
+            return _seconds(found.groupdict())
+    return None
+
+
+def _seconds(part: dict[str, str | None]) -> float | None:
+    year, month, day, hour, minute, second = (int(part[k] or 0) for k in ("y", "mo", "d", "h", "mi", "s"))
+    if not (1970 <= year < 2200 and 1 <= month <= 12 and 1 <= day <= 31):
+        return None
+    seconds = float(calendar.timegm((year, month, day, hour, minute, second)))
+    fraction, zone = part.get("f"), part.get("z")
+    if fraction:
+        seconds += int(fraction) / 10 ** len(fraction)
+    if zone and zone != "Z":
+        offset = int(zone[1:3]) * 3600 + int(zone[-2:]) * 60
+        seconds -= offset if zone[0] == "+" else -offset
+    return seconds

@@ -1,0 +1,79 @@
+"""Names of metrics: what frameworks call them → the contract's names.
+
+`canonical(name)` gives the contract's name, or the name as logged where the contract has none. The logged name is
+kept beside it in `Series.name`. To teach a new spelling add it to `_NAMES`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+LOSS: Final = "loss"
+EVAL_LOSS: Final = "eval_loss"
+GRAD_NORM: Final = "grad_norm"
+LR: Final = "lr"
+LOSS_SCALE: Final = "loss_scale"
+SKIPPED_STEPS: Final = "skipped_steps"
+NAN_STEPS: Final = "nan_steps"
+THROUGHPUT_SAMPLES: Final = "throughput_samples"
+THROUGHPUT_TOKENS: Final = "throughput_tokens"
+STEP_TIME: Final = "step_time"
+MEMORY_GPU: Final = "memory_gpu"
+MEMORY_HOST: Final = "memory_host"
+EPOCH: Final = "epoch"
+ACCURACY: Final = "accuracy"
+EVAL_ACCURACY: Final = "eval_accuracy"
+
+# Ours beyond the contract: messages that come in masses are counted as samples, so that a million cost no more.
+OVERFLOW: Final = "overflow"
+"""One point a skipped step; the value is the loss scale that was attempted (NaN where it was not printed)."""
+HYSTERESIS: Final = "overflow_hysteresis"
+"""One point an overflow that used up hysteresis and left the scale alone; the value is the hysteresis left."""
+LABELS_MASKED: Final = "labels_masked"
+"""One point a message that a sample's targets were masked or truncated away; the value counts samples."""
+
+UNITS: Final = {
+    LOSS: "nats", EVAL_LOSS: "nats", GRAD_NORM: "", LR: "", LOSS_SCALE: "", SKIPPED_STEPS: "steps", NAN_STEPS: "steps",
+    THROUGHPUT_SAMPLES: "samples/s", THROUGHPUT_TOKENS: "tokens/s", STEP_TIME: "s", MEMORY_GPU: "GiB",
+    MEMORY_HOST: "GiB", EPOCH: "epochs", ACCURACY: "", EVAL_ACCURACY: "",
+}  # fmt: skip
+
+_NAMES: Final = {
+    "loss": LOSS, "train/loss": LOSS, "train_loss": LOSS, "training_loss": LOSS, "lm loss": LOSS, "lm_loss": LOSS,
+    "train/train_loss": "train_loss_summary", "reduced_train_loss": LOSS, "train loss": LOSS, "loss/train": LOSS,
+    "train/samples/train_loss": LOSS, "lm-loss-training/lm loss": LOSS, "loss_metrics/global_avg_loss": LOSS,
+    "learning/loss": LOSS, "epoch_loss": LOSS, "training/loss": LOSS, "train/ce_loss": LOSS, "train_loss_step": LOSS,
+    "train/loss_step": LOSS, "loss/train/total": LOSS, "train/crossentropyloss": LOSS, "global_avg_loss": LOSS,
+    "eval_loss": EVAL_LOSS, "eval/loss": EVAL_LOSS, "val_loss": EVAL_LOSS, "val loss": EVAL_LOSS, "val/loss": EVAL_LOSS,
+    "valid_loss": EVAL_LOSS, "validation_loss": EVAL_LOSS, "test_loss": EVAL_LOSS, "loss/val": EVAL_LOSS,
+    "lm loss validation": EVAL_LOSS, "validation loss": EVAL_LOSS, "valid/loss": EVAL_LOSS, "loss/valid": EVAL_LOSS,
+    "validation/loss": EVAL_LOSS, "val_loss_epoch": EVAL_LOSS, "train/samples/eval_loss": EVAL_LOSS,
+    "grad_norm": GRAD_NORM, "train/grad_norm": GRAD_NORM, "grad norm": GRAD_NORM, "grad-norm": GRAD_NORM,
+    "gnorm": GRAD_NORM, "grad-norm/grad-norm": GRAD_NORM, "gradient_norm": GRAD_NORM, "learning/grad_norm": GRAD_NORM,
+    "actor/grad_norm": "actor/grad_norm", "train/global_grad_norm": GRAD_NORM, "global_grad_norm": GRAD_NORM,
+    "total_norm": GRAD_NORM, "optim/total_grad_norm": GRAD_NORM, "gradnorm": GRAD_NORM,
+    "learning_rate": LR, "train/learning_rate": LR, "lr": LR, "learning rate": LR, "learning-rate": LR,
+    "train/lr": LR, "train/samples/lr": LR, "learning-rate/learning-rate": LR, "lr-adamw": LR, "lr/group0": LR,
+    "optim/learning_rate_group0": LR, "optim/lr": LR,
+    "loss_scale": LOSS_SCALE, "loss scale": LOSS_SCALE, "loss-scale": LOSS_SCALE, "loss-scale/loss-scale": LOSS_SCALE,
+    "train/samples/loss_scale": LOSS_SCALE, "train/loss_scale": LOSS_SCALE, "grad_scale": LOSS_SCALE,
+    "skipped": SKIPPED_STEPS, "skipped_steps": SKIPPED_STEPS, "number of skipped iterations": SKIPPED_STEPS,
+    "nan_steps": NAN_STEPS, "number of nan iterations": NAN_STEPS,
+    "samples/sec": THROUGHPUT_SAMPLES, "samples per second": THROUGHPUT_SAMPLES, "samples_per_second": THROUGHPUT_SAMPLES,
+    "throughput_samples": THROUGHPUT_SAMPLES, "currsamplespersec": THROUGHPUT_SAMPLES,
+    "tokens/sec": THROUGHPUT_TOKENS, "tps": THROUGHPUT_TOKENS, "wps": THROUGHPUT_TOKENS, "throughput(tps)": THROUGHPUT_TOKENS,
+    "tokens per second": THROUGHPUT_TOKENS, "throughput_tokens": THROUGHPUT_TOKENS, "tokens/s/device": THROUGHPUT_TOKENS,
+    "tokens per gpu per second": THROUGHPUT_TOKENS, "tokens_per_second": THROUGHPUT_TOKENS,
+    "step_time": STEP_TIME, "iteration-time": STEP_TIME, "perf/step_time_seconds": STEP_TIME,
+    "memory_gpu": MEMORY_GPU, "memory(gib)": MEMORY_GPU, "memory/max_active(gib)": MEMORY_GPU, "memory_host": MEMORY_HOST,
+    "epoch": EPOCH, "train/epoch": EPOCH,
+    "accuracy": ACCURACY, "train/accuracy": ACCURACY, "acc": ACCURACY, "train_acc": ACCURACY, "token_acc": ACCURACY,
+    "mean_token_accuracy": ACCURACY, "train/mean_token_accuracy": ACCURACY, "train_accuracy": ACCURACY,
+    "eval_accuracy": EVAL_ACCURACY, "eval/accuracy": EVAL_ACCURACY, "val_acc": EVAL_ACCURACY, "val_accuracy": EVAL_ACCURACY,
+    "eval_mean_token_accuracy": EVAL_ACCURACY, "eval/mean_token_accuracy": EVAL_ACCURACY, "val/accuracy": EVAL_ACCURACY,
+}  # fmt: skip
+
+
+def canonical(name: str) -> str:
+    """The contract's name of a logged metric, or `name` itself."""
+    return _NAMES.get(name) or _NAMES.get(name.lower(), name)

@@ -1,0 +1,376 @@
+"""Bytes of a path, a stream or standard input → blocks of whole fragments, decoded on demand.
+
+A *fragment* is what stands between two line breaks (`\\n`, `\\r\\n`) or carriage returns (`\\r`, a progress bar's
+redraw). Blocks end between fragments, so that readers never see half of one and any chunking gives the same run.
+Memory is bounded by the block and by `MAX_FRAGMENT`: of a longer fragment only the beginning is looked at.
+"""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import gzip
+import hashlib
+import lzma
+import re
+import sys
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from parsers.model import MAX_TEXT, SourceRef
+
+BLOCK: Final = 2 * 2**20
+"""Bytes read at a time: 2 MB stays in the cache and was the fastest of 0.5–16 MB when measured."""
+
+MAX_FRAGMENT: Final = 2**20
+"""Longest fragment that is looked at; the rest of a longer one is passed over."""
+
+MAX_EXPANDED: Final = 200 * 2**30
+MAX_RATIO: Final = 2000
+"""A compressed file that grows more than this is a bomb: real logs of progress bars reach about 300."""
+
+STDIN: Final = "-"
+
+
+
+class UnreadableError(Exception):
+    """A path cannot be read as a log; the text is one sentence that says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Whole fragments of a text: `data` in UTF-8 (errors kept as they are), `line` the number of its first line."""
+
+    data: bytes
+    line: int
+
+
+class Meter:
+    """What passed through: bytes as stored, their digest, and lines."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self.lines = 0
+        self._hash = hashlib.sha256()
+
+    def add(self, data: bytes) -> None:
+        """Counts bytes as they are stored on disk (compressed where the file is)."""
+        self.bytes += len(data)
+        self._hash.update(data)
+
+    @property
+    def digest(self) -> str:
+        """`sha256:` and the hex digest of everything added so far."""
+        return "sha256:" + self._hash.hexdigest()
+
+
+class _Metered:
+    """A raw file that tells its meter what is read; decompressors read through it."""
+
+    def __init__(self, raw: BinaryIO, meter: Meter) -> None:
+        self._raw = raw
+        self._meter = meter
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._raw.read(size)
+        self._meter.add(data)
+        return data
+
+    def readinto(self, buffer: bytearray) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return False
+
+    def writable(self) -> bool:
+        return False
+
+    @property
+    def closed(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        self._raw.close()
+
+    def flush(self) -> None:
+        """Nothing to flush: read only."""
+
+
+def _zstd(raw: BinaryIO) -> BinaryIO:
+    import zstandard
+
+    return zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)  # type: ignore[return-value]
+
+
+_DECOMPRESSORS: Final[dict[bytes, Callable[[BinaryIO], BinaryIO]]] = {
+    b"\x1f\x8b": lambda raw: gzip.GzipFile(fileobj=raw, mode="rb"),  # type: ignore[dict-item, return-value]
+    b"\x28\xb5\x2f\xfd": _zstd,
+    b"\xfd7zXZ\x00": lambda raw: lzma.LZMAFile(raw),  # type: ignore[dict-item, return-value]
+    b"BZh": lambda raw: bz2.BZ2File(raw),  # type: ignore[dict-item, return-value]
+}
+
+
+class _Pushback:
+    """A raw stream whose first bytes were looked at and are given again."""
+
+    def __init__(self, raw: _Metered, head: bytes) -> None:
+        self._raw = raw
+        self._head = head
+
+    def read(self, size: int = -1) -> bytes:
+        if not self._head:
+            return self._raw.read(size)
+        if size < 0:
+            data, self._head = self._head + self._raw.read(), b""
+        else:
+            data, self._head = self._head[:size], self._head[size:]
+        return data
+
+    def readinto(self, buffer: bytearray) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._raw, name)
+
+
+def head(path: str | Path, size: int = 4096) -> bytes:
+    """The first bytes of a file as they come out of its decompressor, b'' where it is empty or broken.
+
+    Raises UnreadableError where the path cannot be opened.
+    """
+    with ExitStack() as stack:
+        stream = _open(path, Meter(), stack)
+        try:
+            return stream.read(size) or b""
+        except (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError):
+            return b""
+        except Exception as error:  # zstandard.ZstdError, without importing it for plain files
+            if type(error).__module__.startswith("zstandard"):
+                return b""
+            raise
+
+
+def _open(path: str | Path, meter: Meter, stack: ExitStack) -> BinaryIO:
+    if str(path) == STDIN:
+        raw: BinaryIO = sys.stdin.buffer
+    else:
+        place = Path(path)
+        try:
+            if place.exists() and not place.is_file():
+                raise UnreadableError(f"{path} is not a regular file: name a log file or a directory of one run.")
+            raw = stack.enter_context(place.open("rb"))
+        except FileNotFoundError:
+            raise UnreadableError(f"{path} does not exist: check the path.") from None
+        except OSError as error:
+            raise UnreadableError(f"{path} cannot be read ({error.strerror}): check its permissions.") from None
+    metered = _Metered(raw, meter)
+    first = metered.read(6)
+    whole = _Pushback(metered, first)
+    for magic, decompress in _DECOMPRESSORS.items():
+        if first.startswith(magic):
+            return decompress(whole)  # type: ignore[arg-type]
+    return whole  # type: ignore[return-value]
+
+
+class Cutter:
+    """Cuts a stream of bytes into blocks of whole fragments; feed it any chunks, the fragments are the same."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._line = 1
+        self._is_skipping = False
+
+    def feed(self, data: bytes) -> Iterator[Block]:
+        """The whole fragments that `data` completes, at most one block."""
+        data = self._rest + data
+        end = _last_break(data)
+        self._rest = data[end:]
+        if end:
+            yield from self._block(data[:end])
+        if len(self._rest) > MAX_FRAGMENT:
+            if not self._is_skipping:
+                yield from self._block(self._rest[:MAX_FRAGMENT])
+                self._is_skipping = True
+            # Only a trailing CR has to be kept: it may be the first half of CRLF.
+            self._rest = b"\r" if self._rest.endswith(b"\r") else b""
+
+    def close(self) -> Iterator[Block]:
+        """What is left after the last line break."""
+        rest, self._rest = self._rest, b""
+        if rest:
+            yield from self._block(rest)
+
+    @property
+    def lines(self) -> int:
+        """Lines completed so far; a last line without a line feed is counted by `close`'s caller."""
+        return self._line - 1
+
+    def _block(self, data: bytes) -> Iterator[Block]:
+        if self._is_skipping:
+            start = _first_break(data)
+            if start < 0:
+                return
+            self._is_skipping = False
+            self._line += data.count(b"\n", 0, start)
+            data = data[start:]
+        if data:
+            yield Block(data, self._line)
+            self._line += data.count(b"\n")
+
+
+def _last_break(data: bytes) -> int:
+    """The end of the last whole fragment. A CR at the very end may be half of CRLF, so it waits."""
+    feed = data.rfind(b"\n") + 1
+    carriage = data.rfind(b"\r", feed, len(data) - 1) + 1
+    return max(feed, carriage)
+
+
+def _first_break(data: bytes) -> int:
+    ends = [i for i in (data.find(b"\n"), data.find(b"\r")) if i >= 0]
+    return min(ends) + 1 if ends else -1
+
+
+def decoder(first: bytes) -> codecs.IncrementalDecoder | None:
+    """A decoder for UTF-16/32 text, or None where the bytes are UTF-8 (or near enough) already."""
+    for mark, name in (
+        (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
+        (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
+    ):  # fmt: skip
+        if first.startswith(mark):
+            return codecs.getincrementaldecoder(name)("replace")
+    sample = first[:512]
+    if len(sample) >= 8:  # UTF-16 without a mark: every second byte of ASCII text is NUL
+        odd, even = sample[1::2].count(0) / (len(sample) // 2), sample[0::2].count(0) / (len(sample) // 2)
+        if odd > 0.7 and even < 0.1:
+            return codecs.getincrementaldecoder("utf-16-le")("replace")
+        if even > 0.7 and odd < 0.1:
+            return codecs.getincrementaldecoder("utf-16-be")("replace")
+    return None
+
+
+def blocks(path: str | Path, meter: Meter | None = None, size: int = BLOCK) -> Iterator[Block]:
+    """The blocks of a text file, decompressed and in UTF-8.
+
+    Raises UnreadableError where it cannot be opened or is not what it says it is; what was read before stays read:
+    a truncated archive yields what it held and then raises.
+    """
+    meter = meter or Meter()
+    cutter = Cutter()
+    with ExitStack() as stack:
+        stream = _open(path, meter, stack)
+        expanded = 0
+        decode: codecs.IncrementalDecoder | None = None
+        is_first = True
+        while True:
+            try:
+                chunk = stream.read(size)
+            except (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
+                yield from _finish(cutter, meter)
+                raise UnreadableError(f"{path} breaks off or is damaged ({error}): only what came before was read.") from None
+            except Exception as error:
+                if not type(error).__module__.startswith("zstandard"):
+                    raise
+                yield from _finish(cutter, meter)
+                raise UnreadableError(f"{path} breaks off or is damaged ({error}): only what came before was read.") from None
+            if not chunk:
+                break
+            expanded += len(chunk)
+            if expanded > MAX_EXPANDED or expanded > max(meter.bytes, 2**16) * MAX_RATIO:
+                yield from _finish(cutter, meter)
+                raise UnreadableError(f"{path} expands beyond all measure: decompress it yourself if it is no bomb.")
+            if is_first:
+                is_first = False
+                decode = decoder(chunk)
+                if chunk.startswith(codecs.BOM_UTF8):
+                    chunk = chunk[3:]
+            if decode:
+                chunk = decode.decode(chunk).lstrip("\ufeff").encode("utf-8", "replace")
+            yield from cutter.feed(chunk)
+            meter.lines = cutter.lines
+        yield from _finish(cutter, meter)
+
+
+def _finish(cutter: Cutter, meter: Meter) -> Iterator[Block]:
+    for block in cutter.close():
+        yield block
+        if not block.data.endswith(b"\n"):
+            meter.lines = block.line + block.data.count(b"\n")
+    meter.lines = max(meter.lines, cutter.lines)
+
+
+def is_binary(first: bytes) -> bool:
+    """Whether these first bytes are no text: NULs that are no UTF-16 and no holes, or many control characters."""
+    if not first or decoder(first):
+        return False
+    solid = first.replace(b"\0", b"")
+    if not solid:
+        return True
+    controls = sum(1 for byte in solid if byte < 32 and byte not in (7, 8, 9, 10, 11, 12, 13, 27))
+    return controls > 0.05 * len(solid) or len(solid) < 0.5 * len(first) and b"\n" not in solid
+
+
+def quote(refs: Iterable[SourceRef], around: int = 0) -> tuple[dict[SourceRef, SourceRef], dict[tuple[str, int], str]]:
+    """Reads the cited lines again and returns (ref → ref with its text, (file, line) → text of lines around).
+
+    Only refs without a text are filled in. A file that cannot be read again (standard input, gone) yields nothing:
+    the caller keeps what it has. One pass over each file, stopping after its last cited line.
+    """
+    wanted: dict[str, set[int]] = {}
+    refs = tuple(refs)
+    for ref in refs:
+        if ref.file != STDIN and (around or not ref.text):
+            lines = wanted.setdefault(ref.file, set())
+            lines.update(range(max(1, ref.line - around), ref.line + around + 1))
+    texts: dict[tuple[str, int], str] = {}
+    for file in sorted(wanted):
+        try:
+            for number, text in _lines(file, sorted(wanted[file])):
+                texts[file, number] = text
+        except UnreadableError:
+            continue
+    filled = {ref: replace(ref, text=texts.get((ref.file, ref.line), "")[:MAX_TEXT]) for ref in refs if not ref.text}
+    return filled, texts
+
+
+def _lines(file: str, numbers: Sequence[int]) -> Iterator[tuple[int, str]]:
+    pending = list(reversed(numbers))
+    carry = b""
+    for block in blocks(file):
+        if not pending:
+            return
+        first = block.line
+        last = first + block.data.count(b"\n")
+        if pending[-1] > last:
+            carry = b""
+            continue
+        lines = (carry + block.data).split(b"\n")
+        while pending and pending[-1] < last:
+            yield pending[-1], shown(lines[pending.pop() - first])
+        carry = lines[-1][-_CARRY:] if pending and pending[-1] == last else b""
+    if pending and carry:
+        yield pending[-1], shown(carry)
+
+
+_CARRY: Final = 2**16
+_BAR: Final = b"%|"
+_ANSI = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07")
+
+
+def shown(line: bytes) -> str:
+    """What a reader of a line wants to see: its last fragment that is no progress bar, without escapes and blanks."""
+    fragments = [part for part in _ANSI.sub(b"", line[-_CARRY:].replace(b"\0", b"")).split(b"\r") if part.strip()]
+    if not fragments:
+        return ""
+    text = next((part for part in reversed(fragments) if _BAR not in part), fragments[-1])
+    return text.decode("utf-8", "replace").rstrip()

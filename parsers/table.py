@@ -1,0 +1,109 @@
+"""Rows and ticks as columns, in the order of the file: what a log of a million metric lines is kept in."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from dataclasses import dataclass, field
+from typing import Final
+
+from parsers.model import Row, RowKind, Tick
+
+UNKNOWN: Final = -(2**62)
+"""Stands for "no step printed" in integer columns."""
+
+
+@dataclass(slots=True)
+class Table:
+    """The rows that one reader found with one set of metric names, for one rank and engine of one file.
+
+    `seq` orders rows and ticks of a file among each other (a line number cannot: a bar and a metric share a line).
+    """
+
+    file: str
+    reader: str
+    kind: RowKind
+    rank: int | None
+    engine: str
+    names: tuple[str, ...]
+    is_text: bool = True
+    seq: array[int] = field(default_factory=lambda: array("q"))
+    line: array[int] = field(default_factory=lambda: array("q"))
+    step: array[int] = field(default_factory=lambda: array("q"))
+    time: array[float] = field(default_factory=lambda: array("d"))
+    columns: tuple[array[float], ...] = ()
+
+    def __post_init__(self) -> None:
+        self.columns = tuple(array("d") for _ in self.names)
+
+    def __len__(self) -> int:
+        return len(self.seq)
+
+    @property
+    def has_steps(self) -> bool:
+        """Whether every row came with a printed step."""
+        return UNKNOWN not in self.step
+
+    def append(self, seq: int, row: Row) -> None:
+        """Adds a row whose names are this table's."""
+        self.seq.append(seq)
+        self.line.append(row.line)
+        self.step.append(UNKNOWN if row.step is None else row.step)
+        self.time.append(math.nan if row.time is None else row.time)
+        for column, (_, value) in zip(self.columns, row.values, strict=True):
+            column.append(value)
+
+
+@dataclass(slots=True)
+class Ticks:
+    """What progress bars showed, redraws of the same count folded."""
+
+    seq: array[int] = field(default_factory=lambda: array("q"))
+    line: array[int] = field(default_factory=lambda: array("q"))
+    step: array[int] = field(default_factory=lambda: array("q"))
+    total: array[int] = field(default_factory=lambda: array("q"))
+    seconds: array[float] = field(default_factory=lambda: array("d"))
+
+    def __len__(self) -> int:
+        return len(self.seq)
+
+    def append(self, seq: int, tick: Tick) -> None:
+        """Adds a tick; a redraw of the count before it only moves that count's place in the order forward."""
+        if self.step and (self.step[-1], self.total[-1]) == (tick.step, tick.total):
+            return
+        self.seq.append(seq)
+        self.line.append(tick.line)
+        self.step.append(tick.step)
+        self.total.append(tick.total)
+        self.seconds.append(math.nan if tick.seconds is None else tick.seconds)
+
+
+@dataclass(slots=True)
+class Tables:
+    """Everything countable of one file."""
+
+    file: str
+    by_key: dict[tuple[object, ...], Table] = field(default_factory=dict)
+    ticks: Ticks = field(default_factory=Ticks)
+    starts: list[int] = field(default_factory=list)
+    """`seq` of each sign that a program (re)started."""
+    seq: int = 0
+
+    def add(self, reader: str, record: Row | Tick, is_text: bool = True) -> None:
+        """Files a row or a tick under its table, as the next in order."""
+        self.seq += 1
+        if isinstance(record, Tick):
+            self.ticks.append(self.seq, record)
+            return
+        names = tuple(name for name, _ in record.values)
+        key = (reader, record.kind, record.rank, record.engine, names)
+        table = self.by_key.get(key)
+        if table is None:
+            table = Table(self.file, reader, record.kind, record.rank, record.engine, names, is_text)
+            self.by_key[key] = table
+        table.append(self.seq, record)
+
+    def mark_start(self) -> None:
+        """A program starts here: rows after it belong to a new segment if their steps begin again."""
+        self.seq += 1
+        self.starts.append(self.seq)

@@ -1,0 +1,86 @@
+"""Values as programs print them → numbers: nan, 1e-5, `tensor(1.5, device='cuda:0')`, `np.float64(2.0)`, '1.5', 1,234."""
+
+from __future__ import annotations
+
+import math
+
+_WRAPPERS = ("tensor(", "np.float", "np.int", "np.bfloat16(", "array(", "Array(", "numpy.float")
+_WORDS = {
+    "nan": math.nan, "-nan": math.nan, "nan(ind)": math.nan, "-nan(ind)": math.nan,
+    "inf": math.inf, "+inf": math.inf, "infinity": math.inf, "-inf": -math.inf, "-infinity": -math.inf,
+}  # fmt: skip
+
+
+def number(text: str) -> float | None:
+    """The number that `text` shows, or None where it shows none (`None`, `auto`, a word).
+
+    Accepts signs, exponents, thousands commas, nan/inf in any case, quotes, and the reprs of torch, NumPy and JAX
+    scalars. Never raises. Underscores are not accepted: Python's `float` would read `1_000`.
+    """
+    text = text.strip().strip("'\"").strip()
+    if text.startswith(_WRAPPERS):
+        text = text[text.index("(") + 1 :].split(",", 1)[0].rstrip(")").strip(" []'")
+    if not text or "_" in text:
+        return None
+    word = _WORDS.get(text.lower())
+    if word is not None:
+        return word
+    if text[0] not in "+-.0123456789":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        return float(text.replace(",", ""))
+    except ValueError:
+        return None
+
+
+_UNITS = {"b": 1, "kb": 2**10, "mb": 2**20, "gb": 2**30, "tb": 2**40, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+
+
+def size_bytes(text: str) -> float | None:
+    """`1.95 GiB`, `376.00 MiB`, `12 bytes` → bytes. torch and DeepSpeed divide by 1024 even where they write GB."""
+    amount, _, unit = text.strip().partition(" ")
+    value = number(amount)
+    factor = _UNITS.get(unit.lower().rstrip("ytes") or "b") or _UNITS.get(unit.lower())
+    return None if value is None or factor is None else value * factor
+
+
+def duration_seconds(text: str) -> float | None:
+    """`1:02:03`, `02:03`, `1 day, 2:03:04` and `2-03:04:05` → seconds."""
+    days = 0.0
+    if "day" in text:
+        head, _, text = text.partition(",")
+        days = number(head.split()[0]) or 0.0
+    elif "-" in text:
+        head, _, text = text.partition("-")
+        days = number(head) or 0.0
+    total = 0.0
+    for part in text.strip().split(":"):
+        value = number(part)
+        if value is None:
+            return None
+        total = total * 60 + value
+    return total + days * 86400
+
+
+def scalar(text: str) -> str | int | float | bool | None:
+    """A Python, JSON, YAML or command-line scalar → its value; anything else stays text.
+
+    >>> scalar("True"), scalar("1e-05"), scalar("'zero2.json'"), scalar("None"), scalar("4")
+    (True, 1e-05, 'zero2.json', None, 4)
+    """
+    text = text.strip()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        return text[1:-1]
+    lowered = text.lower()
+    if lowered in ("true", "false"):
+        return lowered == "true"
+    if lowered in ("none", "null", "~"):
+        return None
+    if text.lstrip("+-").isdigit() and text.isascii():
+        return int(text) if len(text) < 19 else float(text)
+    value = number(text) if text[:1] in "+-.0123456789" else None
+    return text if value is None or "," in text else value
