@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
+import os.path
 from typing import TYPE_CHECKING, Any
 
 from analyzer.version import VERSION as __version__
 
 _SPEC = importlib.util.find_spec("parsers")
-if _SPEC is None or _SPEC.origin is None or Path(_SPEC.origin).parent.parent != Path(__file__).parent.parent:
-    _PLACE = _SPEC.origin if _SPEC else "nowhere"
+_PLACE = _SPEC.origin if _SPEC and _SPEC.origin else "nowhere"
+if os.path.dirname(os.path.dirname(_PLACE)) != os.path.dirname(os.path.dirname(__file__)):
     raise ImportError(
         f"nanalyze's package 'parsers' is shadowed by {_PLACE}: "
         "install nanalyze in an environment of its own (pipx install nanalyze) or run it from another folder."

@@ -1,21 +1,67 @@
-"""The `analyze` command: arguments only. Each command hands over to a module that does the work."""
+"""Entry point of `analyze`: answers `--help` and `--version` at once, and puts the main job's name before a bare path.
+
+Imports nothing at the top but `sys`: typer alone would cost three times what the help may take.
+"""
 
 from __future__ import annotations
 
 import sys
+from typing import Final
+
+MAIN: Final = "diagnose"
+"""The main job's own name: `analyze run.log` is `analyze diagnose run.log`."""
+
+COMMANDS: Final = frozenset({MAIN, "scan", "explain", "rules", "causes", "formats", "render"})
+
+HELP: Final = """\
+Usage: analyze [OPTIONS] PATH...          diagnose one run
+       analyze COMMAND [OPTIONS] ...
+
+Why did this training run die? PATH is a log, an event file, the folder of a run, or - for standard input.
+Several runs (a folder of runs) give an overview.
+
+Options:
+  --format terminal|json|markdown|html  form of the report (default: terminal, or by the suffix of -o)
+  -o, --output FILE                     write the report here: .html, .json or .md
+  --html FILE                           write the HTML report besides the summary
+  --fail-on critical|warning|info|never exit with 1 at a finding of this severity or worse (default: never)
+  --only RULE, --ignore RULE            run only this rule, leave this rule out (repeatable)
+  --redact / --no-redact                hide paths, hosts and tokens in shared formats (default: hide)
+  --lang en|zh                          language of the report
+  --strict                              exit with 4 when a rule or reader of ours fails
+  --version                             print the version
+
+Commands (analyze COMMAND --help tells more):
+  scan DIR...        every run below some folders: a table, JSON Lines, a page a run
+  explain ID         the page of a rule or a cause
+  rules              what can be found
+  causes             the known causes
+  formats            what can be read
+  render FILE.json   draw a saved result document again
+
+Exit codes: 0 judged · 1 a finding at --fail-on or worse · 2 wrong usage · 3 nothing to judge · 4 our own failure (--strict)
+"""
 
 
-def main() -> None:
-    """Entry point of the console script."""
-    from analyzer.diagnose import diagnose
-    from analyzer.output.document import dumps
-    from parsers import UnreadableError
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the command line `arguments` (default: the process's own) and exits."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words in (["--help"], ["-h"]):
+        sys.stdout.write(HELP)
+        raise SystemExit(0 if words else 2)
+    if words == ["--version"]:
+        from analyzer.version import VERSION
 
-    paths = [arg for arg in sys.argv[1:] if not arg.startswith("--") and arg != "json"]
-    try:
-        diagnosis = diagnose(paths)
-    except UnreadableError as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(3) from None
-    sys.stdout.write(dumps(diagnosis) + "\n")
-    raise SystemExit(3 if diagnosis.verdict == "unjudged" else 0)
+        sys.stdout.write(f"nanalyze {VERSION}\n")
+        raise SystemExit(0)
+    if words[0] not in COMMANDS:
+        words = [MAIN, *words]
+    from analyzer.job import guarded
+
+    raise SystemExit(guarded(lambda: _typer(words)))
+
+
+def _typer(words: list[str]) -> None:
+    from analyzer.commands import app
+
+    app(words, prog_name="analyze")

@@ -1,0 +1,146 @@
+"""The commands' arguments, and nothing else: each command hands over to a module that does the work."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from analyzer.cli import MAIN
+
+class Format(str, Enum):
+    """Forms of the report."""
+
+    terminal = "terminal"
+    json = "json"
+    markdown = "markdown"
+    html = "html"
+
+
+class FailOn(str, Enum):
+    """Severities that make the exit code 1."""
+
+    critical = "critical"
+    warning = "warning"
+    info = "info"
+    never = "never"
+
+
+class Lang(str, Enum):
+    """Languages of the report."""
+
+    en = "en"
+    zh = "zh"
+
+
+app = typer.Typer(
+    name="analyze", no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+)
+
+Paths = Annotated[list[str], typer.Argument(metavar="PATH...", help="log, event file, folder of a run, or - for standard input")]
+FormatOption = Annotated[Optional[Format], typer.Option("--format", help="form of the report (terminal, or by -o's suffix)")]
+OutputOption = Annotated[Optional[Path], typer.Option("--output", "-o", help="write the report here: .html, .json or .md")]
+HtmlOption = Annotated[Optional[Path], typer.Option("--html", help="write the HTML report besides the summary")]
+FailOption = Annotated[FailOn, typer.Option("--fail-on", help="exit with 1 at a finding of this severity or worse")]
+OnlyOption = Annotated[Optional[list[str]], typer.Option("--only", metavar="RULE", help="run only this rule (repeatable)")]
+IgnoreOption = Annotated[Optional[list[str]], typer.Option("--ignore", metavar="RULE", help="leave this rule out (repeatable)")]
+RedactOption = Annotated[bool, typer.Option("--redact/--no-redact", help="hide paths, hosts, tokens in shared formats")]
+LangOption = Annotated[Lang, typer.Option("--lang", help="language of the report")]
+StrictOption = Annotated[bool, typer.Option("--strict", help="exit with 4 when a rule or reader of ours fails")]
+
+
+@app.command(MAIN, hidden=True)
+def diagnose_(
+    paths: Paths,
+    format_: FormatOption = None,
+    output: OutputOption = None,
+    html: HtmlOption = None,
+    fail_on: FailOption = FailOn.never,
+    only: OnlyOption = None,
+    ignore: IgnoreOption = None,
+    redact: RedactOption = True,
+    lang: LangOption = Lang.en,
+    strict: StrictOption = False,
+) -> None:
+    """Diagnoses one run (the main job): analyze PATH..."""
+    from analyzer import job
+
+    form = format_.value if format_ else None
+    request = job.Request(
+        tuple(paths), form, output, html, fail_on.value, tuple(only or ()), tuple(ignore or ()), redact, lang.value, strict
+    )
+    raise typer.Exit(job.run(request))
+
+
+@app.command()
+def scan(
+    folders: Annotated[list[str], typer.Argument(metavar="DIR...", help="folders (or files) that hold runs")],
+    format_: Annotated[Optional[str], typer.Option("--format", help="terminal (a table) or jsonl (a document a line)")] = None,
+    output: Annotated[Optional[Path], typer.Option("--output", "-o", help="write the table or the JSON Lines here")] = None,
+    html: Annotated[Optional[Path], typer.Option("--html", metavar="DIR", help="write an index and a page a run here")] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="processes (0: one a core)")] = 0,
+    fail_on: FailOption = FailOn.never,
+    only: OnlyOption = None,
+    ignore: IgnoreOption = None,
+    redact: RedactOption = True,
+    lang: LangOption = Lang.en,
+    strict: StrictOption = False,
+) -> None:
+    """Diagnoses every run below some folders: a table, JSON Lines, a page a run."""
+    from analyzer import job
+
+    request = job.Request(
+        tuple(folders), format_, output, html, fail_on.value, tuple(only or ()), tuple(ignore or ()), redact, lang.value, strict, jobs
+    )
+    raise typer.Exit(job.run_scan(request))
+
+
+@app.command()
+def explain(id_: Annotated[str, typer.Argument(metavar="ID", help="a rule or a cause, as reports name it")]) -> None:
+    """Prints the page of a rule or a cause."""
+    from analyzer import lists
+
+    raise typer.Exit(lists.explain(id_))
+
+
+@app.command()
+def rules() -> None:
+    """Lists the rules: what can be found."""
+    from analyzer import lists
+
+    raise typer.Exit(lists.rules())
+
+
+@app.command()
+def causes() -> None:
+    """Lists the known causes."""
+    from analyzer import lists
+
+    raise typer.Exit(lists.causes())
+
+
+@app.command()
+def formats() -> None:
+    """Lists the formats that can be read, with an example line each."""
+    from analyzer import lists
+
+    raise typer.Exit(lists.formats())
+
+
+@app.command()
+def render(
+    document: Annotated[Path, typer.Argument(metavar="FILE.json", help="what `analyze --format json` wrote")],
+    format_: FormatOption = None,
+    output: OutputOption = None,
+    html: HtmlOption = None,
+    redact: RedactOption = True,
+    lang: LangOption = Lang.en,
+) -> None:
+    """Draws a saved result document again, in any form."""
+    from analyzer import job
+
+    form = format_.value if format_ else None
+    request = job.Request((str(document),), form, output, html, redact=redact, lang=lang.value)
+    raise typer.Exit(job.run_render(request))

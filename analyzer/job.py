@@ -1,0 +1,241 @@
+"""What the commands do: read, judge, draw, write, and say with the exit code how it went (CONTRACT: exit codes)."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from analyzer.errors import AnalyzerError, UsageError
+
+if TYPE_CHECKING:
+    from analyzer.diagnose import Options
+    from analyzer.model import Diagnosis
+    from parsers.discover import RunFiles
+
+OK: Final = 0
+FOUND: Final = 1
+USAGE: Final = 2
+NOTHING: Final = 3
+OURS: Final = 4
+
+_SUFFIXES: Final = {".html": "html", ".htm": "html", ".json": "json", ".md": "markdown", ".markdown": "markdown", ".txt": "terminal"}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the user asked for on the command line."""
+
+    paths: tuple[str, ...]
+    format: str | None = None
+    output: Path | None = None
+    html: Path | None = None
+    fail_on: str = "never"
+    only: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    redact: bool = True
+    lang: str = "en"
+    strict: bool = False
+    jobs: int = 0
+
+    @property
+    def form(self) -> str:
+        """The report's form: as asked, else by the output's suffix, else terminal."""
+        if self.format:
+            return self.format
+        if self.output is None:
+            return "terminal"
+        form = _SUFFIXES.get(self.output.suffix.lower())
+        if form is None:
+            raise UsageError(f"cannot tell a format from {self.output}: end it in .html, .json or .md, or add --format.")
+        return form
+
+    @property
+    def options(self) -> Options:
+        """What `diagnose` needs to know. Raises UsageError for rules that do not exist."""
+        from analyzer import rule
+        from analyzer.diagnose import Options
+
+        known = {one.id for one in rule.load()}
+        for name in (*self.only, *self.ignore):
+            if name not in known:
+                raise UsageError(f"there is no rule {name!r}: `analyze rules` lists them.")
+        return Options(self.only, self.ignore, strict=self.strict)
+
+
+def guarded(work: Callable[[], object]) -> int:
+    """Runs a command and turns what went wrong into one sentence on standard error and an exit code."""
+    from parsers.source import UnreadableError
+
+    try:
+        work()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else OK if end.code is None else USAGE
+    except AnalyzerError as error:
+        print(f"analyze: {error}", file=sys.stderr)
+        return error.code
+    except UnreadableError as error:
+        print(f"analyze: {error}", file=sys.stderr)
+        return NOTHING
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `analyze … | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except Exception as error:
+        import traceback
+
+        traceback.print_exc()
+        print(f"analyze: internal error ({type(error).__name__}): please report the lines above.", file=sys.stderr)
+        return OURS
+    return OK
+
+
+def run(request: Request) -> int:
+    """The main job: one run → a report; several runs → the batch overview."""
+    from parsers.discover import find_runs
+
+    form = request.form
+    if request.output and request.format and request.html == request.output:
+        raise UsageError("--html and --output name the same file: give them different names.")
+    runs = list(find_runs(request.paths))
+    if not runs:
+        raise AnalyzerError(f"no log, event file or Trainer state in {' '.join(request.paths)}: name the file itself.", NOTHING)
+    if len(runs) > 1:
+        return _batch(request, runs)
+    diagnosis = _diagnose(runs[0], request.options)
+    _deliver(diagnosis, request, form)
+    return exit_code(diagnosis, request.fail_on)
+
+
+def _diagnose(files: RunFiles, options: Options) -> Diagnosis:
+    from dataclasses import replace
+
+    from analyzer.diagnose import diagnose
+
+    diagnosis = diagnose(files.files, options)
+    if len(files.files) > 1:
+        diagnosis = replace(diagnosis, run=replace(diagnosis.run, source=files.root))
+    return diagnosis
+
+
+def run_scan(request: Request) -> int:
+    """Every run below some folders."""
+    from parsers.discover import find_runs
+
+    if request.format not in (None, "terminal", "jsonl"):
+        raise UsageError(f"scan has no format {request.format!r}: use terminal or jsonl, or --html DIR for pages.")
+    runs = list(find_runs(request.paths))
+    if not runs:
+        raise AnalyzerError(f"no run below {' '.join(request.paths)}: nothing that looks like a log or an event file.", NOTHING)
+    return _batch(request, runs)
+
+
+def _batch(request: Request, runs: Sequence[RunFiles]) -> int:
+    from analyzer import scan
+
+    form = request.format or ("jsonl" if request.output and request.output.suffix == ".jsonl" else "terminal")
+    if form in ("json", "jsonl"):
+        form = "jsonl"
+    elif form not in ("terminal",):
+        raise UsageError(f"several runs cannot be one {form} report: use `analyze scan … --html DIR`, or name one run.")
+    return scan.batch(scan.Batch(tuple(runs), form, request.output, request.html, request.fail_on, request.options,
+                                 request.redact, request.lang, request.jobs))  # fmt: skip
+
+
+def run_render(request: Request) -> int:
+    """A saved result document → a report."""
+    from analyzer.output import document
+
+    path = Path(request.paths[0])
+    try:
+        text = sys.stdin.read() if str(path) == "-" else path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise AnalyzerError(f"{path} cannot be read ({reason}): name a file that `analyze -o report.json` wrote.", NOTHING) from None
+    try:
+        diagnosis = document.loads(text)
+    except document.DocumentError as error:
+        raise AnalyzerError(f"{path}: {error}", NOTHING) from None
+    _deliver(diagnosis, request, request.form)
+    return OK
+
+
+def exit_code(diagnosis: Diagnosis, fail_on: str) -> int:
+    """1 for a finding at or above `fail_on`, 3 where nothing could be judged, else 0; the larger wins."""
+    if diagnosis.verdict == "unjudged" and not diagnosis.findings:
+        return NOTHING
+    if fail_on != "never" and diagnosis.loud(fail_on):  # type: ignore[arg-type]
+        return FOUND
+    return OK
+
+
+def _deliver(diagnosis: Diagnosis, request: Request, form: str) -> None:
+    if diagnosis.verdict == "unjudged" and not diagnosis.findings:
+        sys.stderr.write(f"analyze: {_unjudged(diagnosis)}\n")
+    text = drawn(diagnosis, form, request)
+    if request.output:
+        write(request.output, text)
+        print(f"{request.output}", file=sys.stderr)
+    else:
+        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    if request.html:
+        write(request.html, drawn(diagnosis, "html", request))
+        print(f"{request.html}", file=sys.stderr)
+
+
+def _unjudged(diagnosis: Diagnosis) -> str:
+    source = diagnosis.run.source
+    if not sum(file.bytes for file in diagnosis.run.files):
+        return f"{source} is empty: nothing can be judged."
+    return f"no metric and no event was recognised in {source}: nothing can be judged (`analyze formats` lists what can be read)."
+
+
+def drawn(diagnosis: Diagnosis, form: str, request: Request) -> str:
+    """The report in one form; what is meant to be passed on is redacted unless the user said no."""
+    from analyzer.output import document
+
+    if request.redact and form in ("html", "markdown", "json"):
+        from analyzer.output.redact import redact
+
+        diagnosis, _ = redact(diagnosis)
+    if form == "json":
+        return document.dumps(diagnosis)
+    if form == "html":
+        from analyzer.output import html
+
+        return html.render(diagnosis, lang=request.lang)
+    if form == "markdown":
+        from analyzer.output import markdown
+
+        return markdown.render(diagnosis, lang=request.lang)
+    from analyzer.output import terminal
+
+    return terminal.render(diagnosis, color=None if request.output is None else False, lang=request.lang)
+
+
+def write(path: Path, text: str) -> None:
+    """Writes a file whole or not at all. Raises UsageError where it cannot be written."""
+    try:
+        folder = path.parent
+        handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written ({error.strerror}): choose another place for the report.") from None
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

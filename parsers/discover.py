@@ -1,0 +1,194 @@
+"""Paths → runs: which files belong together, and how many runs a tree holds. Decides by names only; opens nothing.
+
+A run is a directory that holds a log, an event file or a Trainer's state; folders that frameworks put below a run
+(`checkpoint-500`, `runs/<stamp>_<host>`, `train/` and `validation/`, `out/`) belong to the run above. Several logs in
+one folder are one run where their names differ only by rank, rotation or stream, and one run each otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from parsers.source import STDIN, UnreadableError
+
+Kind = Literal["log", "events", "state", "data", "environment"]
+
+MAX_FILES_PER_RUN: Final = 20_000
+_COMPRESSED: Final = (".gz", ".zst", ".xz", ".bz2")
+_LOG_SUFFIXES: Final = frozenset({".log", ".txt", ".out", ".err", ".stdout", ".stderr", ".o", ".e"})
+_LOG_NAMES: Final = frozenset({"log", "stdout", "stderr", "nohup.out", "console", "output"})
+_DATA_NAMES: Final = re.compile(
+    r"(metrics|results|trainer_log|logging|progress|log|train_results|eval_results|all_results|wandb-summary)\.(csv|jsonl|json|tsv)"
+    r"|run-[\w-]+\.wandb|mlflow\.db|Train_.*\.csv|.*_metrics\.csv"
+)
+_ENVIRONMENT_NAMES: Final = re.compile(
+    r"(ds_?config|deepspeed_?config|zero[_-]?[0-3]\w*|ds_z[0-3]\w*)[\w.-]*\.json|requirements[\w.-]*\.txt|(pip[_-])?freeze[\w.-]*\.txt"
+    r"|env(ironment)?\.txt|ds_report[\w.-]*|collect_env[\w.-]*|conda[_-]list[\w.-]*|wandb-metadata\.json|training_args\.json"
+)
+_SKIPPED_FOLDERS: Final = frozenset({"__pycache__", "node_modules", "site-packages", ".git", ".hg", ".venv", "venv", "__MACOSX"})
+_BELOW_A_RUN: Final = re.compile(
+    r"checkpoint[-_]\d+|global_step_?\d+|epoch[-_=]\d+.*|step[-_=]?\d+|train|training|validation|valid|val|eval|test"
+    r"|\d{9,}\.\d+(\.\d+)?|attempt_\d+|\d{1,4}|rank[-_]?\d+|(loss|lr|acc)\w*_\w+|files|tmp|wandb|pretrained"
+)
+_HF_STAMP: Final = re.compile(r"[A-Z][a-z]{2}\d\d_\d\d-\d\d-\d\d_.+")
+_OUTPUT_FOLDERS: Final = re.compile(r"outputs?|out|results?|events?|logs?|runs|tb(_\w+)?|csv(_\w+)?|monitor|.*tensorboard.*", re.IGNORECASE)
+_RANK: Final = re.compile(r"(rank|node|worker|proc|local_rank|gpu|host|task)[-_.]?\d+|\.\d+$|[-_.](stdout|stderr|out|err)\b|(?<=\W)\d{1,4}(?=\W)")
+
+
+@dataclass(frozen=True, slots=True)
+class RunFiles:
+    """The files of one run: `root` names it (its folder, or its only log)."""
+
+    root: str
+    files: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Group:
+    """What was found at (or below, if it belongs there) one folder."""
+
+    logs: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    environment: list[str] = field(default_factory=list)
+
+    def add(self, kind: Kind, path: str) -> None:
+        """Files a path under its kind."""
+        {"log": self.logs, "environment": self.environment}.get(kind, self.others).append(path)
+
+
+def find_runs(paths: Sequence[str | Path]) -> Iterator[RunFiles]:
+    """The runs that these files and directories hold, by path. Raises UnreadableError for a path that is not there."""
+    files: list[str] = []
+    for path in map(str, paths):
+        if path != STDIN and Path(path).is_dir():
+            yield from runs_below(path)
+        elif path != STDIN and not os.path.lexists(path):
+            raise UnreadableError(f"{path} does not exist: check the path.")
+        else:
+            files.append(path)
+    if len(files) == 1:
+        yield RunFiles(files[0], (files[0], *companions(files[0])))
+    elif files:
+        yield from _runs_of(os.path.commonpath([str(Path(f).parent) for f in files]), _grouped(files))
+
+
+def companions(log: str) -> tuple[str, ...]:
+    """Files about the environment beside a log (ds_config.json, requirements.txt) if it is the only log of its folder."""
+    if log == STDIN:
+        return ()
+    folder = Path(log).parent
+    try:
+        names = sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
+    except OSError:
+        return ()
+    kinds = {name: kind_of(name) for name in names}
+    if any(kind in ("log", "events", "state", "data") for name, kind in kinds.items() if name != Path(log).name):
+        return ()
+    beside = [name for name, kind in kinds.items() if kind == "environment" and name != Path(log).name]
+    return tuple(str(folder / name) for name in beside)
+
+
+def runs_below(folder: str) -> Iterator[RunFiles]:
+    """The runs in a directory tree, ordered by path. Links are not followed, hidden and library folders are skipped."""
+    folder = folder.rstrip("/") or "/"
+    groups: dict[str, _Group] = {}
+    logs_at: set[str] = set()
+    for place, below, names in os.walk(folder, followlinks=False):
+        below[:] = sorted(n for n in below if not n.startswith(".") and n not in _SKIPPED_FOLDERS)
+        kinds = [(name, kind) for name in sorted(names) if (kind := kind_of(name))]
+        if any(kind in ("log", "state") for _, kind in kinds):
+            logs_at.add(place)
+        owner = _owner(place, folder, logs_at)
+        for name, kind in kinds:
+            groups.setdefault(owner, _Group()).add(kind, os.path.join(place, name))
+    for root in sorted(groups):
+        yield from _runs_of(root, groups[root])
+
+
+def kind_of(name: str) -> Kind | None:
+    """What a file's name says it is; None for everything that is no trace of a run."""
+    bare = name
+    for suffix in _COMPRESSED:
+        bare = bare.removesuffix(suffix)
+    if "tfevents" in name and not name.endswith(".profile-empty"):
+        return "events"
+    if bare == "trainer_state.json":
+        return "state"
+    if _ENVIRONMENT_NAMES.fullmatch(bare):
+        return "environment"
+    if _DATA_NAMES.fullmatch(bare):
+        return "data"
+    stem = re.sub(r"\.\d+$", "", bare)
+    if Path(stem).suffix.lower() in _LOG_SUFFIXES or stem.lower() in _LOG_NAMES or re.fullmatch(r"slurm-\d+.*", stem):
+        return "log"
+    return None
+
+
+def _owner(place: str, top: str, logs_at: set[str]) -> str:
+    """The folder of the run that `place` belongs to: climbs out of what frameworks put below a run."""
+    while place != top:
+        parent, name = os.path.split(place)
+        if (
+            _BELOW_A_RUN.fullmatch(name)
+            or (_HF_STAMP.fullmatch(name) and os.path.basename(parent) == "runs")
+            or (_OUTPUT_FOLDERS.fullmatch(name) and parent in logs_at)
+            or (_OUTPUT_FOLDERS.fullmatch(os.path.basename(parent)) and os.path.dirname(parent) in logs_at and place not in logs_at)
+            or (name == "runs" and parent != top)
+        ):
+            place = parent
+        else:
+            break
+    return place
+
+
+def _grouped(files: Sequence[str]) -> _Group:
+    group = _Group()
+    for path in files:
+        group.add(kind_of(os.path.basename(path)) or "log", path)
+    return group
+
+
+def _runs_of(root: str, group: _Group) -> Iterator[RunFiles]:
+    """One run, or one run a log where the logs are not parts of each other."""
+    others = _longest_states(group.others)
+    by_stem: dict[str, list[str]] = {}
+    for log in group.logs:
+        by_stem.setdefault(_stem(log, root), []).append(log)
+    if len(by_stem) <= 1:
+        files = (*group.logs, *others, *group.environment)
+        if group.logs or others:
+            yield RunFiles(root, files[:MAX_FILES_PER_RUN])
+        return
+    for stem in sorted(by_stem):
+        logs = by_stem[stem]
+        yield RunFiles(logs[0] if len(logs) == 1 else root, (*logs, *group.environment)[:MAX_FILES_PER_RUN])
+    if others:
+        yield RunFiles(root, (*others, *group.environment))
+
+
+def _stem(path: str, root: str) -> str:
+    """A log's path below its run without rank, rotation, stream and compression."""
+    name = os.path.relpath(path, root)
+    for suffix in _COMPRESSED:
+        name = name.removesuffix(suffix)
+    name = re.sub(r"\.(log|txt|out|err|o|e)(?=$|\.\d+$)", "", name)
+    return re.sub(r"\b(stdout|stderr|out|err)\b", "", _RANK.sub("", _RANK.sub("", name))).strip("._-/")
+
+
+def _longest_states(paths: Sequence[str]) -> list[str]:
+    """All paths but the Trainer states that a later checkpoint repeats: the last one holds the whole history."""
+    states = [path for path in paths if os.path.basename(path) == "trainer_state.json"]
+    if len(states) <= 1:
+        return list(paths)
+
+    def rank(path: str) -> tuple[int, int]:
+        found = re.search(r"checkpoint[-_](\d+)", path)
+        return (0, int(found[1])) if found else (1, 0)
+
+    keep = max(states, key=rank)
+    return [path for path in paths if path == keep or path not in states]
