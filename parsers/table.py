@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections.abc import Set
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -44,6 +45,11 @@ class Table:
         """Whether every row came with a printed step."""
         return UNKNOWN not in self.step
 
+    @property
+    def holds_loss(self) -> bool:
+        """Whether these are training rows with a loss (of any name)."""
+        return self.kind == "train" and any("loss" in (low := name.lower()) and "scale" not in low for name in self.names)
+
     def append(self, seq: int, row: Row) -> None:
         """Adds a row whose names are this table's."""
         self.seq.append(seq)
@@ -63,13 +69,17 @@ class Ticks:
     step: array[int] = field(default_factory=lambda: array("q"))
     total: array[int] = field(default_factory=lambda: array("q"))
     seconds: array[float] = field(default_factory=lambda: array("d"))
+    last: int = -1
+    """`seq` of the last tick that was offered."""
 
     def __len__(self) -> int:
         return len(self.seq)
 
     def append(self, seq: int, tick: Tick) -> None:
-        """Adds a tick; a redraw of the count before it only moves that count's place in the order forward."""
-        if self.step and (self.step[-1], self.total[-1]) == (tick.step, tick.total):
+        """Adds a tick. A redraw of the same count with nothing between is dropped; one after a row says that row's step."""
+        is_redraw = self.last == seq - 1 and self.step and (self.step[-1], self.total[-1]) == (tick.step, tick.total)
+        self.last = seq
+        if is_redraw:
             return
         self.seq.append(seq)
         self.line.append(tick.line)
@@ -102,6 +112,18 @@ class Tables:
             table = Table(self.file, reader, record.kind, record.rank, record.engine, names, is_text)
             self.by_key[key] = table
         table.append(self.seq, record)
+
+    @property
+    def readers(self) -> set[str]:
+        """The readers whose rows are here."""
+        return {table.reader for table in self.by_key.values()}
+
+    def drop_fallbacks(self, fallbacks: Set[str]) -> None:
+        """Drops the rows of these readers where another one found training losses: asked at the end of a file, so that
+        any chunking gives the same. Step reports without a loss (DeepSpeed's own lines beside a script's prints) do not
+        outrank them."""
+        if any(table.holds_loss for table in self.by_key.values() if table.reader not in fallbacks):
+            self.by_key = {key: table for key, table in self.by_key.items() if table.reader not in fallbacks}
 
     def mark_start(self) -> None:
         """A program starts here: rows after it belong to a new segment if their steps begin again."""
