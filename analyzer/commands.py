@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
-from analyzer.cli import MAIN
 
 class Format(str, Enum):
     """Forms of the report."""
@@ -40,18 +39,18 @@ app = typer.Typer(
 )
 
 Paths = Annotated[list[str], typer.Argument(metavar="PATH...", help="log, event file, folder of a run, or - for standard input")]
-FormatOption = Annotated[Optional[Format], typer.Option("--format", help="form of the report (terminal, or by -o's suffix)")]
-OutputOption = Annotated[Optional[Path], typer.Option("--output", "-o", help="write the report here: .html, .json or .md")]
-HtmlOption = Annotated[Optional[Path], typer.Option("--html", help="write the HTML report besides the summary")]
+FormatOption = Annotated[Format | None, typer.Option("--format", help="form of the report (terminal, or by -o's suffix)")]
+OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="write the report here: .html, .json or .md")]
+HtmlOption = Annotated[Path | None, typer.Option("--html", help="write the HTML report besides the summary")]
 FailOption = Annotated[FailOn, typer.Option("--fail-on", help="exit with 1 at a finding of this severity or worse")]
-OnlyOption = Annotated[Optional[list[str]], typer.Option("--only", metavar="RULE", help="run only this rule (repeatable)")]
-IgnoreOption = Annotated[Optional[list[str]], typer.Option("--ignore", metavar="RULE", help="leave this rule out (repeatable)")]
+OnlyOption = Annotated[list[str] | None, typer.Option("--only", metavar="RULE", help="run only this rule (repeatable)")]
+IgnoreOption = Annotated[list[str] | None, typer.Option("--ignore", metavar="RULE", help="leave this rule out (repeatable)")]
 RedactOption = Annotated[bool, typer.Option("--redact/--no-redact", help="hide paths, hosts, tokens in shared formats")]
 LangOption = Annotated[Lang, typer.Option("--lang", help="language of the report")]
 StrictOption = Annotated[bool, typer.Option("--strict", help="exit with 4 when a rule or reader of ours fails")]
 
 
-@app.command(MAIN, hidden=True)
+@app.command("diagnose", hidden=True)
 def diagnose_(
     paths: Paths,
     format_: FormatOption = None,
@@ -77,9 +76,9 @@ def diagnose_(
 @app.command()
 def scan(
     folders: Annotated[list[str], typer.Argument(metavar="DIR...", help="folders (or files) that hold runs")],
-    format_: Annotated[Optional[str], typer.Option("--format", help="terminal (a table) or jsonl (a document a line)")] = None,
-    output: Annotated[Optional[Path], typer.Option("--output", "-o", help="write the table or the JSON Lines here")] = None,
-    html: Annotated[Optional[Path], typer.Option("--html", metavar="DIR", help="write an index and a page a run here")] = None,
+    format_: Annotated[str | None, typer.Option("--format", help="terminal (a table) or jsonl (a document a line)")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="write the table or the JSON Lines here")] = None,
+    html: Annotated[Path | None, typer.Option("--html", metavar="DIR", help="write an index and a page a run here")] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="processes (0: one a core)")] = 0,
     fail_on: FailOption = FailOn.never,
     only: OnlyOption = None,

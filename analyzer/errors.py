@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+OK: Final = 0
+FOUND: Final = 1
+USAGE: Final = 2
+NOTHING: Final = 3
+OURS: Final = 4
+
 
 class AnalyzerError(Exception):
     """Base: nothing could be read or judged (exit code 3) unless it says otherwise."""
 
-    def __init__(self, sentence: str, code: int = 3) -> None:
+    def __init__(self, sentence: str, code: int = NOTHING) -> None:
         super().__init__(sentence)
         self.code = code
 
@@ -15,4 +23,4 @@ class UsageError(AnalyzerError):
     """Wrong usage: exit code 2."""
 
     def __init__(self, sentence: str) -> None:
-        super().__init__(sentence, 2)
+        super().__init__(sentence, USAGE)

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from analyzer.errors import AnalyzerError, UsageError
+from analyzer.errors import NOTHING, OK, OURS, USAGE, AnalyzerError, UsageError
+from analyzer.writing import exit_code, write
 
 if TYPE_CHECKING:
     from analyzer.diagnose import Options
     from analyzer.model import Diagnosis
     from parsers.discover import RunFiles
-
-OK: Final = 0
-FOUND: Final = 1
-USAGE: Final = 2
-NOTHING: Final = 3
-OURS: Final = 4
 
 _SUFFIXES: Final = {".html": "html", ".htm": "html", ".json": "json", ".md": "markdown", ".markdown": "markdown", ".txt": "terminal"}
 
@@ -165,15 +159,6 @@ def run_render(request: Request) -> int:
     return OK
 
 
-def exit_code(diagnosis: Diagnosis, fail_on: str) -> int:
-    """1 for a finding at or above `fail_on`, 3 where nothing could be judged, else 0; the larger wins."""
-    if diagnosis.verdict == "unjudged" and not diagnosis.findings:
-        return NOTHING
-    if fail_on != "never" and diagnosis.loud(fail_on):  # type: ignore[arg-type]
-        return FOUND
-    return OK
-
-
 def _deliver(diagnosis: Diagnosis, request: Request, form: str) -> None:
     if diagnosis.verdict == "unjudged" and not diagnosis.findings:
         sys.stderr.write(f"analyze: {_unjudged(diagnosis)}\n")
@@ -216,26 +201,3 @@ def drawn(diagnosis: Diagnosis, form: str, request: Request) -> str:
     from analyzer.output import terminal
 
     return terminal.render(diagnosis, color=None if request.output is None else False, lang=request.lang)
-
-
-def write(path: Path, text: str) -> None:
-    """Writes a file whole or not at all. Raises UsageError where it cannot be written."""
-    try:
-        folder = path.parent
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-            os.chmod(temporary, 0o666 & ~_umask())
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written ({error.strerror}): choose another place for the report.") from None
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from analyzer.errors import UsageError
+from analyzer.output.columns import table
 
 
 def _print(lines: Iterable[str]) -> int:
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns padded to their widest cell; the last one is left as it is."""
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [head, *rows]]
 
 
 def rules() -> int:

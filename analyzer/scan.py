@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
-from analyzer.lists import table
+from analyzer.errors import FOUND, NOTHING, OK, UsageError
 from analyzer.model import Diagnosis, Finding
+from analyzer.output.columns import table
+from analyzer.writing import exit_code, write
 
 if TYPE_CHECKING:
     from analyzer.diagnose import Options
@@ -112,8 +114,6 @@ def batch(job: Batch) -> int:
 
 
 def _exit_code(done: Sequence[Row], fail_on: str) -> int:
-    from analyzer.job import FOUND, NOTHING, OK, exit_code
-
     codes = [exit_code(row.diagnosis, fail_on) if row.diagnosis else NOTHING for row in done]
     if FOUND in codes:
         return FOUND
@@ -142,8 +142,6 @@ class _Stream:
             sys.stdout.flush()
 
     def close(self, done: Sequence[Row]) -> None:
-        from analyzer.job import write
-
         if self._job.form == "terminal":
             self._lines = summary(done)
             if not self._job.output:
@@ -212,8 +210,6 @@ def _cause(row: Row) -> str:
 
 
 def _make_folder(folder: Path) -> None:
-    from analyzer.errors import UsageError
-
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -226,7 +222,6 @@ def _page_name(root: str, number: int) -> str:
 
 
 def _write_page(job: Batch, row: Row, number: int) -> None:
-    from analyzer.job import write
     from analyzer.output import html
     from analyzer.output.redact import redact
 
@@ -236,7 +231,6 @@ def _write_page(job: Batch, row: Row, number: int) -> None:
 
 
 def _write_index(job: Batch, done: Sequence[Row]) -> None:
-    from analyzer.job import write
     from analyzer.output import html
     from analyzer.output.index import index_row
 

@@ -1,0 +1,45 @@
+"""Reports reach the disk whole or not at all; verdicts become exit codes."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analyzer.errors import FOUND, NOTHING, OK, UsageError
+
+if TYPE_CHECKING:
+    from analyzer.model import Diagnosis
+
+
+def exit_code(diagnosis: Diagnosis, fail_on: str) -> int:
+    """1 for a finding at or above `fail_on`, 3 where nothing could be judged, else 0; the larger wins."""
+    if diagnosis.verdict == "unjudged" and not diagnosis.findings:
+        return NOTHING
+    if fail_on != "never" and diagnosis.loud(fail_on):  # type: ignore[arg-type]
+        return FOUND
+    return OK
+
+
+def write(path: Path, text: str) -> None:
+    """Writes a file whole or not at all. Raises UsageError where it cannot be written."""
+    try:
+        folder = path.parent
+        handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written ({error.strerror}): choose another place for the report.") from None
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
