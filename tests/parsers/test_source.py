@@ -1,0 +1,83 @@
+"""Blocks of whole fragments, whatever the chunks, the encoding or the compression."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from parsers.model import SourceRef
+from parsers.source import MAX_FRAGMENT, Cutter, UnreadableError, blocks, is_binary, quote
+
+PIECES = st.lists(st.sampled_from([b"a", b"bc", b"\n", b"\r", b"\r\n", b"loss", b" "]), max_size=40)
+
+
+def fragments(chunks: list[bytes]) -> list[bytes]:
+    cutter = Cutter()
+    whole = b"".join(block.data for chunk in chunks for block in cutter.feed(chunk))
+    return [whole, *(block.data for block in cutter.close())]
+
+
+@given(PIECES, st.integers(1, 7))
+def test_any_chunking_gives_every_byte_once(pieces: list[bytes], size: int) -> None:
+    data = b"".join(pieces)
+    chunks = [data[i : i + size] for i in range(0, len(data), size)]
+    assert b"".join(fragments(chunks)) == data
+
+
+@given(PIECES, st.integers(1, 7))
+def test_blocks_end_between_fragments_and_know_their_line(pieces: list[bytes], size: int) -> None:
+    data = b"".join(pieces)
+    cutter = Cutter()
+    seen = b""
+    for start in range(0, len(data), size):
+        for block in cutter.feed(data[start : start + size]):
+            assert block.line == seen.count(b"\n") + 1
+            assert block.data.endswith((b"\n", b"\r"))
+            seen += block.data
+            assert not (block.data.endswith(b"\r") and data[len(seen) : len(seen) + 1] == b"\n")
+
+
+def test_a_line_without_end_is_cut(tmp_path: Path) -> None:
+    path = tmp_path / "long.log"
+    path.write_bytes(b"x" * (5 * MAX_FRAGMENT) + b"\nlast\n")
+    got = list(blocks(path, size=MAX_FRAGMENT // 3))
+    assert max(len(block.data) for block in got) < 2 * MAX_FRAGMENT
+    assert got[-1].data == b"last\n"
+    assert got[-1].line == 2
+
+
+def test_cited_lines_are_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "run.log"
+    path.write_bytes(b"one\n 10%|# | 1/10 [00:01<00:02]\r\x1b[31m{'loss': 1}\x1b[0m\nthree\n")
+    refs = [SourceRef(str(path), 2), SourceRef(str(path), 3)]
+    filled, around = quote(refs, around=1)
+    assert filled[refs[0]].text == "{'loss': 1}"
+    assert around[str(path), 1] == "one"
+    assert filled[refs[1]].text == "three"
+
+
+def test_a_directory_and_a_missing_file_are_refused(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "nothing"):
+        with pytest.raises(UnreadableError, match="check|name"):
+            list(blocks(path))
+
+
+def test_text_with_holes_is_text_and_noise_is_not() -> None:
+    assert not is_binary(b"step 1\n" + b"\0" * 200 + b"step 2\n" * 40)
+    assert not is_binary("Зтер 1 損失 0.5\n".encode() * 5)
+    assert is_binary(bytes(range(256)))
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "big.log"
+    with path.open("wb") as file:
+        for _ in range(60):
+            file.write(b"some ordinary line of output\n" * 40_000)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert sum(len(block.data) for block in blocks(path)) == path.stat().st_size
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    assert grown < 30, f"{grown:.0f} MiB for a file of {path.stat().st_size / 2**20:.0f} MiB"

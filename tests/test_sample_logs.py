@@ -1,0 +1,68 @@
+"""Every sample log is diagnosed as its provenance says; every healthy one is quiet."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from analyzer import Diagnosis, Options, diagnose
+from tests.samples import FOLDER, INTERVAL, MET_BY, Sample, samples, table
+
+ONSET = {"loss-zero", "loss-nan", "grad-nan", "grad-constant", "loss-spike", "throughput-drop"}
+FAULTY = [s for s in samples() if s.provenance["healthy"] is False]
+HEALTHY = [s for s in samples() if s.is_healthy]
+
+
+@cache
+def diagnosis(sample: Sample) -> Diagnosis:
+    return diagnose([sample.log], Options(strict=True))
+
+
+@pytest.mark.parametrize("sample", HEALTHY, ids=lambda s: s.id)
+def test_a_healthy_run_is_quiet(sample: Sample) -> None:
+    got = diagnosis(sample)
+    loud = {f.rule for f in got.loud()} - set(sample.provenance.get("tolerated", []))
+    assert not loud, [f.summary for f in got.loud()]
+    assert got.verdict == "healthy" or sample.provenance.get("tolerated")
+    assert not [c.id for c in got.causes if c.kind == "root-cause"]
+
+
+@pytest.mark.parametrize("sample", FAULTY, ids=lambda s: s.id)
+def test_the_injected_fault_is_found(sample: Sample) -> None:
+    got = diagnosis(sample)
+    found = {f.rule for f in got.findings}
+    for rule in sample.provenance.get("expected", []):
+        assert MET_BY.get(rule, {rule}) & found, f"{rule} not in {sorted(found)}"
+    any_of = sample.provenance.get("expected_any", [])
+    assert not any_of or set().union(*(MET_BY.get(r, {r}) for r in any_of)) & found
+
+
+@pytest.mark.parametrize("sample", [s for s in FAULTY if s.provenance.get("causes")], ids=lambda s: s.id)
+def test_the_cause_is_among_the_first_three(sample: Sample) -> None:
+    first = [cause.id for cause in diagnosis(sample).causes[:3]]
+    assert set(sample.provenance["causes"]) & set(first), first
+
+
+TIMED = [s for s in FAULTY if "injected_at_step" in s.provenance and ONSET & set(s.provenance.get("expected", []))]
+
+
+@pytest.mark.parametrize("sample", TIMED, ids=lambda s: s.id)
+def test_the_onset_is_within_one_logging_interval(sample: Sample) -> None:
+    wanted = ONSET & set(sample.provenance["expected"])
+    steps = [f.first_step for f in diagnosis(sample).findings if f.rule in wanted and f.first_step is not None]
+    if steps:
+        assert abs(min(steps) - sample.provenance["injected_at_step"]) <= INTERVAL
+
+
+@pytest.mark.parametrize("sample", samples(), ids=lambda s: s.id)
+def test_every_finding_has_a_line_and_its_text(sample: Sample) -> None:
+    for finding in diagnosis(sample).findings:
+        for evidence in finding.evidence:
+            assert evidence.ref.file
+            assert evidence.ref.line >= 1
+            assert evidence.ref.text.strip(), (finding.rule, evidence)
+
+
+def test_the_readme_is_the_table_of_provenance() -> None:
+    assert (FOLDER / "README.md").read_text("utf-8") == table(), "run `python -m tests.samples`"
