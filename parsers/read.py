@@ -36,8 +36,6 @@ class Collected:
         """Files one record."""
         if isinstance(record, Row | Tick):
             tables.add(reader, record, is_text)
-            if isinstance(record, Row):
-                self.readers.add(reader)
             return
         if isinstance(record, Problem):
             self.problems.append(record)
@@ -77,8 +75,8 @@ def read(
             errors.append(error)
     if errors and not collected.files:
         raise errors[0]
-    for error in errors:
-        collected.problems.append(Problem(SourceRef(str(error).split(" ", 1)[0], 0), "source", str(error)))
+    for lost in errors:
+        collected.problems.append(Problem(SourceRef(str(lost).split(" ", 1)[0], 0), "source", str(lost)))
     return assemble(
         str(paths[0]) if len(paths) == 1 else _common(paths), collected.files, collected.readers, collected.tables,
         collected.events, collected.facts, collected.problems, collected.failures,
@@ -114,8 +112,9 @@ def _read_file(path: str | Path, router: Router, collected: Collected, strict: b
 
 
 def file_format(path: Path, first: bytes) -> FileFormat | None:
-    """The whole-file reader that knows this file, if any."""
-    return next((form for form in registry.file_formats() if form.matches(path, first)), None)
+    """The whole-file reader that knows this file, if any; fallbacks are asked last."""
+    forms = sorted(registry.file_formats(), key=lambda form: form.is_fallback)
+    return next((form for form in forms if form.matches(path, first)), None)
 
 
 def _read_text(path: str | Path, router: Router, collected: Collected, strict: bool) -> None:
@@ -126,9 +125,11 @@ def _read_text(path: str | Path, router: Router, collected: Collected, strict: b
         for reader, record, counts in _text_records(path, meter, scanner):
             collected.add(tables, reader, record, counts, is_text=True)
     except UnreadableError as error:
-        if not meter.bytes or not tables.by_key and not collected.events:
+        if not meter.bytes or (not tables.by_key and not collected.events):
             raise
         collected.problems.append(Problem(SourceRef(name, meter.lines), "source", str(error)))
+    tables.drop_fallbacks({form.name for form in router.formats if form.is_fallback})
+    collected.readers |= tables.readers
     collected.failures += scanner.failures
     collected.tables.append(tables)
     collected.files.append(SourceFile(name, meter.bytes, meter.lines, meter.digest))
@@ -165,6 +166,7 @@ def _read_whole(path: Path, form: FileFormat, collected: Collected, strict: bool
         digest = hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(path)
     size = path.stat().st_size
     lines = 0 if form.is_binary else _count_lines(path)
+    collected.readers |= tables.readers
     collected.tables.append(tables)
     collected.files.append(SourceFile(str(path), size, lines, f"sha256:{digest}"))
 

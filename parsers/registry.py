@@ -45,7 +45,7 @@ class TextFormat:
     example: str
     make: Callable[[], TextReader] = field(repr=False)
     is_fallback: bool = False
-    """Whether it is asked only where no other reader of metrics found anything."""
+    """Whether its rows count only where no other text reader found a training loss in the file (`Tables.drop_fallbacks`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,8 @@ class FileFormat:
     matches: Callable[[Path, bytes], bool] = field(repr=False)
     read: Callable[[Path], Iterator[Record]] = field(repr=False)
     is_binary: bool = False
+    is_fallback: bool = False
+    """Whether it is asked only where no other whole-file reader knows the file."""
 
 
 TEXT: Final[dict[str, TextFormat]] = {}
@@ -83,12 +85,18 @@ def text_reader(
 
 
 def file_reader(
-    name: str, *, title: str, example: str, matches: Callable[[Path, bytes], bool], is_binary: bool = False
+    name: str,
+    *,
+    title: str,
+    example: str,
+    matches: Callable[[Path, bytes], bool],
+    is_binary: bool = False,
+    is_fallback: bool = False,
 ) -> Callable[[F], F]:
     """Registers a function that reads a whole file of its own format (JSON, CSV, event file)."""
 
     def add(read: F) -> F:
-        FILES[name] = FileFormat(name, title, example, matches, read, is_binary)
+        FILES[name] = FileFormat(name, title, example, matches, read, is_binary, is_fallback)
         return read
 
     return add
@@ -97,8 +105,7 @@ def file_reader(
 @cache
 def load() -> None:
     """Imports every module of `parsers.formats` once, in alphabetical order."""
-    import parsers.formats as folder
-
+    folder = importlib.import_module("parsers.formats")
     for module in sorted(info.name for info in pkgutil.iter_modules(folder.__path__)):
         importlib.import_module(f"parsers.formats.{module}")
 

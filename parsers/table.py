@@ -121,7 +121,8 @@ class Tables:
     def drop_fallbacks(self, fallbacks: Set[str]) -> None:
         """Drops the rows of these readers where another one found training losses: asked at the end of a file, so that
         any chunking gives the same. Step reports without a loss (DeepSpeed's own lines beside a script's prints) do not
-        outrank them."""
+        outrank them.
+        """
         if any(table.holds_loss for table in self.by_key.values() if table.reader not in fallbacks):
             self.by_key = {key: table for key, table in self.by_key.items() if table.reader not in fallbacks}
 

@@ -1,0 +1,80 @@
+"""MosaicML Composer and llm-foundry: a head line and a metric a line below it.
+
+Printed by `composer/loggers/console_logger.py`, to stderr; `FileLogger` puts `[metric]: ` before each line:
+
+    [epoch=1][batch=10/4800]:
+    \\t Train time/batch: 9
+    \\t Train loss/train/total: 10.8123
+    \\t Train metrics/train/LanguageCrossEntropy: 10.8123
+    [Eval batch=40/40] Eval on eval data:
+    \\t Eval metrics/eval/LanguageCrossEntropy: 10.7654
+
+With a duration in epochs the batch counts within its epoch, otherwise from the start; with one in tokens or samples the
+head has no batch and `time/batch` is the step. Four decimals: a learning rate often reads 0.0000, so a zero there means
+nothing and is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from parsers.lazy import Lazy
+from parsers.line import Line
+from parsers.model import Fact, Record, Row
+from parsers.registry import text_reader
+from parsers.values import number
+
+_HEAD = Lazy(r"(?:\[epoch=(?P<epoch>\d{1,9})(?:/\d+)?\])?\[(?P<unit>batch|token|sample|ba|tok|sp|ep|epoch)=(?P<at>\d{1,18})(?:/(?P<of>\d{1,18}))?\]:?$")
+_EVAL_HEAD = Lazy(r"\[Eval batch=\d+(?:/\d+)?\] Eval on .{1,80}?:?$")
+_METRIC = Lazy(r"^(?:\[metric\]: )?\s*(?P<kind>Train|Eval) (?P<name>[\w/.@\-+ ]{1,120}): (?P<value>\S{1,40})$")
+
+
+@text_reader(
+    "composer",
+    title="MosaicML Composer, llm-foundry",
+    hints=("[batch=", "[token=", "[sample=", "[Eval batch=", "[epoch="),
+    example="[epoch=1][batch=10/4800]:",
+)
+class Composer:
+    """Reads heads, and is hungry for the metric lines below one."""
+
+    hungry = False
+
+    def __init__(self) -> None:
+        self._step: int | None = None
+        self._planned = 0
+
+    def feed(self, line: Line) -> Iterable[Record]:
+        """The plan from a head, a row from a metric line."""
+        if found := _HEAD.search(line.text):
+            self.hungry = True
+            yield from self._head(line, found.groupdict())
+        elif _EVAL_HEAD.search(line.text):
+            self.hungry = True
+        elif self.hungry:
+            found = _METRIC.match(line.text)
+            if found:
+                yield from self._metric(line, found["kind"], found["name"], found["value"])
+            elif line.text.strip():
+                self.hungry = False
+
+    def close(self) -> Iterable[Record]:
+        """Nothing is left over."""
+        return ()
+
+    def _head(self, line: Line, head: dict[str, str | None]) -> Iterator[Record]:
+        if head["unit"] not in ("batch", "ba"):
+            return
+        at, of, epoch = int(head["at"] or 0), int(head["of"] or 0), int(head["epoch"] or 0)
+        self._step = (epoch - 1) * of + at if epoch and of else at
+        if of and not epoch and of != self._planned:
+            self._planned = of
+            yield Fact("run:planned_steps", of, line.ref)
+
+    def _metric(self, line: Line, kind: str, name: str, text: str) -> Iterator[Record]:
+        value = number(text)
+        if name == "time/batch" and value is not None and 0 <= value < 1e15:
+            if self._step is None or not self._planned:
+                self._step = max(self._step or 0, int(value))
+        elif value is not None and not (value == 0 and name.startswith("lr")):
+            yield Row(line.no, ((name, value),), self._step, "train" if kind == "Train" else "eval", line.rank, line.time)

@@ -1,0 +1,158 @@
+"""Megatron-LM and Megatron-DeepSpeed: iteration lines, validation, argument dump, checkpoints, clock marks.
+
+Printed by `megatron/training/training.py` (`training_log`; up to core 0.5 `megatron/training.py`), by the last rank:
+
+     iteration       10/ 1716613 | consumed samples: 2560 | elapsed time per iteration (ms): 849.6 | learning rate: 5.308E-07 | …
+     [2024-05-01 12:00:00] iteration 1000/ 500000 | … | lm loss: 3.141593E+00 | loss scale: 1.0 | grad norm: 0.512 | number of
+        skipped iterations:   0 | number of nan iterations:   0 |                                    core 0.6 on: with a stamp
+     validation loss at iteration 1000 | lm loss value: 3.100000E+00 | lm loss PPL: 2.219795E+01 |
+    [before the start of training step] datetime: 2024-05-01 12:00:00
+
+Skipped and nan iterations count within the interval of their line (they are reset), never since the start. The loss is
+a mean over the iterations that were not skipped: where all were, the field is absent. Milliseconds become seconds, and
+MiB of `memory (MB)` GiB. An item that is not closed by `|` was torn by another rank's line and is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from parsers import kinds
+from parsers.lazy import Lazy
+from parsers.line import Line, stamp
+from parsers.model import Event, Fact, Record, Row
+from parsers.pairs import numbers, split
+from parsers.registry import text_reader
+from parsers.values import scalar
+
+_ITERATION = Lazy(r"iteration +(?P<step>\d{1,15})(?:/ *(?P<total>\d{1,15}))? \|")
+_VALIDATION = Lazy(r"validation loss at (?P<at>[^|]{1,120})\|(?P<rest>.*)")
+_AT_STEP = Lazy(r"iteration (\d{1,15})")
+_MEMORY = Lazy(r"\[Rank (?P<rank>\d+)\] \(after (?P<step>\d+) iterations\) +memory \(MB\) \|(?P<rest>[^\[]*)")
+_CLOCK = Lazy(r"\[(?P<what>[a-z][^\]\[]{3,80})\] datetime: (?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)")
+_TRAINING = Lazy(r"(?:^|[ \d:])training \.\.\.$")
+_ARGUMENT = Lazy(r"(?:^|: | )  ?(?P<name>[a-z]\w*) \.{2,} ?(?P<value>.*)$")
+_SAVED = Lazy(r"(?P<how>saving|successfully saved) checkpoint (?:at|from) iteration +(?P<step>\d+) to (?P<path>\S+)")
+_LOADED = Lazy(r"successfully loaded checkpoint from (?P<path>\S+)(?: \[[^\]]*\])? at iteration (?P<step>\d+)")
+_WORLD = Lazy(r"using world size: (\d+)")
+_NAN = Lazy(r"found (?:NaN|Inf)[ \w]* in (?:local )?[^.]{0,120}")
+
+_UNITS: Final = {"elapsed time per iteration (ms)": ("step_time", 1e-3)}
+_DUMP_LINES: Final = 3000
+"""An argument dump is 200 to 900 lines, times the ranks that share the file; longer, its end was lost."""
+
+
+@text_reader(
+    "megatron",
+    title="Megatron-LM, Megatron-DeepSpeed, Megatron-Core",
+    hints=(
+        "elapsed time per iteration (ms)", "validation loss at ", "training ...", "datetime: ", "memory (MB) |",
+        " arguments ---", "checkpoint at iteration", "checkpoint from", "found NaN in", "found Inf in", "using world size: ",
+    ),
+    example=" iteration       10/     100 | consumed samples:         2560 | elapsed time per iteration (ms): 849.6 | "
+    "learning rate: 5.308E-07 | global batch size:   256 | lm loss: 1.069056E+01 | loss scale: 2048.0 | grad norm: 0.512 | "
+    "number of skipped iterations:   0 | number of nan iterations:   0 |",
+)  # fmt: skip
+class Megatron:
+    """Reads iteration and validation lines; is hungry inside an argument dump."""
+
+    hungry = False
+
+    def __init__(self) -> None:
+        self._dump_lines = 0
+        self._total = ""
+        self._has_started = False
+        self._saving = ""
+
+    def feed(self, line: Line) -> Iterable[Record]:
+        """What this line says: rows, arguments, marks."""
+        text = line.text
+        if self.hungry:
+            yield from self._argument(line)
+        if "elapsed time per iteration" in text:
+            yield from self._iterations(line)
+        elif "validation loss at " in text:
+            yield from _validation(line)
+        elif "memory (MB)" in text:
+            yield from _memory(line)
+        elif " arguments ---" in text and "end of" not in text:
+            self.hungry, self._dump_lines = True, 0
+        yield from self._marks(line)
+
+    def close(self) -> Iterable[Record]:
+        """Nothing is left over."""
+        return ()
+
+    def _argument(self, line: Line) -> Iterator[Record]:
+        self._dump_lines += 1
+        if "end of arguments" in line.text or self._dump_lines > _DUMP_LINES:
+            self.hungry = False
+        elif len(line.text) < 2000 and (found := _ARGUMENT.search(line.text)):
+            yield Fact(f"arg:{found['name']}", scalar(found["value"]), line.ref)
+
+    def _iterations(self, line: Line) -> Iterator[Record]:
+        found = list(_ITERATION.finditer(line.text))
+        for index, match in enumerate(found):
+            end = found[index + 1].start() if index + 1 < len(found) else len(line.text)
+            rest = line.text[match.end() : end]
+            values = numbers(split(rest[: rest.rfind("|") + 1], "|"), _UNITS)
+            if not values:
+                continue
+            if match["total"] and match["total"] != self._total:
+                self._total = match["total"]
+                yield Fact("run:planned_steps", int(self._total), line.ref)
+            yield Row(line.no, values, int(match["step"]), "train", line.rank, line.time or stamp(line.text.strip()))
+
+    def _marks(self, line: Line) -> Iterator[Record]:
+        text = line.text
+        if "datetime: " in text and (clock := _CLOCK.search(text)):
+            yield from self._clock(line, clock["what"], stamp(clock["time"]))
+        elif "training ..." in text and _TRAINING.search(text):
+            self._has_started = True
+            yield Event(kinds.RUN_START, line.ref, rank=line.rank, time=line.time, data={"framework": "megatron"})
+        elif "checkpoint" in text:
+            yield from self._checkpoint(line)
+        elif "found NaN in" in text or "found Inf in" in text:
+            if found := _NAN.search(text):
+                yield Event(kinds.NAN_REPORT, line.ref, rank=line.rank, time=line.time, data={"message": found[0]})
+        elif found := _WORLD.search(text):
+            yield Fact("run:world_size", int(found[1]), line.ref)
+
+    def _clock(self, line: Line, what: str, time: float | None) -> Iterator[Record]:
+        if what.startswith("before the start of training"):
+            if not self._has_started:
+                yield Event(kinds.RUN_START, line.ref, rank=line.rank, time=time, data={"framework": "megatron"})
+            self._has_started = False
+        elif what.startswith(("after training is done", "exiting program")):
+            yield Event(kinds.RUN_END, line.ref, rank=line.rank, time=time)
+
+    def _checkpoint(self, line: Line) -> Iterator[Record]:
+        if found := _SAVED.search(line.text):
+            if found["how"] == "saving" or found["step"] != self._saving:
+                data = {"path": found["path"]}
+                yield Event(kinds.CHECKPOINT, line.ref, int(found["step"][:15]), line.rank, line.time, data)
+            self._saving = found["step"]
+        elif (found := _LOADED.search(line.text)) and int(found["step"][:15]) > 0:
+            step = int(found["step"][:15])
+            yield Event(kinds.RESUME, line.ref, step, line.rank, line.time, {"checkpoint": found["path"], "step": step})
+
+
+def _validation(line: Line) -> Iterator[Record]:
+    found = _VALIDATION.search(line.text)
+    if not found:
+        return
+    mark = "test_" if "test" in found["at"] else ""
+    values = numbers((f"{mark}{name}", value) for name, value in split(found["rest"], "|"))
+    at = _AT_STEP.search(found["at"])
+    if values:
+        yield Row(line.no, values, int(at[1]) if at else None, "eval", line.rank, line.time)
+
+
+def _memory(line: Line) -> Iterator[Record]:
+    for found in _MEMORY.finditer(line.text):
+        values = dict(numbers(split(found["rest"], "|")))
+        peak = values.get("max reserved", values.get("max allocated"))
+        if peak is not None:
+            row = (("memory_gpu", peak / 1024),)
+            yield Row(line.no, row, int(found["step"][:15]), "train", int(found["rank"][:9]), line.time)

@@ -1,0 +1,76 @@
+"""torchtitan: one coloured line a logging step, two blanks between its fields.
+
+Printed by `torchtitan/components/metrics.py` to stdout, behind `[titan] YYYY-MM-DD HH:MM:SS,mmm - root - INFO - `
+(0.1.0 on; before that without `[titan]`) and torchrun's `[rank0]:`:
+
+    step: 10  loss:  8.1234  memory: 10.12GiB(12.80%)  wps: 7,531  mfu: 58.21%                              2024
+    step: 10  loss:  8.1234  memory: 10.12GiB(12.80%)  tps: 7,531  tflops: 312.40  mfu: 31.59%              0.1.0
+    step: 10  loss:  8.12340  grad_norm:  1.2345  memory: 10.12GiB(12.80%)  tps: 7,531  tflops: 312.40  mfu: N/A   0.2.0 on
+    validate step: 10  loss:  7.1234  memory: 10.12GiB(12.80%)  tps: 7,531
+
+tps (wps) are tokens per second and device, memory is the most that was reserved since the line before, grad_norm is
+taken before clipping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from parsers import kinds
+from parsers.lazy import Lazy
+from parsers.line import Line, stamp
+from parsers.model import Event, Fact, Record, Row
+from parsers.pairs import numbers
+from parsers.registry import text_reader
+
+_STEP = Lazy(r"(?P<val>validate )?step: *(?P<step>\d{1,15}) (?P<rest>.*)")
+_ITEM = Lazy(r"(?P<name>[A-Za-z][\w()/%]*): *(?P<value>[^\s(%]+)")
+_STAMP = Lazy(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}")
+_PLAN = Lazy(r"total steps (\d{1,15})")
+_START = Lazy(r"Training starts at step (\d{1,15})")
+_UNITS: Final = {"memory": ("memory_gpu", 1.0)}
+
+
+@text_reader(
+    "torchtitan",
+    title="torchtitan",
+    hints=("tps: ", "wps: ", "Training starts at step", "Training completed", ", total steps "),
+    example="[titan] 2025-11-02 10:00:00,123 - root - INFO - step: 10  loss:  8.12340  grad_norm:  1.2345  "
+    "memory: 10.12GiB(12.80%)  tps: 7,531  tflops: 312.40  mfu: 31.59%",
+)
+class Torchtitan:
+    """Reads step lines, the start and the end."""
+
+    hungry = False
+
+    def feed(self, line: Line) -> Iterable[Record]:
+        """A row, the plan, or a mark."""
+        text = line.text
+        found = _STEP.search(text)
+        if found and "loss:" in text and ("ps: " in text):
+            items = ((item["name"], item["value"].removesuffix("GiB")) for item in _ITEM.finditer(found["rest"]))
+            values = numbers(items, _UNITS)
+            yield Row(line.no, values, int(found["step"]), "eval" if found["val"] else "train", line.rank, _time(line))
+        elif "Training completed" in text:
+            yield Event(kinds.RUN_END, line.ref, rank=line.rank, time=_time(line))
+        else:
+            yield from _marks(line)
+
+    def close(self) -> Iterable[Record]:
+        """Nothing is left over."""
+        return ()
+
+
+def _marks(line: Line) -> Iterator[Record]:
+    if plan := _PLAN.search(line.text):
+        yield Fact("run:planned_steps", int(plan[1]), line.ref)
+    if start := _START.search(line.text):
+        yield Event(kinds.RUN_START, line.ref, rank=line.rank, time=_time(line), data={"framework": "torchtitan"})
+        if int(start[1]) > 1:
+            yield Event(kinds.RESUME, line.ref, int(start[1]) - 1, line.rank, _time(line), {"step": int(start[1]) - 1})
+
+
+def _time(line: Line) -> float | None:
+    found = _STAMP.search(line.text[:120])
+    return line.time or (stamp(found[0]) if found else None)

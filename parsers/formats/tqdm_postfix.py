@@ -1,0 +1,44 @@
+"""Scripts that show their metrics in a tqdm bar (accelerate examples, diffusers, OpenRLHF, hand-written loops).
+
+    Steps:  40%|████      | 200/500 [01:00<01:30,  3.31it/s, loss=0.0523, lr=1e-5]         diffusers `train_*.py`
+    Train step of epoch [0]:  40%|████  | 2/5 [00:01<00:02,  1.31s/it, gpt_loss=1.23, loss_mean=1.2, lr=1e-5]   OpenRLHF SFT
+    Epoch 1/3 loss: 0.5123:  40%|████      | 2/5 [00:01<00:02,  1.31it/s]
+
+A fallback: it counts only where no other reader found a training loss. The step is the bar's count; a bar that begins
+again with every epoch goes on counting where its description names the epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from parsers.bars import BarRows, bars
+from parsers.line import Line
+from parsers.model import Record
+from parsers.registry import text_reader
+
+
+@text_reader(
+    "tqdm_postfix",
+    title="tqdm bars with metrics (accelerate, diffusers, OpenRLHF, own loops)",
+    hints=("it/s", "s/it"),
+    example="Steps:  40%|████      | 200/500 [01:00<01:30,  3.31it/s, loss=0.0523, lr=1e-5]",
+    is_fallback=True,
+)
+class TqdmPostfix:
+    """Reads bars with metrics."""
+
+    hungry = False
+
+    def __init__(self) -> None:
+        self._rows = BarRows()
+
+    def feed(self, line: Line) -> Iterable[Record]:
+        """Rows of the counts before this drawing."""
+        if "%|" in line.text and ("=" in line.text or "loss" in line.text.lower()):
+            for bar in bars(line.text):
+                yield from self._rows.feed(line, bar)
+
+    def close(self) -> Iterable[Record]:
+        """The bar's last count."""
+        return self._rows.close()
