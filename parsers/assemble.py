@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import Final
 
 from parsers import metrics, steps
+from parsers.align import align
 from parsers.model import Environment, Event, Fact, Problem, Run, Series, SourceFile
 from parsers.table import Table, Tables
 
-PRECEDENCE: Final = ("trainer_state", "*text*", "*csv*", "tensorboard")
-"""Whose samples are preferred where several files hold a metric: what the program wrote itself over what it printed,
-text over event files (their steps may be samples)."""
+PRECEDENCE: Final = ("aligned text", "trainer_state", "text", "csv and jsonl", "tensorboard")
+"""Whose samples are preferred where several files hold a metric: a log that agrees with the Trainer's state (its lines can
+be read by a person), what the program wrote itself, what it printed, tables, event files (their steps may be samples)."""
 
 _PLAIN_METRICS: Final = frozenset(metrics.UNITS)
 
@@ -30,8 +31,9 @@ def assemble(
     """The run that these parts make. Pure: the same parts in the same order give the same run."""
     environment = Environment(facts)
     sources = [steps.resolve(table, environment) for table in tables]
+    aligned = align(tables)
     tracks = [track for table in tables for track in _tracks(table)]
-    tracks.sort(key=_precedence)
+    tracks.sort(key=lambda track: _precedence(track, aligned))
     planned = _planned(environment, tables)
     return Run(
         source=source,
@@ -60,15 +62,14 @@ def _planned(environment: Environment, tables: Sequence[Tables]) -> int | None:
     return None
 
 
-def _precedence(track: Series) -> tuple[int, int, int, str]:
-    if track.reader == "tensorboard":
-        order = 3
-    elif track.reader.endswith(("_csv", "_jsonl")):
-        order = 2
-    elif track.reader == "trainer_state":
-        order = 0
+def _precedence(track: Series, aligned: Set[str]) -> tuple[int, int, int, str]:
+    if track.file in aligned:
+        kind = "aligned text"
+    elif track.reader in ("trainer_state", "tensorboard"):
+        kind = track.reader
     else:
-        order = 1
+        kind = "csv and jsonl" if track.reader.endswith(("_csv", "_jsonl")) else "text"
+    order = PRECEDENCE.index(kind)
     return order, 0 if track.rank is None else track.rank, -len(track), track.name
 
 
@@ -92,7 +93,7 @@ def _tracks(tables: Tables) -> list[Series]:
 
 
 def _series_name(name: str, table: Table) -> str:
-    if table.kind == "eval" and not re.match(r"(eval|val|test)", name) and name != "epoch":
+    if table.kind == "eval" and not re.match(r"eval|val|test", name, re.IGNORECASE) and name != "epoch":
         return f"eval_{name}"
     return name
 

@@ -45,7 +45,7 @@ class TextFormat:
     example: str
     make: Callable[[], TextReader] = field(repr=False)
     is_fallback: bool = False
-    """Whether its rows count only where no other text reader found a training loss in the file (`Tables.drop_fallbacks`)."""
+    """Whether its rows count only where no other text reader found a loss in the file (`Tables.drop_fallbacks`)."""
 
 
 @dataclass(frozen=True, slots=True)

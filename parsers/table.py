@@ -47,8 +47,8 @@ class Table:
 
     @property
     def holds_loss(self) -> bool:
-        """Whether these are training rows with a loss (of any name)."""
-        return self.kind == "train" and any("loss" in (low := name.lower()) and "scale" not in low for name in self.names)
+        """Whether these are rows with a loss (of any name) of training or evaluation."""
+        return self.kind != "summary" and any("loss" in (low := name.lower()) and "scale" not in low for name in self.names)
 
     def append(self, seq: int, row: Row) -> None:
         """Adds a row whose names are this table's."""
@@ -119,7 +119,7 @@ class Tables:
         return {table.reader for table in self.by_key.values()}
 
     def drop_fallbacks(self, fallbacks: Set[str]) -> None:
-        """Drops the rows of these readers where another one found training losses: asked at the end of a file, so that
+        """Drops the rows of these readers where another one found losses: asked at the end of a file, so that
         any chunking gives the same. Step reports without a loss (DeepSpeed's own lines beside a script's prints) do not
         outrank them.
         """

@@ -7,8 +7,9 @@
     Finish training epoch 0. loss: 0.0696
 
 A fallback: its rows count only where no other reader found a training loss in the file. A line is claimed when it shows a
-loss and a clock (a step, iteration, update, batch or epoch), or nothing but a loss; never when it speaks of a best, final
-or target value, is a dict, a bar or longer than 1,000 characters. Only names that mean something here are taken.
+loss and a clock (a step, iteration, update, batch or epoch), begins with `Test`, `Validation` or the like, or is nothing
+but a loss; never when it speaks of a best, final or target value, is a dict, a bar, a command or longer than 1,000
+characters. Only names that mean something here are taken.
 """
 
 from __future__ import annotations
@@ -41,6 +42,9 @@ _ALONE = Lazy(rf"^(?:train(?:ing)?[ _])?loss\s{{0,4}}[:=]?\s{{0,4}}(?P<value>{_N
 _EVAL_WORD = Lazy(r"(?<![A-Za-z])(?:val|valid|validation|eval|evaluation|test|dev)(?![A-Za-z])", 2)
 _TRAIN_WORD = Lazy(r"(?<![A-Za-z])train(?:ing)?(?![A-Za-z])", 2)
 _STAMP = Lazy(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d{1,6})?")
+_ELSEWHERE: Final = ("{'", '{"', "%|", 'File "', " --")
+"""A dict, JSON, a bar, a traceback, a command line: other readers' matters, or no record."""
+_CONFIGURES: Final = ("weight", "coef", "num", "fn", "type", "factor", "ratio", "chunk", "reduction", "func")
 _TELLING: Final = ("loss", "acc", "ppl", "perplexity", "reward", "kl", "entropy", "nll", "gradnorm", "grad_norm", "grad norm")
 _PLAIN: Final = frozenset({"lr", "norm", "gnorm", "epoch_loss", "loss_scale", "loss scale", "learning rate", "learning_rate"})
 _CONVERT: Final = {"norm": ("grad_norm", 1.0), "Norm": ("grad_norm", 1.0)}
@@ -65,7 +69,7 @@ class GenericText:
     def feed(self, line: Line) -> Iterable[Record]:
         """The rows of a line, if it is a record."""
         text = line.text
-        if len(text) > MAX_LENGTH or "{'" in text or '{"' in text or "%|" in text or 'File "' in text:
+        if len(text) > MAX_LENGTH or any(mark in text for mark in _ELSEWHERE):
             return
         if found := _ALONE.match(text.strip()):
             yield Row(line.no, numbers([("loss", found["value"])]), None, "train", line.rank, _time(line))
@@ -73,11 +77,9 @@ class GenericText:
         values = _metrics(text)
         if not any("loss" in name.lower() and "scale" not in name.lower() for name, _ in values) or _NOT_A_RECORD.search(text):
             return
-        clock = self._step(text)
-        if clock is None:
-            return
-        step, epoch = clock
-        yield from _rows(line, values, step, epoch)
+        clock = self._step(text) or ((None, None) if _EVAL_WORD.match(text.strip()) else None)
+        if clock is not None:
+            yield from _rows(line, values, *clock)
 
     def close(self) -> Iterable[Record]:
         """Nothing is left over."""
@@ -110,6 +112,8 @@ def _metrics(text: str) -> Numbers:
     for found in _PAIR.finditer(text):
         name = found["name"].rstrip(".-_/")
         low = name.lower()
+        if "." in name or any(word in low for word in _CONFIGURES):
+            continue
         is_known = low in _PLAIN or metrics.canonical(low) in metrics.UNITS or any(word in low for word in _TELLING)
         if low in ("epoch", "step", "iter", "iteration") or not is_known:
             continue
