@@ -20,9 +20,11 @@ from typing import Final, NamedTuple
 from parsers.model import Environment
 from parsers.table import UNKNOWN, Table, Tables
 
-ASIDE: Final = frozenset({"overflow", "overflow_hysteresis", "labels_masked", "cache_flushes", "memory_gpu", "memory_host"})
-"""Rows with one of these are messages between the training rows: they never count steps themselves."""
-ATTEMPTS: Final = frozenset({"overflow", "overflow_hysteresis"})
+ASIDE: Final = frozenset(
+    {"overflow", "overflow_hysteresis", "labels_masked", "memory_gpu", "memory_host", "timer_forward", "throughput_samples"}
+)
+"""Rows with one of these and no loss are messages between the training rows: they never count steps for others."""
+ATTEMPTS: Final = frozenset({"overflow", "overflow_hysteresis", "timer_forward"})
 """Each of these rows is an optimizer step of its own: the one after the last that is known."""
 
 MIN_TICKED: Final = 0.5
@@ -51,11 +53,11 @@ class Clock:
 class _Row(NamedTuple):
     seq: int
     table: Table
-    index: int
+    at: int
 
     def value(self, name: str) -> float | None:
         """The row's value of a metric, or None where it has none."""
-        return self.table.columns[self.table.names.index(name)][self.index] if name in self.table.names else None
+        return self.table.columns[self.table.names.index(name)][self.at] if name in self.table.names else None
 
 
 def resolve(tables: Tables, environment: Environment) -> str:
@@ -63,43 +65,59 @@ def resolve(tables: Tables, environment: Environment) -> str:
     stepless = [table for table in tables.by_key.values() if not table.has_steps]
     if not stepless:
         return "printed" if tables.by_key else "none"
-    train = [table for table in stepless if table.kind == "train" and not ASIDE & set(table.names)]
+    aside = [table for table in stepless if _is_aside(table)]
+    train = [table for table in stepless if table.kind == "train" and table not in aside]
     clock = training_clock(tables, train, environment)
     source = "none"
     for group in _groups(train):
-        source = _resolve_group(group, clock, tables, environment)
+        source, is_believed = _resolve_group(group, clock, tables, environment)
+        clock = clock if is_believed else Clock((), (), clock.total)
     if not train and any(table.has_steps for table in tables.by_key.values()):
         source = "printed"
     anchors = _anchors(tables, clock)
-    evals = [table for table in stepless if table not in train and not ASIDE & set(table.names)]
-    for table in evals:
-        _resolve_eval(table, clock, anchors, _by_epoch(train))
-    _resolve_aside([table for table in stepless if ASIDE & set(table.names)], anchors)
+    for table in stepless:
+        if table not in train and table not in aside:
+            _resolve_eval(table, clock, anchors, _by_epoch(train))
+    _resolve_aside(aside, anchors)
     return source
 
 
+def _is_aside(table: Table) -> bool:
+    names = set(table.names)
+    return not table.holds_loss and (bool(ASIDE & names) or names == {"loss_scale"})
+
+
 def training_clock(tables: Tables, train: Sequence[Table], environment: Environment) -> Clock:
-    """The bars that count training steps: those whose total is planned, or that are redrawn after training rows."""
+    """The bars that count training steps: those whose total is planned, or that are redrawn after training rows.
+
+    `total` is None where no training row says which bar that is.
+    """
     ticks = tables.ticks
+    train = [table for table in train if not _is_aside(table)]
     if not len(ticks):
         return Clock((), (), None)
     votes = _votes(tables, train)
     planned = environment.number("run:planned_steps") or environment.number("arg:max_steps")
-    if votes:
-        # A sweep or a second stage has a bar of its own: every total that follows many rows counts training steps.
-        enough = max(2.0, 0.1 * max(votes.values()))
-        totals = {total for total, count in votes.items() if count >= enough} or set(votes)
-        total = max(votes, key=lambda total: (votes[total], total))
-    elif planned and planned > 0 and int(planned) in ticks.total:
-        total, totals = int(planned), {int(planned)}
-    else:
-        total = max(Counter(ticks.total).items(), key=lambda item: (item[1], item[0]))[0]
-        totals = {total}
     if planned and planned > 0 and int(planned) in ticks.total:
-        totals.add(int(planned))
         total = int(planned)
+    elif votes and sum(votes.values()) >= MIN_TICKED * sum(len(table) for table in train):
+        total = max(votes, key=lambda total: (votes[total], total))
+    else:
+        total = _longest(tables)
+    # A sweep or a second stage has a bar of its own: every total that follows many rows counts training steps.
+    enough = max(2.0, 0.1 * max(votes.values(), default=0))
+    totals = {total, *(other for other, count in votes.items() if count >= enough)}
     chosen = [i for i in range(len(ticks)) if ticks.total[i] in totals]
-    return Clock(tuple(ticks.seq[i] for i in chosen), tuple(ticks.step[i] for i in chosen), total)
+    return Clock(tuple(ticks.seq[i] for i in chosen), tuple(ticks.step[i] for i in chosen), total if train else None)
+
+
+def _longest(tables: Tables) -> int:
+    """The total that the whole run's speed gives, else that of the bar that ran longest (evaluations are shorter)."""
+    ticks, last = tables.ticks, _last_by_speed(tables)
+    if last and round(last) in ticks.total:
+        return round(last)
+    seconds = [0.0 if math.isnan(s) else s for s in ticks.seconds]
+    return ticks.total[max(range(len(ticks)), key=lambda i: (seconds[i], ticks.step[i]))]
 
 
 def _votes(tables: Tables, train: Sequence[Table]) -> Counter[int]:
@@ -107,7 +125,7 @@ def _votes(tables: Tables, train: Sequence[Table]) -> Counter[int]:
     ticks = tables.ticks
     votes: Counter[int] = Counter()
     seqs = sorted(seq for table in train for seq in table.seq)
-    for seq, following in zip(seqs, [*seqs[1:], tables.seq + 1], strict=True):
+    for seq, following in pairwise([*seqs, tables.seq + 1]):
         index = bisect_right(ticks.seq, seq)
         if index < len(ticks) and ticks.seq[index] < following:
             votes[ticks.total[index]] += 1
@@ -123,10 +141,12 @@ def _groups(train: Sequence[Table]) -> list[list[_Row]]:
     return [sorted(rows, key=lambda row: row.seq) for rows in groups.values()]
 
 
-def _resolve_group(rows: list[_Row], clock: Clock, tables: Tables, environment: Environment) -> str:
+def _resolve_group(rows: list[_Row], clock: Clock, tables: Tables, environment: Environment) -> tuple[str, bool]:
+    """Fills in the steps of one writer's rows: (how, whether bars were believed)."""
     following = [*(row.seq for row in rows[1:]), tables.seq + 1]
     seen = [clock.after(row.seq, until) for row, until in zip(rows, following, strict=True)]
-    if sum(s is not None for s in seen) < MIN_TICKED * len(rows):
+    is_believed = sum(s is not None for s in seen) >= MIN_TICKED * len(rows)
+    if not is_believed:
         seen = [None] * len(rows)
     pace, source = _pace(rows, seen, clock, tables, environment)
     pieces = _pieces(rows, seen, clock, tables.starts)
@@ -138,8 +158,8 @@ def _resolve_group(rows: list[_Row], clock: Clock, tables: Tables, environment: 
         if shown is None and (k == 0 or k in pieces):
             shown = _restart(rows, k, pace, clock) if k else _first(rows, seen, pace, clock)
         step = shown if shown is not None else step + pace - step % pace
-        row.table.step[row.index] = step
-    return source
+        row.table.step[row.at] = step
+    return source, is_believed
 
 
 def _pieces(rows: list[_Row], seen: Sequence[int | None], clock: Clock, starts: Sequence[int]) -> set[int]:
@@ -166,7 +186,7 @@ def _first(rows: list[_Row], seen: Sequence[int | None], pace: int, clock: Clock
 def _restart(rows: list[_Row], k: int, pace: int, clock: Clock) -> int | None:
     """The step of the first row after a restart: that of an earlier row with its epoch, else in proportion to it."""
     epoch, before = rows[k].value("epoch"), rows[k - 1].value("epoch")
-    last = rows[k - 1].table.step[rows[k - 1].index]
+    last = rows[k - 1].table.step[rows[k - 1].at]
     if epoch is None or before is None or before <= 0:
         return None
     if epoch >= before:
@@ -224,9 +244,7 @@ def _last_by_speed(tables: Tables) -> float | None:
     """The steps of a whole run, from the final dict: its seconds times its steps a second."""
     for table in tables.by_key.values():
         if table.kind == "summary" and {"train_runtime", "train_steps_per_second"} <= set(table.names) and len(table) == 1:
-            seconds, speed = (
-                table.columns[table.names.index(name)][0] for name in ("train_runtime", "train_steps_per_second")
-            )
+            seconds, speed = (table.columns[table.names.index(name)][0] for name in ("train_runtime", "train_steps_per_second"))
             steps = seconds * speed
             if math.isfinite(steps) and steps >= 1 and speed >= 0.02:
                 return steps
@@ -285,10 +303,7 @@ def _by_epoch(train: Sequence[Table]) -> dict[float, int]:
 def _anchors(tables: Tables, clock: Clock) -> tuple[list[int], list[int]]:
     """(seq, step) of everything in the file that has a step by now, in order."""
     known = [
-        (table.seq[i], table.step[i])
-        for table in tables.by_key.values()
-        for i in range(len(table))
-        if table.step[i] != UNKNOWN
+        (table.seq[i], table.step[i]) for table in tables.by_key.values() for i in range(len(table)) if table.step[i] != UNKNOWN
     ]
     known += zip(clock.seq, clock.step, strict=True)
     known.sort()
@@ -318,14 +333,14 @@ def _resolve_aside(tables: Sequence[Table], anchors: tuple[list[int], list[int]]
     """Messages: each overflow is the next step after the last one known, others belong to the step that is under way."""
     seqs, steps = anchors
     rows = sorted((table.seq[i], k, i) for k, table in enumerate(tables) for i in range(len(table)))
-    under_way: dict[tuple[str, int | None], tuple[int, int]] = {}
+    under_way: dict[tuple[str, int | None, bool], tuple[int, int]] = {}
     for seq, k, index in rows:
         table = tables[k]
         if table.step[index] != UNKNOWN:
             continue
         at = bisect_left(seqs, seq)
         last = steps[at - 1] if at else 0
-        writer = (table.reader, table.rank)
+        writer = (table.reader, table.rank, "timer_forward" in table.names)
         if ATTEMPTS & set(table.names):
             anchor, attempt = under_way.get(writer, (-1, 0))
             attempt = attempt + 1 if anchor == at else last + 1

@@ -71,12 +71,13 @@ class HFTrainer:
 
     def __init__(self) -> None:
         self._in_banner = False
+        self._planned = 0
 
     def feed(self, line: Line) -> Iterable[Record]:
         """Rows, banner facts and events of one line."""
         text = line.text
         if "{'" in text:
-            yield from _dicts(line)
+            yield from self._dicts(line)
         if "***** Running" in text:
             self._in_banner = "Running training" in text
             if self._in_banner:
@@ -90,6 +91,18 @@ class HFTrainer:
     def close(self) -> Iterable[Record]:
         """Nothing is left over."""
         return ()
+
+    def _dicts(self, line: Line) -> Iterator[Record]:
+        text, at = line.text, line.text.find("{'")
+        while at >= 0:
+            items, end = _items(text, at + 1)
+            step, planned = _progress(items)
+            records = tuple(_row(line, items, step))
+            yield from records
+            if planned and records and planned != self._planned:
+                self._planned = planned
+                yield Fact("run:planned_steps", planned, line.ref)
+            at = text.find("{'", end)
 
 
 def _event(line: Line, kind: str, data: Mapping[str, Value], step: int | None = None) -> Event:
@@ -137,14 +150,6 @@ def _peft(line: Line) -> Iterator[Record]:
         yield Fact("run:trainable_percent", number(found["share"]), line.ref)
 
 
-def _dicts(line: Line) -> Iterator[Record]:
-    text, at = line.text, line.text.find("{'")
-    while at >= 0:
-        items, end = _items(text, at + 1)
-        yield from _row(line, items)
-        at = text.find("{'", end)
-
-
 def _items(text: str, at: int) -> tuple[dict[str, str], int]:
     """The whole items from `at` on, and where they end: at a brace, or where the line was torn."""
     items: dict[str, str] = {}
@@ -156,12 +161,20 @@ def _items(text: str, at: int) -> tuple[dict[str, str], int]:
     return items, at
 
 
-def _row(line: Line, items: dict[str, str]) -> Iterator[Record]:
+def _progress(items: dict[str, str]) -> tuple[int | None, int | None]:
+    """(step, planned steps) where a callback adds them, taken out of the items: `'global_step/max_steps': '5/100'`."""
+    of = items.pop("global_step/max_steps", "").strip("'\"").partition("/")
+    step, planned = of[0] or items.pop("global_step", "") or items.pop("step", ""), of[2] or items.pop("max_steps", "")
+    items.pop("percentage", None)
+    return (int(step) if step.isdecimal() else None), (int(planned) if planned.isdecimal() else None)
+
+
+def _row(line: Line, items: dict[str, str], step: int | None) -> Iterator[Record]:
     values = tuple((key, value) for key, text in items.items() if (value := number(text)) is not None)
     kind = _kind(items, dict(values))
     if kind is None:
         return
-    yield Row(line.no, values, None, kind, line.rank, line.time)
+    yield Row(line.no, values, step if kind != "summary" else None, kind, line.rank, line.time)
     if kind == "summary":
         named = dict(values)
         data: dict[str, Value] = {key: named.get(key) for key in ("train_loss", "train_runtime")}

@@ -1,0 +1,80 @@
+"""DeepSpeed's launcher: how many processes, and the full command line.
+
+Printed by `deepspeed/launcher/runner.py` and `launch.py`, at level INFO in every version (the launcher has its own level):
+
+    [2023-12-08 10:10:00,530] [INFO] [runner.py:570:main] cmd = /usr/bin/python3 -u -m deepspeed.launcher.launch --world_info=eyJ… train.py --bf16 True
+    [2023-12-08 10:10:03,001] [INFO] [launch.py:145:main] WORLD INFO DICT: {'localhost': [0, 1]}
+    [2023-12-08 10:10:03,001] [INFO] [launch.py:151:main] nnodes=1, num_local_procs=2, node_rank=0
+    [2023-12-08 10:10:03,001] [INFO] [launch.py:163:main] dist_world_size=2
+    [2023-12-08 10:20:59,201] [ERROR] [launch.py:321:sigkill_handler] ['/usr/bin/python3', '-u', 'train.py', '--local_rank=1', '--lr', '2e-5'] exits with return code = 1
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from parsers import command, packages
+from parsers.lazy import Lazy
+from parsers.line import Line
+from parsers.model import Fact, Record
+from parsers.registry import text_reader
+
+_SIZE = Lazy(r"dist_world_size=(?P<size>\d{1,7})\b")
+_NODES = Lazy(r"nnodes=(?P<nodes>\d{1,6}), num_local_procs=(?P<procs>\d{1,6})")
+_SPAWNED = Lazy(r"(?:spawned with command: |\] )\[(?P<list>'(?:[^'\\]|\\.)*'(?:, (?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"))+)\]")
+_WORD = Lazy(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"")
+_NCCL = Lazy(r"\] \d+ NCCL_VERSION=(?P<version>[\d.]+)")
+
+
+@text_reader(
+    "deepspeed_launcher",
+    title="DeepSpeed launcher: processes and command line",
+    hints=(
+        "] cmd = ",
+        "dist_world_size=",
+        "num_local_procs=",
+        "spawned with command: [",
+        "exits with return code",
+        " NCCL_VERSION=",
+    ),
+    example="[2023-12-08 10:10:03,001] [INFO] [launch.py:163:main] dist_world_size=2",
+)
+class DeepSpeedLauncher:
+    """Reads the launcher's facts; one command line is as good as eight equal ones."""
+
+    hungry = False
+
+    def __init__(self) -> None:
+        self._has_command = False
+
+    def feed(self, line: Line) -> Iterable[Record]:
+        """Facts of one line."""
+        text = line.text
+        if "] cmd = " in text:
+            self._has_command = True
+            yield from command.facts(command.words(text.partition("] cmd = ")[2]), line.ref)
+        elif not self._has_command and ("spawned with command: [" in text or "exits with return code" in text):
+            found = _SPAWNED.search(text)
+            if found:
+                self._has_command = True
+                yield from command.facts([a or b for a, b in _words(found["list"])], line.ref)
+        else:
+            yield from _sizes(line)
+
+    def close(self) -> Iterable[Record]:
+        """Nothing is left over."""
+        return ()
+
+
+def _words(text: str) -> Iterator[tuple[str, str]]:
+    for found in _WORD.finditer(text):
+        yield found[1] or "", found[2] or ""
+
+
+def _sizes(line: Line) -> Iterator[Record]:
+    if found := _SIZE.search(line.text):
+        yield Fact("run:world_size", int(found["size"]), line.ref)
+    elif found := _NODES.search(line.text):
+        yield Fact("run:nnodes", int(found["nodes"]), line.ref)
+    elif found := _NCCL.search(line.text):
+        yield from packages.facts("nccl", found["version"], line.ref, 1)
