@@ -1,6 +1,6 @@
-"""Bytes of a path, a stream or standard input → blocks of whole fragments, decoded on demand.
+r"""Bytes of a path, a stream or standard input → blocks of whole fragments, decoded on demand.
 
-A *fragment* is what stands between two line breaks (`\\n`, `\\r\\n`) or carriage returns (`\\r`, a progress bar's
+A *fragment* is what stands between two line breaks (`\n`, `\r\n`) or carriage returns (`\r`, a progress bar's
 redraw). Blocks end between fragments, so that readers never see half of one and any chunking gives the same run.
 Memory is bounded by the block and by `MAX_FRAGMENT`: of a longer fragment only the beginning is looked at.
 """
@@ -108,7 +108,7 @@ class _Metered:
 def _zstd(raw: BinaryIO) -> BinaryIO:
     import zstandard
 
-    return zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)  # type: ignore[return-value]
+    return zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
 
 
 _DECOMPRESSORS: Final[dict[bytes, Callable[[BinaryIO], BinaryIO]]] = {
@@ -152,7 +152,10 @@ def head(path: str | Path, size: int = 4096) -> bytes:
     with ExitStack() as stack:
         stream = _open(path, Meter(), stack)
         try:
-            return stream.read(size) or b""
+            data = b""
+            while len(data) < size and (more := stream.read(size - len(data))):
+                data += more  # a stream may give less than was asked for
+            return data
         except (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError):
             return b""
         except Exception as error:  # zstandard.ZstdError, without importing it for plain files
@@ -317,7 +320,7 @@ def is_binary(first: bytes) -> bool:
     if not solid:
         return True
     controls = sum(1 for byte in solid if byte < 32 and byte not in (7, 8, 9, 10, 11, 12, 13, 27))
-    return controls > 0.05 * len(solid) or len(solid) < 0.5 * len(first) and b"\n" not in solid
+    return controls > 0.05 * len(solid) or (len(solid) < 0.5 * len(first) and b"\n" not in solid)
 
 
 def quote(refs: Iterable[SourceRef], around: int = 0) -> tuple[dict[SourceRef, SourceRef], dict[tuple[str, int], str]]:
