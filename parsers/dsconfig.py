@@ -41,7 +41,9 @@ _JSON_TOKEN = Lazy(
     r'"(?:[^"\\]|\\.)*"|//[^\n]*|/\*(?:[^*]|\*(?!/))*\*/|#[^\n]*|(?<![\w.])-?(?:inf|nan)\b|\bNone\b|\bTrue\b|\bFalse\b|,(?=\s*[}\]])'
 )
 _WORDS: Final = {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN", "None": "null", "True": "true", "False": "false"}
-_MEMBER = Lazy(r"(?P<key>[A-Za-z_]\w*)=(?P<value>[A-Za-z_][\w.]*\([^()]*\)|<[^<>]*>|'[^']*'|\[[^\[\]]*\]|\{[^{}]*\}|[^\s,()]+)")
+_MEMBER = Lazy(
+    r"(?P<key>[A-Za-z_]\w*)=(?P<value>[A-Za-z_][\w.]*\([^()]*\)|<[^<>]*>|'[^']*'|\[[^\[\]]*\]|\{[^{}]*\}|\d{1,3}(?:,\d{3})+(?!\d)|[^\s,()]+)"
+)
 _PAIR = Lazy(r"'(?P<key>[^']{1,80})': (?P<value>'[^']*'|\[[^\[\]]*\]|[^,'\"{}\[\]]+)")
 
 
@@ -101,7 +103,9 @@ def fact(key: str, value: Value, ref: SourceRef, weight: int = 3) -> Fact:
 def engine_facts(name: str, text: str, ref: SourceRef) -> Iterator[Fact]:
     """Facts of one line of the engine's dump: `zero_config` and `stage=2 overlap_comm=True …` or a JSON or a dict."""
     if name == "world_size":
-        yield Fact("run:world_size", scalar(text), ref)
+        yield Fact(
+            "run:world_size", scalar(text), ref, 1
+        )  # of data parallelism: less than all with tensor or pipeline parallelism
     target = ENGINE_KEYS.get(name)
     if target is None:
         return
@@ -129,4 +133,4 @@ def _members(text: str) -> Iterator[tuple[str, Value]]:
         elif value[0] == "<" and ":" in value:  # an enumeration: <OffloadDeviceEnum.cpu: 'cpu'>
             yield found["key"], value.rpartition(":")[2].strip(" '>")
         else:
-            yield found["key"], plain(scalar(value))
+            yield found["key"], plain(scalar(value.replace(",", "") if value[:1].isdigit() else value))

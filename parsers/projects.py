@@ -30,10 +30,10 @@ MARKS: Final[Mapping[str, str]] = {
 
 HINTS: Final = tuple(mark for mark in MARKS if mark not in ("xtuner", "axolotl", "swift pt", "trl dpo", "open-r1"))
 
-# What the projects ask for in their own package metadata: LLaVA v1.2 (pyproject.toml), MGM (pyproject.toml and issue 42).
+# What the projects ask for in their own package metadata: LLaVA v1.2 and MGM (pyproject.toml).
 PINS: Final[Mapping[str, Mapping[str, str]]] = {
     "llava": {"deepspeed": "0.12.6", "transformers": "4.37.2", "torch": "2.1.2"},
-    "mgm": {"deepspeed": "0.11.1", "transformers": "4.36.2", "torch": "2.0.1"},
+    "mgm": {"deepspeed": "0.11.1"},
 }
 
 _ZERO2: Final = {"zero_optimization.overlap_comm": True, "zero_optimization.contiguous_gradients": True}

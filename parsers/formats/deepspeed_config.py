@@ -31,6 +31,7 @@ MAX_LINES = 600
 _VERSION = Lazy(r"DeepSpeed info: version=(?P<version>[^\s,]+)")
 _ROW = Lazy(r":print\] {1,3}(?P<name>[a-z][a-z0-9_]{2,60}) (?:\.* |)\s?(?P<value>\S.*)$")
 _OPTIMIZER = Lazy(r"Creating (?P<dtype>[\w.]+) ZeRO stage (?P<stage>\d) optimizer")
+_JSON_LINE = Lazy(r"\s*(?:[{}\"\]]|\[(?!20|rank|INFO|WARN)|-?[\d.]+(?:e[-+]?\d+)?,?\s*$|(?:null|true|false|inf|nan),?\s*$)")
 _LINE_NUMBER = Lazy(r"\[logging\.py:(?P<line>\d+):log_dist\]")
 _MARKS = (
     (Lazy(r"\] Reduce bucket size (?P<value>[\d,]+)"), "zero_optimization.reduce_bucket_size"),
@@ -39,7 +40,7 @@ _MARKS = (
 )
 # logging.py's line in log_dist → the releases that have it there (tags compared). Weak: forks and patches move it.
 FINGERPRINTS = {
-    60: "0.3", 68: "0.5", 69: "0.6", 93: "0.8", 96: "0.9.2-0.14.5", 128: "0.15.4-0.16.0", 107: "0.16.9-0.17.6", 123: ">=0.18.9",
+    60: "0.3", 68: "0.5-0.7", 69: "0.6-0.7", 93: "0.8", 96: "0.9.2-0.14.5", 128: "0.15.4-0.16.0", 107: "0.16.9-0.17.6", 123: ">=0.18.9",
 }  # fmt: skip
 
 
@@ -130,17 +131,11 @@ class DeepSpeedConfig:
         return ":print" not in text
 
     def _take(self, text: str) -> None:
-        if (
-            text[:1] in '"{}[]'
-            or text[:1].isdigit()
-            or text[:1] in "-ntf"
-            and text.rstrip(", ").lower() in ("null", "true", "false")
-        ):
-            if not text.startswith(("[20", "[rank", "[INFO", "[WARN")):
-                self._block.append(text)
-                self._depth += text.count("{") - text.count("}")
-                return
-        self._block.append("")
+        """Adds a line of JSON; another program's line between them only counts towards the limit."""
+        is_json = bool(_JSON_LINE.match(text))
+        self._block.append(text if is_json else "")
+        if is_json:
+            self._depth += text.count("{") - text.count("}")
 
     def _finish(self) -> Iterator[Record]:
         if not self._first:

@@ -70,7 +70,7 @@ class HFTrainer:
     hungry = False
 
     def __init__(self) -> None:
-        self._in_banner = False
+        self._in_banner = True  # a log may begin behind the banner's first line; an evaluation's numbers are not training's
         self._planned = 0
 
     def feed(self, line: Line) -> Iterable[Record]:

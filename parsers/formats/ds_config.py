@@ -1,0 +1,52 @@
+"""DeepSpeed configuration files beside a log: the JSON given to `--deepspeed`.
+
+    {"train_micro_batch_size_per_gpu": "auto", "bf16": {"enabled": "auto"}, "zero_optimization": {"stage": 2, "overlap_comm": true}}
+
+What such a file asks for was asked of this run (weight 2), but `auto` is filled in by the Trainer later, and the engine's own
+dump, where it was printed, is the resolved truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from parsers import dsconfig
+from parsers.model import Problem, Record, SourceRef
+from parsers.registry import file_reader
+
+MAX_BYTES = 4 * 2**20
+_MARKS = (b'"zero_optimization"', b'"train_micro_batch_size_per_gpu"', b'"zero_allow_untested_optimizer"', b'"fp16"', b'"bf16"')
+
+
+def _matches(path: Path, first: bytes) -> bool:
+    if path.suffix not in (".json", ".hjson") or b'"log_history"' in first:
+        return False
+    marks = sum(mark in first for mark in _MARKS)
+    return marks > 1 or (marks == 1 and (b'"enabled"' in first or b'"stage"' in first))
+
+
+@file_reader(
+    "ds_config",
+    title="DeepSpeed configuration files (ds_config.json)",
+    example='{"zero_optimization": {"stage": 2, "overlap_comm": true}}',
+    matches=_matches,
+)
+def read(path: Path) -> Iterator[Record]:
+    """A `config:` fact for each key, with the line it stands on."""
+    with path.open("rb") as file:
+        text = file.read(MAX_BYTES).decode("utf-8-sig", "replace")
+    config = dsconfig.loads(text)
+    if config is None:
+        yield Problem(SourceRef(str(path), 1), "ds_config", "not a JSON object: the configuration was not read")
+        return
+    lines, at = text.split("\n"), 0
+    for key, value in list(dsconfig.flat(config))[: dsconfig.MAX_FACTS]:
+        at = _line(lines, key.rpartition(".")[2], at)
+        yield dsconfig.fact(key, value, SourceRef(str(path), at + 1, lines[at].strip()[:300]), 2)
+
+
+def _line(lines: list[str], key: str, start: int) -> int:
+    """The line, from `start` on, that holds this key; `start` where none does."""
+    wanted = f'"{key}"'
+    return next((i for i in range(start, len(lines)) if wanted in lines[i]), start)
