@@ -11,9 +11,13 @@ from parsers.align import align
 from parsers.model import Environment, Event, Fact, Problem, Run, Series, SourceFile
 from parsers.table import Table, Tables
 
-PRECEDENCE: Final = ("aligned text", "trainer_state", "text", "csv and jsonl", "tensorboard")
+PRECEDENCE: Final = ("aligned text", "trainer_state", "text", "csv and jsonl", "tensorboard", "last values")
 """Whose samples are preferred where several files hold a metric: a log that agrees with the Trainer's state (its lines can
-be read by a person), what the program wrote itself, what it printed, tables, event files (their steps may be samples)."""
+be read by a person), what the program wrote itself, what it printed, tables, event files (their steps may be samples),
+files that hold nothing but the last value."""
+
+_TRACKERS: Final = frozenset({"wandb_run", "mlflow", "mlflow_db"})
+_LAST_VALUES: Final = frozenset({"wandb_summary", "hf_results_json"})
 
 _PLAIN_METRICS: Final = frozenset(metrics.UNITS)
 
@@ -68,7 +72,8 @@ def _precedence(track: Series, aligned: Set[str]) -> tuple[int, int, int, str]:
     elif track.reader in ("trainer_state", "tensorboard"):
         kind = track.reader
     else:
-        kind = "csv and jsonl" if track.reader.endswith(("_csv", "_jsonl")) else "text"
+        kind = "csv and jsonl" if track.reader.endswith(("_csv", "_jsonl")) or track.reader in _TRACKERS else "text"
+        kind = "last values" if track.reader in _LAST_VALUES else kind
     order = PRECEDENCE.index(kind)
     return order, 0 if track.rank is None else track.rank, -len(track), track.name
 

@@ -20,7 +20,9 @@ from parsers.line import Line
 from parsers.model import Row
 from parsers.pairs import Numbers, numbers
 
-_BAR = Lazy(r"(?P<label>[^|\r]{0,120}?):?\s{0,8}\d{1,3}%\|[^|]{0,200}\| {0,8}(?P<at>\d{1,12})/(?P<of>\d{1,12}) \[(?P<inside>[^\]]{0,2000})")
+_BAR = Lazy(
+    r"(?P<label>[^|\r]{0,120}?):?\s{0,9}\d{1,3}%\|[^|]{0,200}\| {0,8}(?P<at>\d{1,12})/(?P<of>\d{1,12}) \[(?P<inside>[^\]]{0,999})"
+)
 _POSTFIX = Lazy(r"(?P<name>[A-Za-z_][\w/.\-]{0,60})=(?P<value>tensor\([^)]{0,80}\)|[^,\]\s]{1,60})")
 _IN_LABEL = Lazy(r"(?P<name>[A-Za-z_]{0,30}(?:loss|lr|acc|ppl|grad_norm))\s{0,3}[:= ]\s{0,3}(?P<value>[-+\d.naife]{1,24})", 2)
 _EPOCH = Lazy(r"[Ee]poch[\s:\[(#=]{0,4}(?P<epoch>\d{1,9})(?P<slash>\s?/\s?\d)?")

@@ -1,13 +1,13 @@
-"""MosaicML Composer and llm-foundry: a head line and a metric a line below it.
+r"""MosaicML Composer and llm-foundry: a head line and a metric a line below it.
 
 Printed by `composer/loggers/console_logger.py`, to stderr; `FileLogger` puts `[metric]: ` before each line:
 
     [epoch=1][batch=10/4800]:
-    \\t Train time/batch: 9
-    \\t Train loss/train/total: 10.8123
-    \\t Train metrics/train/LanguageCrossEntropy: 10.8123
+    \t Train time/batch: 9
+    \t Train loss/train/total: 10.8123
+    \t Train metrics/train/LanguageCrossEntropy: 10.8123
     [Eval batch=40/40] Eval on eval data:
-    \\t Eval metrics/eval/LanguageCrossEntropy: 10.7654
+    \t Eval metrics/eval/LanguageCrossEntropy: 10.7654
 
 With a duration in epochs the batch counts within its epoch, otherwise from the start; with one in tokens or samples the
 head has no batch and `time/batch` is the step. Four decimals: a learning rate often reads 0.0000, so a zero there means
@@ -24,7 +24,10 @@ from parsers.model import Fact, Record, Row
 from parsers.registry import text_reader
 from parsers.values import number
 
-_HEAD = Lazy(r"(?:\[epoch=(?P<epoch>\d{1,9})(?:/\d+)?\])?\[(?P<unit>batch|token|sample|ba|tok|sp|ep|epoch)=(?P<at>\d{1,18})(?:/(?P<of>\d{1,18}))?\]:?$")
+_HEAD = Lazy(
+    r"(?:\[epoch=(?P<epoch>\d{1,9})(?:/\d+)?\])?\[(?P<unit>batch|token|sample|ba|tok|sp|ep|epoch)="
+    r"(?P<at>\d{1,18})(?:/(?P<of>\d{1,18}))?\]:?$"
+)
 _EVAL_HEAD = Lazy(r"\[Eval batch=\d+(?:/\d+)?\] Eval on .{1,80}?:?$")
 _METRIC = Lazy(r"^(?:\[metric\]: )?\s*(?P<kind>Train|Eval) (?P<name>[\w/.@\-+ ]{1,120}): (?P<value>\S{1,40})$")
 

@@ -3,7 +3,7 @@
 Printed by `fairseq/logging/progress_bar.py` and `fairseq/trainer.py`, behind `YYYY-MM-DD HH:MM:SS | INFO | train_inner | `
 or, under hydra, `[YYYY-MM-DD HH:MM:SS,mmm][train_inner][INFO] - `. All values are strings:
 
-    … | INFO | train_inner | {"epoch": 1, "update": 0.123, "loss": "12.345", "ppl": "5203.5", "num_updates": "200", "gnorm": "3.4"}
+    … | INFO | train_inner | {"epoch": 1, "update": 0.12, "loss": "12.345", "ppl": "5203.5", "num_updates": "200", "gnorm": "3.4"}
     … | INFO | valid | {"epoch": 1, "valid_loss": "6.681", "valid_num_updates": "695"}
     … | INFO | train_inner | epoch 001:    200 / 5000 loss=12.345, ppl=5203.5, gnorm=3.456, loss_scale=128        simple
     … | INFO | fairseq.trainer | NOTE: gradient overflow detected, ignoring gradient, setting loss scale to: 64.0

@@ -1,8 +1,8 @@
-"""Last resort: `step 100 loss=0.52 lr 1e-4`-like prints of own training loops.
+r"""Last resort: `step 100 loss=0.52 lr 1e-4`-like prints of own training loops.
 
     Epoch [1/5], Step [100/600], Loss: 0.5123                        PyTorch tutorials
-    Train Epoch: 1 [640/60000 (1%)]\\tLoss: 2.290191                  PyTorch examples: samples in brackets, so no step
-    Epoch: [0][  10/5005]\\tTime  0.5 ( 1.2)\\tLoss 6.9e+00 (7.0e+00)   ImageNet example
+    Train Epoch: 1 [640/60000 (1%)]\tLoss: 2.290191                  PyTorch examples: samples in brackets, so no step
+    Epoch: [0][  10/5005]\tTime  0.5 ( 1.2)\tLoss 6.9e+00 (7.0e+00)   ImageNet example
     step: 16 loss: 4.8503 grad_norm: 0.6420 lr: 3.000e-03            own loops
     Finish training epoch 0. loss: 0.0696
 
@@ -29,15 +29,20 @@ MAX_LENGTH: Final = 1000
 _NUMBER: Final = r"(?:tensor\([^)]{1,60}\)|[-+]?(?:nan|inf(?:inity)?|\d[\d,]*(?:\.\d*)?(?:e[-+]?\d{1,3})?|\.\d+))(?![\w.]*\w)"
 _EPOCH = Lazy(r"(?<![\w])(?:epoch|ep)s?[\]:=#\s\[(]{0,6}(?P<epoch>\d{1,9})(?:\.\d+)?(?:\s{0,3}/\s{0,3}\d{1,9})?", 2)
 _STEP = Lazy(
-    r"(?<![A-Za-z])(?P<unit>global[ _-]?step|step|iteration|iter|update|batch|minibatch)s?(?:\s?(?:no|num|number)\.?)?[\]:=#\s\[(]{0,6}"
+    r"(?<![A-Za-z])(?P<unit>global[ _-]?step|step|iteration|iter|update|batch|minibatch)s?(?:\s?(?:no|num|number)\.?)?"
+    r"[\]:=#\s\[(]{0,6}"
     r"(?P<at>\d{1,3}(?:,\d{3}){1,5}|\d{1,15})(?![\d.]*\d)(?:\s{0,6}(?:/|of)\s{0,6}(?P<of>\d{1,15}))?", 2,
 )  # fmt: skip
-_BRACKET = Lazy(r"\[\s{0,12}(?P<at>\d{1,15})\s{0,3}/\s{0,12}(?P<of>\d{1,15})(?P<share>\s{0,3}\(\s{0,3}\d{1,3}(?:\.\d+)?%\))?\s{0,3}\]")
+_BRACKET = Lazy(
+    r"\[\s{0,12}(?P<at>\d{1,15})\s{0,3}/\s{0,12}(?P<of>\d{1,15})(?P<share>\s{0,3}\(\s{0,3}\d{1,3}(?:\.\d+)?%\))?\s{0,3}\]"
+)
 _PAIR = Lazy(
     r"(?<![\w.])(?P<name>[A-Za-z][\w/@.\-]{0,40}(?: (?:loss|norm|rate|scale|acc|accuracy|nll|perplexity))?)"
     rf"\s{{0,4}}(?P<mark>[:=]|is |->|→)?\s{{0,12}}(?P<value>{_NUMBER})", 2,
 )  # fmt: skip
-_NOT_A_RECORD = Lazy(r"\b(?:best|lowest|minimum|final|previous|target|expected|initial|saving|saved|early|baseline|improved|threshold)\b", 2)
+_NOT_A_RECORD = Lazy(
+    r"\b(?:best|lowest|minimum|final|previous|target|expected|initial|saving|saved|early|baseline|improved|threshold)\b", 2
+)
 _ALONE = Lazy(rf"^(?:train(?:ing)?[ _])?loss\s{{0,4}}[:=]?\s{{0,4}}(?P<value>{_NUMBER})$", 2)
 _EVAL_WORD = Lazy(r"(?<![A-Za-z])(?:val|valid|validation|eval|evaluation|test|dev)(?![A-Za-z])", 2)
 _TRAIN_WORD = Lazy(r"(?<![A-Za-z])train(?:ing)?(?![A-Za-z])", 2)

@@ -27,7 +27,9 @@ from parsers.registry import text_reader
 _STOPPED = Lazy(r"`Trainer\.(?:fit|validate|test)` stopped: (?P<why>.{0,200})")
 _RESTORED = Lazy(r"Restor(?:ing|ed) (?:all )?states from the checkpoint (?:path )?at (?P<path>\S+)")
 _MEMBERS = Lazy(r"All distributed processes registered\. Starting with (\d{1,7}) processes")
-_NAN = Lazy(r"(?:Monitored metric \S+ = \S+ is not finite\.[^\n]{0,200}|The loss returned in `training_step` is (?:nan|inf)[^\n]{0,120})")
+_NAN = Lazy(
+    r"(?:Monitored metric \S+ = \S+ is not finite\.[^\n]{0,200}|The loss returned in `training_step` is (?:nan|inf)[^\n]{0,120})"
+)
 _PLAN = Lazy(r"max_steps=(\d{1,15})`? reached")
 
 

@@ -30,7 +30,8 @@ _CONVERT: Final = {
     "maxtext",
     title="MaxText (JAX)",
     hints=("completed step: ", "Completed eval after train step", "average loss after step="),
-    example="completed step: 12, seconds: 1.234, TFLOP/s/device: 201.500, Tokens/s/device: 10240.000, total_weights: 65536, loss: 9.876",
+    example="completed step: 12, seconds: 1.234, TFLOP/s/device: 201.500, Tokens/s/device: 10240.000, "
+    "total_weights: 65536, loss: 9.876",
 )
 class MaxText:
     """Reads step and evaluation lines."""

@@ -1,10 +1,10 @@
-"""OpenMMLab: mmengine, XTuner 0.x, and mmcv 1.x before them.
+r"""OpenMMLab: mmengine, XTuner 0.x, and mmcv 1.x before them.
 
     05/01 10:00:00 - mmengine - INFO - Epoch(train)  [1][ 100/1000]  lr: 1.0000e-02  eta: 1:02:03  time: 0.1234  data_time: 0.0056
         memory: 10240  grad_norm: 0.5120  loss: 1.2345            mmengine `LoggerHook`, `log_processor.py`: two blanks between
     05/01 10:00:00 - mmengine - INFO - Iter(train) [ 10/500]  lr: 2.0000e-05  …                                 by iterations
     05/01 10:00:00 - mmengine - INFO - Epoch(val) [1][50/50]    accuracy/top1: 70.1000
-    2021-05-01 10:00:00,123 - mmdet - INFO - Epoch [1][50/7330]\tlr: 1.978e-03, eta: 1:02:03, time: 0.5, memory: 3000, loss: 1.2   mmcv
+    2021-05-01 10:00:00,123 - mmdet - INFO - Epoch [1][50/7330]\tlr: 1.978e-03, eta: 1:02:03, time: 0.5, loss: 1.2   mmcv
 
 `[epoch][i/n]` counts within the epoch: the step is (epoch − 1)·n + i. `time` is seconds an iteration, `memory` MB.
 """
@@ -21,7 +21,8 @@ from parsers.pairs import numbers
 from parsers.registry import text_reader
 
 _HEAD = Lazy(
-    r"(?P<unit>Epoch|Iter)(?:\((?P<mode>\w+)\))? {1,4}(?:\[(?P<epoch>\d{1,9})\])? ?\[ *(?P<at>\d{1,12})/ *(?P<of>\d{1,12})\]\s+(?P<rest>.*)"
+    r"(?P<unit>Epoch|Iter)(?:\((?P<mode>\w+)\))? {1,4}(?:\[(?P<epoch>\d{1,9})\])? ?"
+    r"\[ *(?P<at>\d{1,12})/ *(?P<of>\d{1,12})\]\s+(?P<rest>.*)"
 )
 _ITEM = Lazy(r"(?:^|\s|, ?)(?P<name>[A-Za-z][\w/.@:-]*): (?P<value>[^\s,]+)")
 _CONVERT: Final = {"time": ("step_time", 1.0), "memory": ("memory_gpu", 1 / 1024)}

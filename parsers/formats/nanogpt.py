@@ -28,9 +28,12 @@ from parsers.registry import text_reader
 from parsers.values import number
 
 _NUMBER: Final = r"[-+]?(?:nan|inf|[\d.,]+(?:e[-+]?\d+)?)"
-_ITER = Lazy(rf"(?:^|[^\w])iter (?P<step>\d{{1,15}}): loss (?P<loss>{_NUMBER}), time (?P<time>{_NUMBER})ms(?:, mfu (?P<mfu>{_NUMBER})%)?", 2)
+_ITER = Lazy(
+    rf"(?:^|[^\w])iter (?P<step>\d{{1,15}}): loss (?P<loss>{_NUMBER}), time (?P<time>{_NUMBER})ms(?:, mfu (?P<mfu>{_NUMBER})%)?",
+    2,
+)
 _EVAL = Lazy(rf"(?:^|[^\w])step (?P<step>\d{{1,15}}): train loss (?P<train>{_NUMBER}), val loss (?P<val>{_NUMBER})", 2)
-_MODDED = Lazy(r"(?:^|\s|\])step:(?P<step>\d{1,15})(?:/(?P<total>\d{1,15}))?,? (?P<rest>.*(?:val_loss|train_loss|train_time|step_avg|loss):.*)")
+_MODDED = Lazy(r"(?:^|\s|\])step:(?P<step>\d{1,15})(?:/(?P<total>\d{1,15}))?,? (?P<rest>.*(?:loss|train_time|step_avg):.*)")
 _PAIR = Lazy(rf"(?P<name>\w+): ?(?P<value>{_NUMBER})(?P<unit>ms|s)?(?![\w/])", 2)
 _SHORT = Lazy(rf"^s:(?P<step>\d{{1,15}}) (?P<name>trl|tel):(?P<value>{_NUMBER})", 2)
 _PIPED = Lazy(r"(?:^|\s)step +(?P<step>\d{1,15})(?:/(?P<total>\d{1,15}))? \| (?P<rest>(?:train )?loss:? .*)")

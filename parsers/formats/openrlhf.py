@@ -2,7 +2,7 @@
 
 Printed by `openrlhf/trainer/ppo_trainer.py` (0.6 on), under Ray behind `(PPOTrainer pid=1234) `:
 
-    INFO 05-01 12:00:00 ppo_trainer.py:547] ✨ Global step 10: {'policy_loss': 0.01, 'actor_lr': 5e-07, 'critic_loss': 0.1, 'reward': 0.5}
+    INFO 05-01 12:00:00 ppo_trainer.py:547] ✨ Global step 10: {'policy_loss': 0.01, 'actor_lr': 5e-07, 'reward': 0.5}
 
 The policy's values get the engine `actor`, the critic's `critic`. SFT and DPO draw bars (`tqdm_postfix`).
 """

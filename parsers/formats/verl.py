@@ -58,10 +58,10 @@ class Verl:
             by_engine.setdefault(_engine(name), []).append((name, value))
         for engine, items in by_engine.items():
             values = numbers(items, _CONVERT)
-            is_eval = engine == "val"
-            if values:
-                kind = "eval" if is_eval else "train"
-                yield Row(line.no, values, step, "eval" if kind == "eval" else "train", line.rank, line.time, "" if is_eval else engine)
+            if values and engine == "val":
+                yield Row(line.no, values, step, "eval", line.rank, line.time)
+            elif values:
+                yield Row(line.no, values, step, "train", line.rank, line.time, engine)
 
     def close(self) -> Iterable[Record]:
         """Nothing is left over."""

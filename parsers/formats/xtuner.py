@@ -33,7 +33,7 @@ _CONVERT: Final = {
     title="XTuner v1",
     hints=(" tgs: ",),
     example="[XTuner][RANK 0][2025-09-01 10:00:00][INFO] Epoch 1 Step 10/500 data_time: 0.0100 lr: 1.000000e-05 time: 0.5000 "
-    "text_tokens: 4096 loss: 2.12345678 grad_norm: 0.51234567 max_memory: 20.50 GB reserved_memory: 22.00 GB tgs: 8192.0 eta: 1:02",
+    "text_tokens: 4096 loss: 2.12345678 grad_norm: 0.51234567 max_memory: 20.50 GB tgs: 8192.0 eta: 1:02",
 )
 class XTuner:
     """Reads step lines."""
