@@ -41,7 +41,12 @@ class Rule:
 
 
 def rule(
-    *, title: str, severity: Severity, needs: Sequence[str] = (), since: str = "0.1", status: Literal["stable", "preview"] = "stable"
+    *,
+    title: str,
+    severity: Severity,
+    needs: Sequence[str] = (),
+    since: str = "0.1",
+    status: Literal["stable", "preview"] = "stable",
 ) -> Callable[[Check], Check]:
     """Registers a rule under the name of its module: `loss_zero.py` finds `loss-zero`."""
 
@@ -57,8 +62,7 @@ def rule(
 @cache
 def load() -> tuple[Rule, ...]:
     """All shipped rules, by id."""
-    import analyzer.rules as folder
-
+    folder = importlib.import_module("analyzer.rules")
     for info in sorted(pkgutil.iter_modules(folder.__path__), key=lambda i: i.name):
         importlib.import_module(f"analyzer.rules.{info.name}")
     return tuple(RULES[id_] for id_ in sorted(RULES))
@@ -90,3 +94,35 @@ def run_rule(one: Rule, run: Run, strict: bool = False) -> tuple[tuple[Finding, 
 def at(series: Series, index: int, note: str = "") -> Evidence:
     """Evidence at one point of a series."""
     return Evidence(series.ref(index), note)
+
+
+def span(series: Series, start: int, stop: int, what: str) -> tuple[Evidence, ...]:
+    """Evidence of the stretch `[start, stop)`: its first point, its last one, and the last good one before it."""
+    found = [at(series, start, f"first {what}")]
+    if stop - 1 > start:
+        found.append(at(series, stop - 1, f"last {what}"))
+    if start > 0:
+        found.append(at(series, start - 1, "last record before it"))
+    return tuple(found)
+
+
+def until(series: Series, start: int, stop: int) -> str:
+    """The stretch `[start, stop)` in words: `from step 38 to the end (43 records)`, `at step 38 (1 record)`."""
+    count = f"{stop - start} record{'' if stop - start == 1 else 's'}"
+    first = series.steps[start]
+    if stop - start == 1 and stop < len(series):
+        return f"at step {first} ({count})"
+    last = "the end" if stop == len(series) else f"step {series.steps[stop - 1]}"
+    return f"from step {first} to {last} ({count})"
+
+
+def writer(run: Run, series: Series) -> str:
+    """Whose series it is, in words, where it is not the run's preferred one: ` of rank 3`, ` of actor`."""
+    if series.rank is not None and run.series(series.metric) is not series:
+        return f" of rank {series.rank}"
+    return f" of {series.engine}" if series.engine else ""
+
+
+def number(value: float) -> str:
+    """A value as a summary shows it: four digits, no trailing zeros."""
+    return f"{value:.4g}"

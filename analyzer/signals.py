@@ -1,12 +1,24 @@
-"""Shapes of a series, on plain sequences of floats: streaks, robust bands, levels. No I/O, no policy."""
+"""Shapes of a series, on plain sequences of floats: streaks, robust levels, excursions, level shifts. No I/O, no policy.
+
+Robust here means medians: a tenth of wild values must move nothing. Where a full rolling median would cost too much
+(rules have a millisecond for a thousand points), the level before a point is the median of the last blocks before it.
+"""
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from statistics import median
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+from parsers.model import Series
+
+BLOCK: Final = 8
+"""Points of a block: few enough to follow a falling loss, enough for a median that two wild values cannot move."""
+MAX_BLOCKS: Final = 64
+"""Blocks of a level-shift search: longer series get wider blocks, so that the search stays linear."""
 
 
 class Streak(NamedTuple):
@@ -19,6 +31,24 @@ class Streak(NamedTuple):
     def length(self) -> int:
         """How many points it has."""
         return self.stop - self.start
+
+
+class Excursion(NamedTuple):
+    """Consecutive points `[start, stop)` above the level before them: `peak` is the index of the highest."""
+
+    start: int
+    stop: int
+    peak: int
+    level: float
+    excess: float
+
+
+class Shift(NamedTuple):
+    """A level that changed for good at `start`: medians before and after it."""
+
+    start: int
+    before: float
+    after: float
 
 
 def streaks(values: Sequence[float], holds: Callable[[float], bool]) -> Iterator[Streak]:
@@ -35,6 +65,21 @@ def streaks(values: Sequence[float], holds: Callable[[float], bool]) -> Iterator
         yield Streak(start, len(values))
 
 
+def non_finite_streaks(values: Sequence[float]) -> list[Streak]:
+    """Runs of NaN and infinite values; one pass in C where there are none."""
+    return [] if all(map(math.isfinite, values)) else list(streaks(values, is_bad))
+
+
+def is_bad(value: float) -> bool:
+    """NaN or infinite."""
+    return not math.isfinite(value)
+
+
+def is_zero(value: float) -> bool:
+    """Exactly 0."""
+    return value == 0.0
+
+
 def finite(values: Sequence[float]) -> list[float]:
     """The values that are neither NaN nor infinite, in order."""
     return [value for value in values if math.isfinite(value)]
@@ -46,6 +91,13 @@ def mad(values: Sequence[float], centre: float | None = None) -> float:
         return 0.0
     middle = median(values) if centre is None else centre
     return 1.4826 * median(abs(value - middle) for value in values)
+
+
+def noise(values: Sequence[float]) -> float:
+    """Standard deviation of the point-to-point noise, from differences of neighbours: a trend does not count."""
+    if len(values) < 3:
+        return 0.0
+    return 1.4826 / math.sqrt(2) * median([abs(b - a) for a, b in pairwise(values)])
 
 
 def rolling_median(values: Sequence[float], width: int) -> list[float]:
@@ -63,3 +115,139 @@ def rolling_median(values: Sequence[float], width: int) -> list[float]:
         if index >= width and math.isfinite(values[index - width]):
             window.pop(bisect_left(window, values[index - width]))
     return out
+
+
+def resolution(values: Sequence[float], most: int = 6) -> float:
+    """The unit of the last digit that was printed (0.01 for 1.25, 3.10, 0.07), or 0 where more than `most` decimals are.
+
+    Judged on at most 400 values, spread over the series.
+    """
+    sample = finite(values[:: max(1, len(values) // 400)])
+    for decimals in range(most + 1):
+        scale = 10.0**decimals
+        if sample and all(abs(value * scale - round(value * scale)) <= 1e-6 * max(1.0, abs(value * scale)) for value in sample):
+            return 1.0 / scale
+    return 0.0
+
+
+def current(series: Series) -> Sequence[int]:
+    """Indices of the history that counts: without points that a restart went back over and trained again."""
+    size = len(series)
+    if not size or series.segments[-1] == 0:
+        return range(size)
+    keep: list[int] = []
+    lowest, segment = math.inf, series.segments[-1]
+    pending = math.inf
+    for index in range(size - 1, -1, -1):
+        if series.segments[index] != segment:
+            segment, lowest, pending = series.segments[index], min(lowest, pending), math.inf
+        if series.steps[index] < lowest:
+            keep.append(index)
+            pending = min(pending, series.steps[index])
+    keep.reverse()
+    return keep
+
+
+def is_interleaved(series: Series) -> bool:
+    """Whether several writers share this series (two models of one program): steps that repeat or go back all the time."""
+    steps = series.steps
+    back = sum(1 for a, b in pairwise(steps) if b <= a)
+    return back > max(3, 0.2 * len(steps))
+
+
+def fall(values: Sequence[float]) -> tuple[float, float, float]:
+    """(first level, last level, uncertainty of their difference): medians of the first and the last fifth.
+
+    The uncertainty is one standard error. At least one value is needed.
+    """
+    width = max(1, len(values) // 5)
+    first, last = median(values[:width]), median(values[-width:])
+    return first, last, 1.25 * math.sqrt(2 / width) * noise(values)
+
+
+def aligned(series: Series, other: Series | None) -> Sequence[float | None]:
+    """For each point of `series` the value of `other` at the same step (and restart), None where it has none."""
+    if other is None:
+        return [None] * len(series)
+    if series.steps == other.steps and series.segments == other.segments:
+        return other.values
+    known = dict(zip(zip(other.steps, other.segments, strict=True), other.values, strict=True))
+    loose = dict(zip(other.steps, other.values, strict=True))
+    return [known.get(key, loose.get(key[0])) for key in zip(series.steps, series.segments, strict=True)]
+
+
+def block_medians(values: Sequence[float], width: int) -> list[float]:
+    """Medians of consecutive blocks of `width` values; a rest of less than half a block joins the last one."""
+    edges = list(range(0, len(values), width))
+    if len(edges) > 1 and len(values) - edges[-1] < max(2, width // 2):
+        edges.pop()
+    return [median(values[a:b]) for a, b in zip(edges, [*edges[1:], len(values)], strict=True)]
+
+
+def excursions(values: Sequence[float], least: Callable[[float], float], skip: int = BLOCK) -> list[Excursion]:
+    """Stretches that rise above the level before them by more than `least(level)`.
+
+    The level of a block is the median of the two blocks before it, the first `skip` points are not judged. Stretches
+    that are at most two points apart are one.
+    """
+    found: list[Excursion] = []
+    for start in range(BLOCK, len(values), BLOCK):
+        level = median(values[max(0, start - 2 * BLOCK) : start])
+        limit = level + least(level)
+        block = values[start : start + BLOCK]
+        if max(block) <= limit:
+            continue
+        for index in range(max(start, skip), start + len(block)):
+            if values[index] > limit:
+                _extend(found, values, index, level)
+    return found
+
+
+def _extend(found: list[Excursion], values: Sequence[float], index: int, level: float) -> None:
+    if found and index - found[-1].stop <= 2:
+        last = found[-1]
+        peak = index if values[index] > values[last.peak] else last.peak
+        found[-1] = last._replace(stop=index + 1, peak=peak, excess=values[peak] - last.level)
+    else:
+        found.append(Excursion(index, index + 1, index, level, values[index] - level))
+
+
+def level_shift(values: Sequence[float], factor: float) -> Shift | None:
+    """The place from which the values stay at `factor` times their former level or more, None where there is none.
+
+    Single slow points (an evaluation, a checkpoint) move no block; at least two blocks must lie on each side.
+    """
+    width = max(BLOCK, len(values) // MAX_BLOCKS)
+    blocks = block_medians(values, width)
+    if len(blocks) < 4:
+        return None
+    before, after = _running_medians(blocks), _running_medians(blocks[::-1])[::-1]
+    for split in range(2, len(blocks) - 1):
+        low, high = before[split - 1], after[split]
+        if low <= 0 or high < factor * low:
+            continue
+        border = math.sqrt(low * high)
+        early, late = (sum(b > border for b in part) / len(part) for part in (blocks[:split], blocks[split:]))
+        if late >= 0.8 and early <= 0.2 and blocks[split] > border:
+            return Shift(_first_above(values, border, max(0, (split - 2) * width)), low, high)
+    return None
+
+
+def _running_medians(values: Sequence[float]) -> list[float]:
+    """Median of the values up to and including each one."""
+    seen: list[float] = []
+    out = []
+    for value in values:
+        insort(seen, value)
+        middle = len(seen) // 2
+        out.append(seen[middle] if len(seen) % 2 else (seen[middle - 1] + seen[middle]) / 2)
+    return out
+
+
+def _first_above(values: Sequence[float], border: float, start: int) -> int:
+    """First index from `start` on where the value and two of the next three are above the border."""
+    for index in range(start, len(values)):
+        window = values[index : index + 4]
+        if window[0] > border and sum(v > border for v in window) >= min(3, len(window)):
+            return index
+    return start

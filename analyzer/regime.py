@@ -1,0 +1,64 @@
+"""What kind of training a run is, as far as its numbers and facts say it: precision, objective, schedule.
+
+Rules ask so that what is normal for one kind (a policy loss of 0, skipped steps of fp16) is not taken for a fault.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Literal
+
+from parsers.metrics import GRAD_NORM, LOSS, LOSS_SCALE, OVERFLOW
+from parsers.model import Run, Series, Value
+
+Precision = Literal["fp16", "bf16", "fp32"]
+
+_FP16_KEYS: Final = ("arg:fp16", "config:fp16.enabled")
+_BF16_KEYS: Final = ("arg:bf16", "config:bf16.enabled", "config:bfloat16.enabled")
+
+_POLICY: Final = re.compile(
+    r"(^|/)(reward|reward_std|mean_reward|pg_loss|policy_loss|kl|approx_kl|clip_ratio|advantages?|completion_length|completions)(/|$|_?mean|_?std)"
+)
+"""Names that policy-gradient training logs (GRPO, PPO). `rewards/chosen` is preference training: its loss is a loss."""
+
+
+def is_true(value: Value) -> bool:
+    """Whether a fact's value says yes, however it was spelled."""
+    return value is True or (isinstance(value, str) and value.strip().lower() in ("true", "1", "yes"))
+
+
+def precision(run: Run) -> Precision | None:
+    """The precision as the run states or shows it; None where nothing says it."""
+    environment = run.environment
+    if any(is_true(environment.value(key)) for key in _BF16_KEYS):
+        return "bf16"
+    if any(is_true(environment.value(key)) for key in _FP16_KEYS):
+        return "fp16"
+    scale = run.series(LOSS_SCALE)
+    if scale is not None and max((v for v in scale.values if v == v), default=0.0) > 1.0:
+        return "fp16"
+    attempted = run.series(OVERFLOW)
+    if attempted is not None and any(value > 1.0 for value in attempted.values):
+        return "fp16"
+    return None
+
+
+def is_policy_training(run: Run) -> bool:
+    """Whether the loss is a policy's (GRPO, PPO): it may be 0, negative and flat, and rise, in good health."""
+    return any(_POLICY.search(track.name.lower()) and not track.name.lower().startswith("rewards/") for track in run.tracks)
+
+
+def writers(run: Run, metric: str) -> tuple[Series, ...]:
+    """Every series of a metric: the preferred one first, then other ranks, files and engines (`actor/loss`)."""
+    own = run.all_series(metric)
+    return (*own, *(track for track in run.tracks if track.engine and track.metric == f"{track.engine}/{metric}"))
+
+
+def losses(run: Run) -> tuple[Series, ...]:
+    """Every series of the training loss."""
+    return writers(run, LOSS)
+
+
+def grad_norms(run: Run) -> tuple[Series, ...]:
+    """Every series of the gradient norm."""
+    return writers(run, GRAD_NORM)

@@ -1,0 +1,82 @@
+"""The loss rises and does not come back: it ends far above its own best."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from statistics import median
+from typing import Final
+
+from analyzer.model import Finding
+from analyzer.onset import sound
+from analyzer.regime import is_policy_training
+from analyzer.rule import at, number, rule
+from analyzer.signals import block_medians, noise
+from parsers import Run, Series, metrics
+
+MIN_RECORDS: Final = 20
+"""Four blocks of five: with fewer, a best level and an end cannot be told apart."""
+RATIO: Final = 1.3
+"""The end must be this much above the best level: the loss of changing data moves by a tenth or two."""
+LOST: Final = 0.5
+"""And half of all that had been gained since the start must be lost again."""
+SIGMAS: Final = 5.0
+"""And it must be this far outside of the noise of one record."""
+
+
+@rule(title="the loss diverges", severity="critical", needs=("loss",))
+def divergence(run: Run) -> Iterator[Finding]:
+    """The level at the end against the best level of the run."""
+    series = run.series(metrics.LOSS)
+    assert series is not None
+    kept = sound(series)
+    if len(kept) < MIN_RECORDS or is_policy_training(run):
+        return
+    values = [series.values[i] for i in kept]
+    width = max(5, len(values) // 40)
+    levels = block_medians(values, width)
+    best = min(range(len(levels)), key=levels.__getitem__)
+    end = median(values[-width:])
+    rise = end - levels[best]
+    if levels[best] <= 0 or end < RATIO * levels[best] or rise < SIGMAS * noise(values[: (best + 1) * width]):
+        return
+    if rise < LOST * (levels[0] - levels[best]) or min(levels[-2:]) < levels[best] + rise / 2:
+        return
+    yield _finding(run, series, kept, _start(values, levels, best, width, end), levels[best], end)
+
+
+def _start(values: Sequence[float], levels: Sequence[float], best: int, width: int, end: float) -> int:
+    """The record from which the loss stays above a quarter of the way from its best to its end."""
+    border = levels[best] + (end - levels[best]) / 4
+    below = [b for b in range(best, len(levels)) if levels[b] <= border]
+    for index in range(below[-1] * width, len(values)):
+        window = values[index : index + 3]
+        if min(window) > border:
+            return index
+    return len(values) - 1
+
+
+def _finding(run: Run, series: Series, kept: Sequence[int], start: int, best: float, end: float) -> Finding:
+    first, last = kept[start], kept[-1]
+    return Finding(
+        rule="divergence",
+        severity="critical",
+        confidence="high" if end > 2 * best or end > series.values[kept[0]] else "medium",
+        summary=f"loss leaves its best level of about {number(best)} at step {series.steps[first]} and does not come back: "
+        f"it ends at about {number(end)}",
+        evidence=(
+            at(series, first, "from here on it stays above"),
+            at(series, last, "end"),
+            *((at(series, kept[start - 1], "last record before it"),) if start else ()),
+        ),
+        first_step=series.steps[first],
+        last_step=series.steps[last],
+        facts={
+            "best": best,
+            "end": end,
+            "ratio": round(end / best, 3),
+            "records": len(kept) - start,
+            "recovered": False,
+            "last_good_step": series.steps[kept[start - 1]] if start else None,
+            "step_source": run.step_source,
+        },
+    )

@@ -1,0 +1,107 @@
+"""The loss jumps out of its band and comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from statistics import median
+from typing import Final
+
+from analyzer.model import Finding
+from analyzer.onset import sound
+from analyzer.regime import is_policy_training
+from analyzer.rule import at, number, rule
+from analyzer.signals import Excursion, excursions, noise
+from parsers import Run, Series, metrics
+
+MIN_RECORDS: Final = 24
+"""Three blocks: with fewer there is no band to leave."""
+WARM_UP: Final = 8
+"""Records at the start that are not judged: a fresh model's loss may jump before it falls."""
+AFTER_RESUME: Final = 10
+"""Records after a restart that are not judged: optimizer state and data order begin anew."""
+SIGMAS: Final = 8.0
+"""Above the level by this many standard deviations of the point-to-point noise."""
+RISE: Final = 0.25
+"""And by a quarter of the level itself: narrow bands make far outliers of nothing."""
+CLEAR: Final = 2.0
+"""Peaks must stand out from the next lower one by this factor: a noisy loss has a continuum of peaks, not a spike."""
+MAX_SPIKES: Final = 5
+"""More excursions than this are the run's nature."""
+MAX_WIDTH: Final = 0.15
+"""Share of the run beyond which an excursion is a phase, not a spike."""
+HIGH: Final = 1.5
+"""Times the first level: above it the loss has diverged, and jumps are the least of its troubles."""
+LEFT: Final = 0.5
+"""Of the excess that may be left after it: more has not come back, and is `divergence`'s matter."""
+
+
+@rule(title="the loss spikes and comes back", severity="warning", needs=("loss",))
+def loss_spike(run: Run) -> Iterator[Finding]:
+    """The clear, passing excursions of the training loss, as one finding."""
+    series = run.series(metrics.LOSS)
+    assert series is not None
+    kept = sound(series)
+    if len(kept) < MIN_RECORDS or is_policy_training(run):
+        return
+    values = [series.values[i] for i in kept]
+    sigma = noise(values)
+
+    def band(level: float) -> float:
+        return max(SIGMAS * sigma, RISE * abs(level))
+
+    found = [e for e in excursions(values, band, WARM_UP) if e.level <= HIGH * median(values[:WARM_UP])]
+    spikes = [e for e in _clear(found, band) if _comes_back(values, e) and not _is_resumed(series, kept, e)]
+    if spikes:
+        yield _finding(run, series, kept, spikes)
+
+
+def _clear(found: Sequence[Excursion], band: Callable[[float], float]) -> list[Excursion]:
+    """Those excursions that stand apart from all others and from the band, in order of time; none where nothing does."""
+    ranked = sorted(found, key=lambda e: -e.excess)
+    for count in range(min(MAX_SPIKES, len(ranked)), 0, -1):
+        following = ranked[count].excess if count < len(ranked) else band(ranked[-1].level)
+        if ranked[count - 1].excess >= CLEAR * following:
+            return sorted(ranked[:count])
+    return []
+
+
+def _comes_back(values: Sequence[float], spike: Excursion) -> bool:
+    after = values[spike.stop : spike.stop + 5]
+    if len(after) < 3 or spike.stop - spike.start > max(3, MAX_WIDTH * len(values)):
+        return False
+    return median(after) - spike.level <= LEFT * spike.excess
+
+
+def _is_resumed(series: Series, kept: Sequence[int], spike: Excursion) -> bool:
+    """Whether a restart lies just before it."""
+    return series.segments[kept[max(0, spike.start - AFTER_RESUME)]] != series.segments[kept[spike.start]]
+
+
+def _finding(run: Run, series: Series, kept: Sequence[int], spikes: Sequence[Excursion]) -> Finding:
+    first, worst = spikes[0], max(spikes, key=lambda e: e.excess)
+    start, peak, end = kept[first.start], kept[worst.peak], kept[first.stop - 1]
+    more = f"; {len(spikes)} such spikes" if len(spikes) > 1 else ""
+    return Finding(
+        rule="loss-spike",
+        severity="warning",
+        confidence="high" if worst.excess >= 2 * RISE * abs(worst.level) else "medium",
+        summary=f"loss jumps from about {number(worst.level)} to {number(series.values[peak])} at step {series.steps[peak]} "
+        f"and is back after {worst.stop - worst.start} record{'s' if worst.stop - worst.start > 1 else ''}{more}",
+        evidence=(
+            at(series, start, "first record of the spike"),
+            *((at(series, peak, "highest"),) if peak != start else ()),
+            *((at(series, end + 1, "back again"),) if end + 1 < len(series) else ()),
+            at(series, start - 1, "last record before it"),
+        ),
+        first_step=series.steps[start],
+        last_step=series.steps[kept[spikes[-1].stop - 1]],
+        facts={
+            "level": worst.level,
+            "peak": series.values[peak],
+            "records": first.stop - first.start,
+            "spikes": len(spikes),
+            "recovered": True,
+            "last_good_step": series.steps[start - 1],
+            "step_source": run.step_source,
+        },
+    )

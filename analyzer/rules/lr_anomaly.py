@@ -1,0 +1,87 @@
+"""The learning rate does what no plain schedule does: it rises again after it fell, or jumps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from analyzer.model import Finding
+from analyzer.rule import at, number, rule
+from analyzer.signals import current, is_interleaved
+from parsers import Run, Series, metrics
+
+MIN_RECORDS: Final = 10
+"""Fewer records show no schedule."""
+FALLEN: Final = 0.8
+"""Of its highest: a rate below it has left its peak."""
+RISES: Final = 1.5
+"""Times its lowest since the peak: a rate above it has risen again."""
+MIN_CYCLES: Final = 2
+"""Rises that make a schedule of cycles, which is meant so."""
+MIN_DECAY: Final = 3
+"""Different rates on the way down: a drop in one go and a new warm-up is how some schedulers begin."""
+DECLARED: Final = ("restart", "cycl", "reduce_lr", "warmup_stable", "wsd")
+"""Words in a declared scheduler's name that allow for rises, or for a flat part that ends in a drop."""
+
+
+@rule(title="the learning rate rises again after its peak", severity="warning", needs=("lr",))
+def lr_anomaly(run: Run) -> Iterator[Finding]:
+    """One rise after a fall within one history; several are restarts on purpose."""
+    series = run.series(metrics.LR)
+    assert series is not None
+    if len(series) < MIN_RECORDS or is_interleaved(series) or _is_declared(run):
+        return
+    kept = [i for i in current(series) if math.isfinite(series.values[i])]
+    rises = _rises(series, kept)
+    if len(rises) == 1:
+        yield _finding(run, series, kept, rises[0])
+
+
+def _is_declared(run: Run) -> bool:
+    names = [str(run.environment.value(key)).lower() for key in ("arg:lr_scheduler_type", "config:scheduler.type")]
+    return any(word in name for name in names for word in DECLARED)
+
+
+def _rises(series: Series, kept: Sequence[int]) -> list[tuple[int, float]]:
+    """(position in `kept`, lowest rate before it) of each rise after a fall within one segment."""
+    found: list[tuple[int, float]] = []
+    highest, lowest, segment = 0.0, math.inf, -1
+    decay: set[float] = set()
+    for position, index in enumerate(kept):
+        value = series.values[index]
+        if series.segments[index] != segment:  # a new start may bring a new schedule
+            segment, highest, lowest = series.segments[index], value, math.inf
+            decay.clear()
+            continue
+        if value < FALLEN * highest and value < lowest:
+            lowest = value
+            decay.add(value)
+        if lowest < math.inf and value > RISES * lowest and value > 0.02 * highest:
+            if len(decay) >= MIN_DECAY:
+                found.append((position, lowest))
+            highest, lowest = value, math.inf
+            decay.clear()
+        highest = max(highest, value)
+    return found
+
+
+def _finding(run: Run, series: Series, kept: Sequence[int], rise: tuple[int, float]) -> Finding:
+    position, lowest = rise
+    index = kept[position]
+    before = kept[position - 1]
+    return Finding(
+        rule="lr-anomaly",
+        severity="warning",
+        confidence="medium",
+        summary=f"learning rate rises again after it had fallen: from {number(lowest)} to {number(series.values[index])} "
+        f"at step {series.steps[index]}",
+        evidence=(at(series, index, "higher again"), at(series, before, "record before it")),
+        first_step=series.steps[index],
+        facts={
+            "lowest": lowest,
+            "value": series.values[index],
+            "last_good_step": series.steps[before],
+            "step_source": run.step_source,
+        },
+    )

@@ -1,0 +1,78 @@
+"""Over the whole run the loss does not fall."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Final
+
+from analyzer.model import Finding, Severity
+from analyzer.onset import sound
+from analyzer.regime import is_policy_training
+from analyzer.rule import at, number, rule
+from analyzer.signals import fall
+from parsers import Run, metrics
+
+MIN_RECORDS: Final = 30
+"""Fewer records give no level at both ends."""
+MIN_PLANNED: Final = 0.3
+"""Share of the planned steps that must be done: a long warm-up is flat by design."""
+FLAT: Final = 0.015
+"""A fall of less than this share of the level, its own uncertainty included, is none."""
+HIGH: Final = 4.0
+"""A cross entropy above this is that of a model that knows next to nothing: e**4 is 55 equally likely tokens."""
+CHANCE: Final = 0.01
+"""Relative distance within which a loss is at a level of chance: ln 2 of a preference, ln of the vocabulary."""
+
+
+@rule(title="the loss does not fall", severity="warning", needs=("loss",))
+def no_progress(run: Run) -> Iterator[Finding]:
+    """A flat loss: a warning at a level of chance or where the steps change nothing, info where it is low."""
+    series = run.series(metrics.LOSS)
+    assert series is not None
+    kept = sound(series)
+    if len(kept) < MIN_RECORDS or is_policy_training(run) or not _is_far_enough(run):
+        return
+    values = [series.values[i] for i in kept]
+    first, last, error = fall(values)
+    if first <= 0 or first - last + 2 * error > FLAT * first or last - first > 0.1 * first:
+        return
+    severity, reason = _judged(run, last)
+    yield Finding(
+        rule="no-progress",
+        severity=severity,
+        confidence="high" if severity == "warning" else "medium",
+        summary=f"loss does not fall: about {number(first)} at the start, {number(last)} at the end of "
+        f"{len(kept)} records{reason}",
+        evidence=(at(series, kept[0], "start"), at(series, kept[-1], "end")),
+        first_step=series.steps[kept[0]],
+        last_step=series.steps[kept[-1]],
+        facts={
+            "first": first,
+            "last": last,
+            "records": len(kept),
+            "fall": round((first - last) / first, 5),
+            "step_source": run.step_source,
+        },
+    )
+
+
+def _is_far_enough(run: Run) -> bool:
+    first, last, planned = run.first_step, run.last_step, run.planned_steps
+    return not planned or first is None or last is None or last - first >= MIN_PLANNED * planned
+
+
+def _judged(run: Run, level: float) -> tuple[Severity, str]:
+    """How bad a flat loss at this level is, and the words for it."""
+    vocabulary = run.environment.number("model:vocab_size")
+    if vocabulary and vocabulary > 1 and abs(level / math.log(vocabulary) - 1) < 5 * CHANCE:
+        return "warning", f", which is ln({vocabulary:.0f}), the loss of guessing"
+    if abs(level / math.log(2) - 1) < CHANCE:
+        return "warning", ", which is ln 2, the loss of guessing between two"
+    if level >= HIGH:
+        return "warning", ""
+    for metric, words in ((metrics.LR, ", and the learning rate is 0"), (metrics.GRAD_NORM, ", and the gradient norm is 0")):
+        track = run.series(metric)
+        if track is not None and len(track) > 1 and not any(track.values[1:]):
+            return "warning", words
+    return "info", "; it may have been trained already"
