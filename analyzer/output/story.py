@@ -66,7 +66,9 @@ def finding_text(finding: Finding, s: Strings) -> str:
     if s.lang == "en" or not s.has(f"rule.{finding.rule}"):
         return neutral(finding.summary)
     title = s.name("rule", finding.rule)
-    return f"{title}({extent(finding, s)})" if finding.first_step is not None else f"{title}:{neutral(finding.summary)}"
+    if finding.first_step is None:
+        return s("headline.message", title=title, summary=neutral(finding.summary))
+    return s("headline.finding", title=title, extent=extent(finding, s))
 
 
 def extent(finding: Finding, s: Strings) -> str:
