@@ -20,7 +20,8 @@ MAX_FACTS: Final = 400
 
 # What the engine's own dump calls the keys of ds_config; `*` takes over the members of a sub-configuration.
 ENGINE_KEYS: Final = {
-    "bfloat16_enabled": "bf16.enabled", "bfloat16_config": "bf16.*", "bfloat16_immediate_grad_update": "bf16.immediate_grad_update",
+    "bfloat16_enabled": "bf16.enabled", "bfloat16_config": "bf16.*",
+    "bfloat16_immediate_grad_update": "bf16.immediate_grad_update",
     "fp16_enabled": "fp16.enabled", "float16_config": "fp16.*", "fp16_auto_cast": "fp16.auto_cast",
     "fp16_master_weights_and_gradients": "fp16.fp16_master_weights_and_grads", "loss_scale": "fp16.loss_scale",
     "initial_dynamic_scale": "fp16.initial_scale", "dynamic_loss_scale_args": "fp16.dynamic_loss_scale_args.*",

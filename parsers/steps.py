@@ -149,20 +149,20 @@ def _resolve_group(rows: list[_Row], clock: Clock, tables: Tables, environment: 
     if not is_believed:
         seen = [None] * len(rows)
     pace, source = _pace(rows, seen, clock, tables, environment)
-    pieces = _pieces(rows, seen, clock, tables.starts)
+    pieces = _pieces(rows, tables.starts)
     if not any(s is not None for s in seen) and _first_is_one(rows, pace, environment):
         seen[0] = 1
     step = 0
     for k, row in enumerate(rows):
         shown = seen[k]
         if shown is None and (k == 0 or k in pieces):
-            shown = _restart(rows, k, pace, clock) if k else _first(rows, seen, pace, clock)
+            shown = _restart(rows, k, pace) if k else _first(rows, seen, pace, clock)
         step = shown if shown is not None else step + pace - step % pace
         row.table.step[row.at] = step
     return source, is_believed
 
 
-def _pieces(rows: list[_Row], seen: Sequence[int | None], clock: Clock, starts: Sequence[int]) -> set[int]:
+def _pieces(rows: list[_Row], starts: Sequence[int]) -> set[int]:
     """Rows before which the program started again (a banner, or an epoch that goes back)."""
     begins = {bisect_right([row.seq for row in rows], start) for start in starts}
     for k, (earlier, later) in enumerate(pairwise(rows)):
@@ -183,7 +183,7 @@ def _first(rows: list[_Row], seen: Sequence[int | None], pace: int, clock: Clock
     return max(pace, before + pace - 1 - (before - 1) % pace)
 
 
-def _restart(rows: list[_Row], k: int, pace: int, clock: Clock) -> int | None:
+def _restart(rows: list[_Row], k: int, pace: int) -> int | None:
     """The step of the first row after a restart: that of an earlier row with its epoch, else in proportion to it."""
     epoch, before = rows[k].value("epoch"), rows[k - 1].value("epoch")
     last = rows[k - 1].table.step[rows[k - 1].at]

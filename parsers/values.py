@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import math
 
-_WRAPPERS = ("tensor(", "np.float", "np.int", "np.bfloat16(", "array(", "Array(", "numpy.float")
+from parsers.lazy import Lazy
+
+_WRAPPERS = (
+    "tensor(", "torch.tensor(", "np.float", "np.int", "np.bfloat16(", "array(", "Array(", "DeviceArray(", "numpy.", "Decimal(",
+    "float32(", "float64(", "float16(", "bfloat16(", "Tensor(",
+)  # fmt: skip
+_THOUSANDS = Lazy(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d*)?")
 _WORDS = {
     "nan": math.nan, "-nan": math.nan, "nan(ind)": math.nan, "-nan(ind)": math.nan,
     "inf": math.inf, "+inf": math.inf, "infinity": math.inf, "-inf": -math.inf, "-infinity": -math.inf,
@@ -19,7 +25,7 @@ def number(text: str) -> float | None:
     """
     text = text.strip().strip("'\"").strip()
     if text.startswith(_WRAPPERS):
-        text = text[text.index("(") + 1 :].split(",", 1)[0].rstrip(")").strip(" []'")
+        text = _unwrapped(text)
     if not text or "_" in text:
         return None
     word = _WORDS.get(text.lower())
@@ -28,35 +34,44 @@ def number(text: str) -> float | None:
     if text[0] not in "+-.0123456789":
         return None
     try:
-        return float(text)
-    except ValueError:
-        pass
-    try:
-        return float(text.replace(",", ""))
+        return float(text.replace(",", "") if _THOUSANDS.fullmatch(text) else text)
     except ValueError:
         return None
+
+
+def _unwrapped(text: str) -> str:
+    """The one number inside the repr of a scalar or of an array of one; '' where it holds several."""
+    inner = text[text.find("(") + 1 :] if "(" in text else ""
+    if inner.startswith("["):
+        inner = inner.strip("[")
+        inner = inner[: inner.find("]")] if "]" in inner else inner
+        return "" if "," in inner else inner.strip()
+    return inner.split(",", 1)[0].rstrip(")").strip(" '")
 
 
 _UNITS = {"b": 1, "kb": 2**10, "mb": 2**20, "gb": 2**30, "tb": 2**40, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
 
 
+_SIZE = Lazy(r"\s*(?P<amount>[-+.\d,eE]+)\s*(?P<unit>[A-Za-z]*)")
+
+
 def size_bytes(text: str) -> float | None:
-    """`1.95 GiB`, `376.00 MiB`, `12 bytes` → bytes. torch and DeepSpeed divide by 1024 even where they write GB."""
-    amount, _, unit = text.strip().partition(" ")
-    value = number(amount)
-    factor = _UNITS.get(unit.lower().rstrip("ytes") or "b") or _UNITS.get(unit.lower())
+    """`1.95 GiB`, `376.00MiB`, `12 bytes` → bytes. torch and DeepSpeed divide by 1024 even where they write GB."""
+    found = _SIZE.fullmatch(text.rstrip())
+    if not found:
+        return None
+    unit = found["unit"].lower()
+    factor = 1 if unit in ("", "byte", "bytes") else _UNITS.get(unit)
+    value = number(found["amount"])
     return None if value is None or factor is None else value * factor
 
 
 def duration_seconds(text: str) -> float | None:
     """`1:02:03`, `02:03`, `1 day, 2:03:04` and `2-03:04:05` → seconds."""
     days = 0.0
-    if "day" in text:
-        head, _, text = text.partition(",")
-        days = number(head.split()[0]) or 0.0
-    elif "-" in text:
-        head, _, text = text.partition("-")
-        days = number(head) or 0.0
+    head, is_days, rest = text.partition("," if "day" in text else "-")
+    if is_days:
+        days, text = number(head.partition("day")[0]) or 0.0, rest
     total = 0.0
     for part in text.strip().split(":"):
         value = number(part)

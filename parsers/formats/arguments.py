@@ -29,13 +29,19 @@ MAX_VALUES = 4
 
 # Arguments that are believed when they stand alone on a line as `name: value`.
 NAMED = (
-    "model_name_or_path", "adapter_name_or_path", "base_model", "learning_rate", "per_device_train_batch_size", "bf16", "fp16", "tf32",
+    "model_name_or_path", "adapter_name_or_path", "base_model", "learning_rate", "per_device_train_batch_size",
+    "bf16", "fp16", "tf32",
     "gradient_accumulation_steps", "num_train_epochs", "max_steps", "logging_steps", "warmup_ratio", "warmup_steps", "deepspeed",
-    "attn_implementation", "attn_impl", "attn", "flash_attn", "lr_scheduler_type", "max_grad_norm", "gradient_checkpointing", "cutoff_len",
-    "model_max_length", "max_seq_length", "max_length", "torch_dtype", "optim", "packing", "sample_packing", "train_on_inputs", "lora_r",
-    "lora_rank", "load_in_4bit", "load_in_8bit", "quantization_bit", "finetuning_type", "template", "stage", "logging_nan_inf_filter",
-    "use_liger_kernel", "enable_liger_kernel", "pure_bf16", "upcast_layernorm", "weight_decay", "adam_epsilon", "seed", "neat_packing",
-    "micro_batch_size", "sequence_len", "sdp_attention", "flash_attention", "xformers_attention", "mixed_precision", "loss_type", "beta",
+    "attn_implementation", "attn_impl", "attn", "flash_attn", "lr_scheduler_type", "max_grad_norm",
+    "gradient_checkpointing", "cutoff_len",
+    "model_max_length", "max_seq_length", "max_length", "torch_dtype", "optim", "packing", "sample_packing",
+    "train_on_inputs", "lora_r",
+    "lora_rank", "load_in_4bit", "load_in_8bit", "quantization_bit", "finetuning_type", "template", "stage",
+    "logging_nan_inf_filter",
+    "use_liger_kernel", "enable_liger_kernel", "pure_bf16", "upcast_layernorm", "weight_decay", "adam_epsilon",
+    "seed", "neat_packing",
+    "micro_batch_size", "sequence_len", "sdp_attention", "flash_attention", "xformers_attention", "mixed_precision",
+    "loss_type", "beta",
     "label_smoothing_factor", "torch_compile", "fsdp", "padding_side", "response_template", "save_only_model", "ddp_timeout",
 )  # fmt: skip
 _ECHO = Lazy(r"[-*]? ?\"?(?P<name>[a-z][a-z0-9_]{1,40})\"?(?: ?: |: ?| = |=)(?P<value>[^\s{\[(].{0,200}|\[.{0,200}\])$")

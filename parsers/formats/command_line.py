@@ -21,8 +21,10 @@ from parsers.registry import text_reader
 
 MAX_LINES = 150
 _STARTS = Lazy(
-    r"(?:\++ |\$ |# |> )?(?:(?:Running |Executing |Launching |Launch |[Cc]ommand|[Cc][Mm][Dd]|args)(?: line)?s?:? ?[=:]? ?[`'\"]?)?"
-    r"(?P<command>(?:[A-Z][A-Z0-9_]*=\S* )*(?:nohup )?(?:\S*/)?(?:deepspeed|torchrun|accelerate launch|llamafactory-cli train|swift (?:sft|pt|rlhf)"
+    r"(?:\++ |\$ |# |> )?(?:(?:Running |Executing |Launching |Launch |[Cc]ommand|[Cc][Mm][Dd]|args)"
+    r"(?: line)?s?:? ?[=:]? ?[`'\"]?)?"
+    r"(?P<command>(?:[A-Z][A-Z0-9_]*=\S* )*(?:nohup )?(?:\S*/)?"
+    r"(?:deepspeed|torchrun|accelerate launch|llamafactory-cli train|swift (?:sft|pt|rlhf)"
     r"|axolotl train|trl \w+|srun .{0,300}?python3?|python3? (?:-u )?(?:-m )?\S{3,200}) .+)"
 )
 _TRAINS = ("--", ".py", ".yaml", ".yml", "launch", "train")
@@ -32,7 +34,8 @@ _TRAINS = ("--", ".py", ".yaml", ".yml", "launch", "train")
     "command_line",
     title="Launch commands (deepspeed, torchrun, accelerate launch, python -m …)",
     hints=(
-        "deepspeed ", "torchrun ", "accelerate launch", "llamafactory-cli", "swift sft", "swift pt ", "swift rlhf", "axolotl train", "trl sft",
+        "deepspeed ", "torchrun ", "accelerate launch", "llamafactory-cli", "swift sft", "swift pt ", "swift rlhf",
+        "axolotl train", "trl sft",
         "trl dpo", "trl grpo", "python -m ", "python3 -m ", ".py --", ".py \\", *projects.HINTS,
     ),
     example="torchrun --nproc_per_node=8 llava/train/train_mem.py --deepspeed ./scripts/zero3.json --bf16 True",

@@ -5,7 +5,7 @@ Printed by `deepspeed/runtime/engine.py`, `utils/timer.py`, `runtime/fp16/*.py`,
 it is below the default level, and timers and memory are printed without that prefix:
 
     [Rank 0] step=10, skipped=4, lr=[5e-06, 5e-06], mom=[[0.9, 0.999], [0.9, 0.999]]
-    epoch=0/micro_step=8/global_step=8, RunningAvgSamplesPerSec=79.9, CurrSamplesPerSec=82.9, MemAllocated=0.39GB, MaxMemAllocated=0.39GB
+    epoch=0/micro_step=8/global_step=8, RunningAvgSamplesPerSec=79.9, CurrSamplesPerSec=82.9, MemAllocated=0.39GB, …
     0/20, SamplesPerSec=123.4                                                                    up to 0.6
     [deepspeed] OVERFLOW! Rank 0 Skipping step. Attempted loss scale: 65536, reducing to 32768
     [deepspeed] OVERFLOW! Rank 0 Skipping step. Attempted loss scale: 65536, but hysteresis is 2. Reducing hysteresis to 1
@@ -47,7 +47,8 @@ _ITERATION = Lazy(r"(?<!No )Grad overflow on iteration:? (?P<at>\d+)")
 _STATIC = Lazy(rf"Using static loss scale of: (?P<scale>{_N})")
 _DETECTED = Lazy(r"rank (?P<rank>-?\d+) detected overflow (?P<value>\S+) in tensor (?P<tensor>[\d:]+)")
 _PIPELINE = Lazy(
-    rf"steps: (?P<step>\d+) loss: (?P<loss>{_N}) (?P<more>(?:\w+: {_N} )*)iter time \(s\): (?P<time>{_N}) samples/sec: (?P<speed>{_N})"
+    rf"steps: (?P<step>\d+) loss: (?P<loss>{_N}) (?P<more>(?:\w+: {_N} )*)"
+    rf"iter time \(s\): (?P<time>{_N}) samples/sec: (?P<speed>{_N})"
 )
 _MEMORY = Lazy(rf"MA (?P<ma>{_N}) GB\s+Max_MA (?P<peak>{_N}) GB\s+CA (?P<ca>{_N}) GB")
 _HOST = Lazy(rf"CPU Virtual Memory:\s+used = (?P<used>{_N}) GB")
@@ -63,7 +64,7 @@ _TIMER = Lazy(rf"\| (?P<name>[\w ]+): (?P<ms>{_N})")
         "dynamic loss scale from", "static loss scale of", "setting loss scale from", "loss scale already at minimum",
         "detected overflow", "iter time (s):", "Max_MA", "CPU Virtual Memory", "allocator cache flushes", "time (ms) |",
     ),
-    example="[2023-12-08 10:11:12,345] [INFO] [logging.py:96:log_dist] [Rank 0] step=10, skipped=4, lr=[5e-06], mom=[(0.9, 0.999)]",
+    example="[2023-12-08 10:11:12,345] [INFO] [logging.py:96:log_dist] [Rank 0] step=10, skipped=4, lr=[5e-06], mom=[0.9]",
 )  # fmt: skip
 class DeepSpeed:
     """Reads the engine's lines; remembers what belongs to one skip and which of several engines reports."""

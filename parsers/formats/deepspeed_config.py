@@ -3,7 +3,7 @@
 Printed by `deepspeed/runtime/config.py` (`print`, `print_user_config`), `engine.py` and `zero/stage_1_and_2.py`, at level
 INFO: hidden by default from 0.17.6 on. Sub-configurations and the user's JSON go on over lines without a prefix:
 
-    [2023-12-08 10:10:20,345] [INFO] [logging.py:96:log_dist] [Rank 0] DeepSpeed info: version=0.12.3, git-hash=unknown, git-branch=unknown
+    [2023-12-08 10:10:20,345] [INFO] [logging.py:96:log_dist] [Rank 0] DeepSpeed info: version=0.12.3, git-hash=unknown, …
     [2023-12-08 10:10:22,001] [INFO] [config.py:984:print]   bfloat16_enabled ............. True
     [2023-12-08 10:10:22,001] [INFO] [config.py:984:print]   zero_config .................. stage=2 overlap_comm=True …
     [2023-12-08 10:10:22,001] [INFO] [config.py:970:print_user_config]   json = {
@@ -40,7 +40,8 @@ _MARKS = (
 )
 # logging.py's line in log_dist → the releases that have it there (tags compared). Weak: forks and patches move it.
 FINGERPRINTS = {
-    60: "0.3", 68: "0.5-0.7", 69: "0.6-0.7", 93: "0.8", 96: "0.9.2-0.14.5", 128: "0.15.4-0.16.0", 107: "0.16.9-0.17.6", 123: ">=0.18.9",
+    60: "0.3", 68: "0.5-0.7", 69: "0.6-0.7", 93: "0.8", 96: "0.9.2-0.14.5", 128: "0.15.4-0.16.0", 107: "0.16.9-0.17.6",
+    123: ">=0.18.9",
 }  # fmt: skip
 
 

@@ -2,11 +2,11 @@
 
 Printed by `deepspeed/launcher/runner.py` and `launch.py`, at level INFO in every version (the launcher has its own level):
 
-    [2023-12-08 10:10:00,530] [INFO] [runner.py:570:main] cmd = /usr/bin/python3 -u -m deepspeed.launcher.launch --world_info=eyJ… train.py --bf16 True
+    [2023-12-08 10:10:00,530] [INFO] [runner.py:570:main] cmd = python3 -u -m deepspeed.launcher.launch --world_info=eyJ… a.py …
     [2023-12-08 10:10:03,001] [INFO] [launch.py:145:main] WORLD INFO DICT: {'localhost': [0, 1]}
     [2023-12-08 10:10:03,001] [INFO] [launch.py:151:main] nnodes=1, num_local_procs=2, node_rank=0
     [2023-12-08 10:10:03,001] [INFO] [launch.py:163:main] dist_world_size=2
-    [2023-12-08 10:20:59,201] [ERROR] [launch.py:321:sigkill_handler] ['/usr/bin/python3', '-u', 'train.py', '--local_rank=1', '--lr', '2e-5'] exits with return code = 1
+    [2023-12-08 10:20:59,201] [ERROR] [launch.py:321:sigkill_handler] ['python3', 'a.py', …] exits with return code = 1
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """DeepSpeed configuration files beside a log: the JSON given to `--deepspeed`.
 
-    {"train_micro_batch_size_per_gpu": "auto", "bf16": {"enabled": "auto"}, "zero_optimization": {"stage": 2, "overlap_comm": true}}
+    {"train_micro_batch_size_per_gpu": "auto", "bf16": {"enabled": "auto"}, "zero_optimization": {"stage": 2}}
 
 What such a file asks for was asked of this run (weight 2), but `auto` is filled in by the Trainer later, and the engine's own
 dump, where it was printed, is the resolved truth.
