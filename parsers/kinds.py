@@ -60,6 +60,9 @@ DEPENDENCY_ERROR: Final = "dependency-error"
 SCHEDULER: Final = "scheduler"
 """A scheduler cancelled or ended the job. data: reason (TIME LIMIT, PREEMPTION, …), job, node."""
 
+HOST_MEMORY: Final = "host-memory"
+"""A report that the host's memory is nearly full (90 % and more). data: percent, used (bytes)."""
+
 LABELS_MASKED: Final = "labels-masked"
 """A sample's targets were masked or truncated away (tokenization mismatch and kin). data: count."""
 CACHE_FLUSH: Final = "allocator-flush"

@@ -18,9 +18,11 @@ _PREFIXES: Final = (
     re.compile(r"\[\d+,(?P<rank>\d+)\]<std(?:out|err)>: ?"),  # mpirun --tag-output
     re.compile(r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)) (?:std(?:out|err) [FP] )?"),  # CRI, docker
     re.compile(r"\((?P<actor>[A-Za-z_][\w.:-]*) pid=\d+(?:, ip=[\d.]+)?\) ?"),  # Ray
+    re.compile(r"\((?P<actor>raylet|autoscaler)(?:, ip=[\d.]+)?\) ?"),  # Ray's own processes
     re.compile(r"(?P<host>[a-z][a-z-]*-?\d+)  ?\| "),  # compose, kubetail
+    re.compile(r"(?P<host>localhost|\d{1,3}(?:\.\d{1,3}){3}): "),  # pdsh, by address
     re.compile(r" {0,3}(?P<rank>\d{1,4}): (?=[\[{(A-Z \t]|File |torch)"),  # srun --label
-    re.compile(r"(?P<host>[A-Za-z][\w.-]*\d[\w.-]*): (?=\[\d{4}-|\{'|Traceback|\[rank|\[20|  File )"),  # pdsh
+    re.compile(r"(?P<host>[A-Za-z][\w.-]*\d[\w.-]*): (?=\[\d{4}-|\{'|Traceback|\[rank|\[20|  File |    |[\w.]{2,60}(?:Error|Exception|Interrupt)\b)"),  # pdsh
     re.compile(r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (?P<host>[\w.-]+) [\w./-]+(?:\[\d+\])?: "),  # syslog
 )
 _CAN_PREFIX: Final = re.compile(r"[\[( A-Za-z\d]")

@@ -1,0 +1,84 @@
+"""A collective did not finish in time: somebody never came, and the others waited."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from analyzer.incidents import Incident, Incidents, finding, ranges
+from analyzer.model import Finding
+from analyzer.rule import rule
+from parsers import Run, kinds
+from parsers.model import Value
+
+EARLY: Final = 5
+"""Sequence numbers up to this are set-up, not training."""
+STALLED: Final = 1.5
+"""Waited longer than the limit by this factor: the watchdog itself stood still (suspended, frozen machine, held lock)."""
+MAX_LISTED: Final = 64
+
+
+@rule(title="a collective timed out", severity="critical")
+def collective_timeout(run: Run) -> Iterator[Finding]:
+    """One finding for all ranks that waited, with what their sequence numbers say about the one that did not come."""
+    found = Incidents(run).of_kind(kinds.COLLECTIVE_TIMEOUT)
+    if found:
+        first = next((one for one in found if one.number("seq") is not None), found[0])
+        facts = _facts(first) | _compared(found) | _missing(run, found)
+        ordered = [first, *(one for one in found if one is not first)]
+        yield finding("collective-timeout", ordered, _summary(first, facts), note="the rank that waited", facts=facts)
+
+
+def _facts(one: Incident) -> dict[str, Value]:
+    names = ("backend", "op", "seq", "numel", "group", "last_enqueued", "last_completed")
+    facts: dict[str, Value] = {name: one.event.data[name] for name in names if one.event.data.get(name) is not None}
+    timeout, ran, seq = one.number("timeout_ms"), one.number("ran_ms"), one.number("seq")
+    if timeout:
+        facts["timeout_seconds"] = timeout / 1000
+    if ran:
+        facts["waited_seconds"] = ran / 1000
+    facts["phase"] = "start-up" if seq is not None and seq <= EARLY else "training" if one.step is not None else "unknown"
+    if one.number("numel") == 1:
+        facts["reading"] = "one element: a barrier or a flag, so look for a rank that was busy on the host (saving, tokenising, evaluating)"
+    if timeout and ran and ran > STALLED * timeout:
+        facts["reading"] = "waited far beyond the limit: the process itself stood still"
+    return facts
+
+
+def _compared(found: Sequence[Incident]) -> dict[str, Value]:
+    """What the ranks' positions say: at different collectives the programs went apart, the lowest is behind."""
+    by_rank = {one.event.rank: one for one in found if one.event.rank is not None and one.number("seq") is not None}
+    if len(by_rank) < 2:
+        return {}
+    positions = {(one.number("seq"), one.text("op"), one.text("group")) for one in by_rank.values()}
+    facts: dict[str, Value] = {"is_desync": len(positions) > 1}
+    if len(positions) > 1 and len({one.text("group") for one in by_rank.values()}) == 1:
+        behind = min(by_rank.values(), key=lambda one: (one.number("last_enqueued") or one.number("seq") or 0, one.event.rank or 0))
+        facts["rank_behind"] = behind.event.rank
+    return facts
+
+
+def _missing(run: Run, found: Sequence[Incident]) -> dict[str, Value]:
+    """Ranks that never complained: they are the ones that did not come."""
+    world = run.environment.number("run:world_size")
+    waiting = {one.event.rank for one in found if one.event.rank is not None}
+    if not world or not waiting or not 1 < world <= 2**16:
+        return {}
+    missing = sorted(set(range(int(world))) - waiting)
+    return {"ranks_silent": ranges(missing[:MAX_LISTED])} if missing and len(missing) < len(waiting) + MAX_LISTED else {}
+
+
+def _summary(first: Incident, facts: dict[str, Value]) -> str:
+    who = f"rank {first.event.rank}" if first.event.rank is not None else "a rank"
+    waited = facts.get("waited_seconds") or facts.get("timeout_seconds")
+    how_long = f" {waited:.0f} s" if isinstance(waited, float) else ""
+    op, seq = first.text("op"), first.text("seq")
+    what = f" in {op}" + (f" number {seq}" if seq else "") if op else ""
+    text = f"{who} waited{how_long}{what} for the others ({first.text('backend') or 'NCCL'})"
+    if facts.get("is_desync"):
+        text += "; the ranks stood at different collectives"
+        if facts.get("rank_behind") is not None:
+            text += f", rank {facts['rank_behind']} was behind"
+    elif facts.get("ranks_silent"):
+        text += f"; nothing was heard of rank {facts['ranks_silent']}"
+    return text

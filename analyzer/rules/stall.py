@@ -1,0 +1,118 @@
+"""Nothing was logged for many times the usual interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from statistics import median
+from typing import Final, NamedTuple
+
+from analyzer.incidents import Incidents
+from analyzer.model import Evidence, Finding
+from analyzer.rule import at, rule
+from parsers import Event, Run, Series, kinds
+
+MIN_RECORDS: Final = 8
+"""Intervals from which the usual one is taken: a single long one among three is no outlier."""
+TIMES: Final = 30.0
+"""Usual intervals: an evaluation, a checkpoint or a compilation takes some of them, hardly ever thirty."""
+MIN_SECONDS: Final = 600.0
+"""Below ten minutes a pause is no stall, whatever the pace: storage, other users, a slow evaluation."""
+_PAUSES: Final = (kinds.CHECKPOINT, kinds.EVALUATION, kinds.RUN_START, kinds.RESUME)
+
+
+class Gap(NamedTuple):
+    """From the record at `index` nothing came for `seconds`; `usual` is the median interval."""
+
+    index: int
+    seconds: float
+    usual: float
+
+
+@rule(title="nothing was logged for a long time", severity="warning", needs=("loss|lr|grad_norm|step_time",))
+def stall(run: Run) -> Iterator[Finding]:
+    """A silence inside the log is a warning; one that the log ends with is critical."""
+    series = _clocked(run)
+    if series is None:
+        return
+    gaps = list(_intervals(series))
+    if len(gaps) < MIN_RECORDS:
+        return
+    usual = median(gap.seconds for gap in gaps)
+    limit = max(TIMES * usual, MIN_SECONDS)
+    end = _silence_at_end(run, series, limit, usual)
+    if end is not None:
+        yield end
+        return
+    long = [gap for gap in gaps if gap.seconds >= limit and not _is_pause(run, series, gap.index)]
+    if long:
+        yield _inside(run, series, max(long, key=lambda gap: gap.seconds), usual, len(long))
+
+
+def _clocked(run: Run) -> Series | None:
+    """The longest text track whose rows carry a clock."""
+    tracks = [t for t in run.tracks if t.is_text and len(t) > MIN_RECORDS and t.metric in ("loss", "lr", "grad_norm", "step_time")]
+    tracks = [t for t in tracks if sum(1 for time in t.times if math.isfinite(time)) > 0.9 * len(t)]
+    return max(tracks, key=len, default=None)
+
+
+def _intervals(series: Series) -> Iterator[Gap]:
+    for index in range(len(series) - 1):
+        seconds = series.times[index + 1] - series.times[index]
+        if seconds > 0 and series.segments[index] == series.segments[index + 1]:
+            yield Gap(index, seconds, 0.0)
+
+
+def _is_pause(run: Run, series: Series, index: int) -> bool:
+    """Whether something that takes its time was told between this record and the next."""
+    first, last = series.lines[index], series.lines[index + 1]
+    return any(e.ref.file == series.file and first <= e.ref.line <= last for e in run.events_of(*_PAUSES))
+
+
+def _silence_at_end(run: Run, series: Series, limit: float, usual: float) -> Finding | None:
+    """The log's last clock is far behind its last record: something else ended the wait."""
+    last = len(series) - 1
+    if not math.isfinite(series.times[last]) or run.events_of(kinds.COLLECTIVE_TIMEOUT):
+        return None
+    later = [e for e in _ends(run) if e.ref.file == series.file and e.ref.line > series.lines[last]]
+    event = max(later, key=lambda e: e.time or 0.0, default=None)
+    silence = (event.time or 0.0) - series.times[last] if event else 0.0
+    if event is None or not limit <= silence < 30 * 86400:
+        return None
+    return Finding(
+        rule="stall",
+        severity="critical",
+        confidence="medium",
+        summary=f"nothing was logged for {_duration(silence)} after step {series.steps[last]}, usually a record comes every {_duration(usual)}",
+        evidence=(at(series, last, "last record"), Evidence(event.ref, "next sign")),
+        first_step=series.steps[last],
+        last_step=series.steps[last],
+        facts={"seconds": round(silence, 3), "usual_seconds": round(usual, 3), "at_end": True, "step_source": run.step_source},
+    )
+
+
+def _ends(run: Run) -> Sequence[Event]:
+    return [one.event for one in Incidents(run).all if one.event.time is not None]
+
+
+def _inside(run: Run, series: Series, gap: Gap, usual: float, count: int) -> Finding:
+    return Finding(
+        rule="stall",
+        severity="warning",
+        confidence="medium",
+        summary=f"nothing was logged for {_duration(gap.seconds)} after step {series.steps[gap.index]}, usually a record comes every "
+        f"{_duration(usual)}; training went on",
+        evidence=(at(series, gap.index, "before"), at(series, gap.index + 1, "after")),
+        first_step=series.steps[gap.index],
+        last_step=series.steps[gap.index + 1],
+        facts={
+            "seconds": round(gap.seconds, 3), "usual_seconds": round(usual, 3), "at_end": False, "silences": count,
+            "step_source": run.step_source,
+        },
+    )  # fmt: skip
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
