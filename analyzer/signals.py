@@ -179,7 +179,7 @@ def aligned(series: Series, other: Series | None) -> Sequence[float | None]:
 def block_medians(values: Sequence[float], width: int) -> list[float]:
     """Medians of consecutive blocks of `width` values; a rest of less than half a block joins the last one."""
     edges = list(range(0, len(values), width))
-    if len(edges) > 1 and len(values) - edges[-1] < max(2, width // 2):
+    if len(edges) > 1 and len(values) - edges[-1] < (width + 1) // 2:
         edges.pop()
     return [median(values[a:b]) for a, b in zip(edges, [*edges[1:], len(values)], strict=True)]
 
