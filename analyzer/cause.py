@@ -10,12 +10,14 @@
     rivals = ["…"]                          # ids of causes with the same symptoms
 
     [requires]                              # gate: no match without it (each key optional)
-    any = ["rule:loss-zero", "rule:grad-nan"]
-    all = []
-    none = []
+    any = ["rule:loss-zero", "rule:grad-nan"]  # the symptoms: at least one must be met, unknown is not enough
+    all = []                                # none of these may be not met; unknown passes and is asked for
+    sure = []                               # each must be met: for rare causes, named only where their setting is seen
+    none = []                               # none of these may be met
 
     [[evidence]]                            # each clause is met, not met or unknown
-    when = "package:deepspeed in >=0.12.4,<0.14.3"   # or any = […] / all = […] / none = […] of such texts
+    when = "package:deepspeed in >=0.12.4,<0.14.3"   # or any = […] / all = […] / none = […] of such texts;
+                                            # one text may join clauses: "setting:lora == true and metric:loss last > 6"
     text = "deepspeed is in >=0.12.4,<0.14.3"        # what the ledger shows; the clause itself where left out
     strength = "strong"                     # decisive 5 · strong 3 · moderate 1.5 · weak 0.5, `-against` for minus
     otherwise = "strong-against"            # added when it is *not* met (nothing where left out)
@@ -41,6 +43,14 @@
     log = "sample_logs/…"                   # or text = '''…''' with the log itself
     expect = "first"                        # first | listed | absent
     facts = { "package:deepspeed" = "0.14.0" }   # optional: facts stated beside the log
+
+The order is fixed, because a run reads only what it needs: up to `[remedy]` to weigh all causes (`load_for_weighing`),
+up to `[[cases]]` for those it lists (`complete`), the rest in tests (`load_file`).
+The clause language is described in `clauses.py`, what `setting:` can ask for in `setting.py`, the shapes of curves in
+`shapes.py`. `tried:` facts are what somebody changed and whether that healed the run: overlap-off, stage-3, single-gpu,
+cudnn-sdpa-off, other-attention, eager-attention, bf16, fp32, batch-1, other-deepspeed, other-transformers, other-torch,
+other-template, longer-max-length, lower-lr, gas-1, no-offload, no-compile, no-clipping, no-packing, other-gpu,
+other-data, other-optimizer, no-fp8, filter-off; `tried:rerun == same-step | other-step`.
 """
 
 from __future__ import annotations
@@ -59,6 +69,10 @@ STRENGTHS: Final = {"decisive": 5.0, "strong": 3.0, "moderate": 1.5, "weak": 0.5
 
 Status = Literal["confirmed", "likely", "anecdotal", "withdrawn"]
 Join = Literal["any", "all", "none"]
+Gate = Literal["any", "all", "sure", "none"]
+GATES: Final[tuple[Gate, ...]] = ("any", "all", "sure", "none")
+Part = Literal["[remedy]", "[[cases]]", ""]
+"""Where reading stops: before the remedy, before the cases, at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +110,7 @@ class Cause:
     mechanism: str
     affects: tuple[Mapping[str, str], ...]
     rivals: tuple[str, ...]
-    requires: Mapping[Join, tuple[str, ...]]
+    requires: Mapping[Gate, tuple[str, ...]]
     evidence: tuple[ClauseSpec, ...]
     remedy: Mapping[str, Any]
     experiment: str
@@ -122,9 +136,9 @@ def parse(data: Mapping[str, Any]) -> Cause:
         mechanism=data["mechanism"].strip(),
         affects=tuple(data.get("affects", ())),
         rivals=tuple(data.get("rivals", ())),
-        requires={cast(Join, key): tuple(requires[key]) for key in ("any", "all", "none") if requires.get(key)},
+        requires={key: tuple(requires[key]) for key in GATES if requires.get(key)},
         evidence=tuple(_clause(entry) for entry in data["evidence"]),
-        remedy=data["remedy"],
+        remedy=data.get("remedy", {}),
         experiment=data.get("confirm", {}).get("experiment", ""),
         sources=tuple(data.get("sources", ())),
         cases=tuple(data.get("cases", ())),
@@ -145,18 +159,38 @@ def _clause(entry: Mapping[str, Any]) -> ClauseSpec:
     )  # fmt: skip
 
 
-def load_file(path: Path) -> Cause:
-    """The cause in one file; errors name the file."""
+def load_file(path: Path, until: Part = "") -> Cause:
+    """The cause in one file, read up to the first line `until`; errors name the file."""
     import tomli
 
+    text = path.read_text("utf-8")
     try:
-        return parse(tomli.loads(path.read_text("utf-8")))
+        return parse(tomli.loads(text.partition(f"\n{until}")[0] if until else text))
     except (KeyError, ValueError, TypeError, StopIteration) as error:
         raise ValueError(f"{path.name}: {type(error).__name__}: {error}") from error
 
 
 @cache
 def load(folder: Path = FOLDER) -> tuple[Cause, ...]:
-    """All causes, by id; withdrawn ones are kept in the files and left out here."""
-    causes = (load_file(path) for path in sorted(folder.glob("*.toml")))
+    """All causes, by id, without their cases; withdrawn ones are kept in the files and left out here."""
+    return _load(folder, "[[cases]]")
+
+
+@cache
+def load_for_weighing(folder: Path = FOLDER) -> tuple[Cause, ...]:
+    """All causes, by id, without remedy, experiment, sources and cases: half the cost, paid by every run."""
+    return _load(folder, "[remedy]")
+
+
+def _load(folder: Path, until: Part) -> tuple[Cause, ...]:
+    causes = (load_file(path, until) for path in sorted(folder.glob("*.toml")))
     return tuple(cause for cause in causes if cause.status != "withdrawn")
+
+
+@cache
+def complete(id_: str, folder: Path = FOLDER) -> Cause:
+    """One cause with its remedy, experiment and sources; raises ValueError where there is no such cause."""
+    path = folder / f"{id_}.toml"
+    if not path.is_file():
+        raise ValueError(f"no cause {id_!r}")
+    return load_file(path, "[[cases]]")

@@ -10,30 +10,38 @@ Clauses, all of the form `kind:subject [operator value]`:
     arg:bf16 == true                             training arguments
     fact:run:world_size > 1                      any fact by its whole key (model:…, hardware:…, run:…, project:…)
     hardware:gpu contains H100                   short for fact:hardware:gpu
+    setting:precision == fp16                    what the run was set to, wherever that is said (setting.py)
+    tried:overlap-off == healed                  what somebody changed, and whether that healed the run: healed | failed
     metric:grad_norm sentinel                    a shape of shapes.py
+    metric:loss first > 6                        a statistic: first, last, min, max, median or count of the finite points
 
-Operators: == != > >= < <= in (a|b|c) contains matches exists. Texts are compared without regard to case.
+Clauses joined by " and " are met where all of them are. Operators: == != > >= < <= in (a|b|c) contains matches exists. Texts are compared without regard to case.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from analyzer import setting as settings
 from analyzer import shapes
 from analyzer.cause import Cause, ClauseSpec, Join
 from analyzer.model import Clause, Evidence, Finding, State
-from parsers.model import Environment, Event, Fact, Run, Value
+from parsers.model import Environment, Event, Run, Value
 from parsers.signature import Signature
+
+if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
 
 Answer = tuple[State, tuple[Evidence, ...]]
 UNKNOWN: Final[Answer] = ("unknown", ())
 NOT_MET: Final[Answer] = ("not-met", ())
 MAX_EVIDENCE: Final = 3
 
+_AND = re.compile(r" and (?=(?:rule|event|package|config|arg|fact|hardware|tried|setting|metric|line):)")
 _OPERATOR = re.compile(r"\s(==|!=|>=|<=|>|<|in|contains|matches|exists)(?:\s+|$)")
 
 
@@ -45,6 +53,9 @@ class Case:
     findings: Mapping[str, tuple[Finding, ...]]
     skipped: frozenset[str]
     lines: Mapping[str, tuple[Event, ...]]
+    events: Mapping[str, tuple[Event, ...]] = field(default_factory=dict)
+    answers: dict[str, Answer] = field(default_factory=dict, compare=False, repr=False)
+    """Clauses answered so far: many causes ask the same."""
 
     @classmethod
     def of(cls, run: Run, findings: Sequence[Finding], skipped: Sequence[str]) -> Case:
@@ -52,10 +63,16 @@ class Case:
         by_rule: dict[str, tuple[Finding, ...]] = {}
         for finding in findings:
             by_rule[finding.rule] = (*by_rule.get(finding.rule, ()), finding)
-        lines: dict[str, tuple[Event, ...]] = {}
-        for event in run.events_of("signature"):
-            lines[str(event.data["id"])] = (*lines.get(str(event.data["id"]), ()), event)
-        return cls(run, by_rule, frozenset(skipped), lines)
+        lines: dict[str, list[Event]] = {}
+        events: dict[str, list[Event]] = {}
+        for event in run.events:
+            events.setdefault(event.kind, []).append(event)
+            if event.kind == "signature":
+                lines.setdefault(str(event.data["id"]), []).append(event)
+        return cls(
+            run, by_rule, frozenset(skipped), {id_: tuple(found) for id_, found in lines.items()},
+            {kind: tuple(found) for kind, found in events.items()},
+        )  # fmt: skip
 
 
 def weigh(spec: ClauseSpec, case: Case) -> Clause:
@@ -81,11 +98,26 @@ def join(how: Join, answers: Sequence[Answer]) -> Answer:
 
 def answer(when: str, case: Case) -> Answer:
     """One clause text against one run. Raises ValueError where the text is malformed."""
+    known = case.answers.get(when)
+    if known is None:
+        parts = conjuncts(when)
+        known = join("all", [answer(part, case) for part in parts]) if len(parts) > 1 else _answer(when, case)
+        case.answers[when] = known
+    return known
+
+
+def _answer(when: str, case: Case) -> Answer:
     kind, found, rest = when.partition(":")
     check = _KINDS.get(kind)
     if not found or check is None:
         raise ValueError(f"unknown clause {when!r}")
     return check(rest, case)
+
+
+@cache
+def conjuncts(when: str) -> tuple[str, ...]:
+    """`a:… and b:…` → its clauses; a `line:` pattern may hold the word itself."""
+    return tuple(_AND.split(when))
 
 
 def _rule(subject: str, case: Case) -> Answer:
@@ -96,7 +128,7 @@ def _rule(subject: str, case: Case) -> Answer:
 
 
 def _event(subject: str, case: Case) -> Answer:
-    events = case.run.events_of(subject)
+    events = case.events.get(subject, ())
     return ("met", tuple(Evidence(event.ref) for event in events[:MAX_EVIDENCE])) if events else NOT_MET
 
 
@@ -110,16 +142,16 @@ def _package(subject: str, case: Case) -> Answer:
     fact = case.run.environment.get(f"package:{name.strip().lower().replace('_', '-')}")
     if fact is None:
         return UNKNOWN
+    cited = (Evidence(fact.ref, settings.note(fact)),)
     if not found:
-        return ("met" if fact.value else "not-met"), _cite(fact)
+        return ("met" if fact.value else "not-met"), cited
     inside = in_ranges(str(fact.value), ranges)
-    return UNKNOWN if inside is None else ("met" if inside else "not-met", _cite(fact))
+    return UNKNOWN if inside is None else ("met" if inside else "not-met", cited)
 
 
 @cache
 def in_ranges(version: str, ranges: str) -> bool | None:
     """Whether a PEP 440 version lies in `>=1,<2` or any of `>=1,<2 || ==3`; None where it is no version."""
-    from packaging.specifiers import SpecifierSet
     from packaging.version import InvalidVersion, Version
 
     try:
@@ -130,7 +162,15 @@ def in_ranges(version: str, ranges: str) -> bool | None:
             return None
         parsed = Version(leading[0])
     parsed = Version(parsed.public)
-    return any(SpecifierSet(part.strip()).contains(parsed, prereleases=True) for part in ranges.split("||"))
+    return any(specifiers(part).contains(parsed, prereleases=True) for part in ranges.split("||"))
+
+
+@cache
+def specifiers(text: str) -> SpecifierSet:
+    """One PEP 440 set; raises packaging's InvalidSpecifier where it is none."""
+    from packaging.specifiers import SpecifierSet
+
+    return SpecifierSet(text.strip())
 
 
 def _keyed(prefix: str) -> Callable[[str, Case], Answer]:
@@ -141,6 +181,7 @@ def _keyed(prefix: str) -> Callable[[str, Case], Answer]:
     return check
 
 
+@cache
 def split(subject: str) -> tuple[str, str, str]:
     """`key op value` → its parts; a key alone asks whether it `exists`."""
     found = _OPERATOR.search(subject)
@@ -155,7 +196,23 @@ def compare(environment: Environment, key: str, operator: str, wanted: str) -> A
     if fact is None:
         return UNKNOWN
     holds = _holds(fact.value, operator, wanted)
-    return UNKNOWN if holds is None else ("met" if holds else "not-met", _cite(fact))
+    return UNKNOWN if holds is None else ("met" if holds else "not-met", (Evidence(fact.ref, settings.note(fact)),))
+
+
+def _setting(subject: str, case: Case) -> Answer:
+    name, operator, wanted = split(subject)
+    found = settings.resolve(case.run, name)
+    if found is None:
+        return UNKNOWN
+    holds = _holds(found.value, operator, wanted)
+    if holds is None or (found.is_bound and not _survives_growth(holds, operator)):
+        return UNKNOWN
+    return "met" if holds else "not-met", found.evidence
+
+
+def _survives_growth(holds: bool, operator: str) -> bool:
+    """Whether an answer about a lower bound stays true when the real value is larger."""
+    return holds if operator in (">", ">=", "exists", "!=") else not holds and operator in ("<", "<=", "==", "in")
 
 
 def _holds(value: Value, operator: str, wanted: str) -> bool | None:
@@ -173,11 +230,18 @@ def _holds(value: Value, operator: str, wanted: str) -> bool | None:
     if operator == "contains":
         return wanted.lower() in text
     if operator == "matches":
-        import regex
-
-        return regex.search(wanted, str(value), regex.IGNORECASE, timeout=0.1) is not None
+        return _matches(wanted, str(value))
     options = [part.strip().lower() for part in wanted.strip("()").split("|")] if operator == "in" else [wanted.lower()]
     return any(_equal(text, option) for option in options) != (operator == "!=")
+
+
+def _matches(pattern: str, text: str) -> bool | None:
+    import regex
+
+    try:
+        return regex.search(pattern, text[:4096], regex.IGNORECASE, timeout=0.1) is not None
+    except TimeoutError:
+        return None
 
 
 def _equal(text: str, wanted: str) -> bool:
@@ -188,10 +252,6 @@ def _equal(text: str, wanted: str) -> bool:
     except ValueError:
         return False
 
-
-def _cite(fact: Fact) -> tuple[Evidence, ...]:
-    note = "stated by you" if fact.given else "implied, not printed by this run" if fact.is_implied else ""
-    return (Evidence(fact.ref, note),)
 
 
 def _metric(subject: str, case: Case) -> Answer:
@@ -208,6 +268,8 @@ _KINDS: Final[Mapping[str, Callable[[str, Case], Answer]]] = {
     "arg": _keyed("arg:"),
     "fact": _keyed(""),
     "hardware": _keyed("hardware:"),
+    "tried": _keyed("tried:"),
+    "setting": _setting,
     "metric": _metric,
 }
 
@@ -217,16 +279,25 @@ def signatures(causes: Sequence[Cause]) -> tuple[Signature, ...]:
     found: dict[str, Signature] = {}
     for cause in causes:
         for texts, hint in _texts(cause):
-            for text in texts:
+            for text in (part for when in texts for part in conjuncts(when)):
                 if text.startswith("line:"):
                     pattern = text[5:]
-                    found.setdefault(pattern, Signature(pattern, pattern, hint or literal(pattern)))
+                    found.setdefault(pattern, Signature(pattern, pattern, _hint(pattern, hint)))
     return tuple(found.values())
 
 
 def _texts(cause: Cause) -> list[tuple[tuple[str, ...], str]]:
     return [(texts, "") for texts in cause.requires.values()] + [(spec.whens, spec.hint) for spec in cause.evidence]
 
+
+def _hint(pattern: str, named: str) -> str:
+    """The pattern's own literal; the one that the clause names where it has none."""
+    try:
+        return literal(pattern)
+    except ValueError:
+        if not named:
+            raise
+        return named
 
 
 @cache

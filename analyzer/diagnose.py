@@ -41,7 +41,7 @@ def diagnose(paths: Sequence[str | Path] | str | Path, options: Options | None =
     """
     options = options or Options()
     several = [paths] if isinstance(paths, str | Path) else list(paths)
-    causes = causes_module.load()
+    causes = causes_module.load_for_weighing()
     run = read(several, signatures(causes), options.facts, options.strict)
     return judge(run, options)
 
@@ -52,7 +52,7 @@ def judge(run: Run, options: Options | None = None) -> Diagnosis:
     findings, skips, failures = _run_rules(run, options)
     failures = (*failures, *(Failure(reader, text) for reader, text in run.failures))
     case = Case.of(run, findings, [skip.rule for skip in skips])
-    matches, notes, broken = differential(causes_module.load(), case, options.strict)
+    matches, notes, broken = differential(causes_module.load_for_weighing(), case, options.strict)
     ended = outcome(run)
     diagnosis = Diagnosis(
         run=_summary(run, ended, findings),

@@ -2,17 +2,19 @@
 
 The order is prior + what each clause adds (met or not met; unknown adds nothing and is asked for).
 *confirmed*: every requirement and every decisive clause is met (at least one is decisive) and nothing strong speaks
-against it. *likely*: clearly ahead of the next root cause. *possible*: the rest. Decoders and benign explanations are
-said beside the causes and never compete with them.
+against it. *likely*: clearly ahead of the next root cause. *possible*: the rest.
+
+Decoders ("loss 0.0 is a filtered NaN") are said beside the causes and never compete with them. A benign explanation
+is said beside them too, unless it outweighs every cause: then "nothing is wrong" is the answer and leads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
-from analyzer.cause import PRIORS, Cause
+from analyzer.cause import FOLDER, PRIORS, Cause, complete
 from analyzer.clauses import Case, answer, join, weigh
 from analyzer.model import CauseVerdict, Clause, Failure, Match, State
 
@@ -22,37 +24,68 @@ LIKELY: Final = 2.0
 """Log-odds below which nothing is called likely, however far behind the others are."""
 LISTED: Final = 0.5
 """Log-odds below which a cause is not worth a line."""
+BEHIND: Final = 7.0
+"""Log-odds behind the first at which a cause is not worth a line either: odds of a thousand to one."""
 MAX_LISTED: Final = 8
 STRONG: Final = 3.0
+
+
+class Weighed(NamedTuple):
+    """A cause that passed its gate, with its ledger; `gate`: whether everything it requires was met."""
+
+    cause: Cause
+    match: Match
+    gate: State
+
+    @property
+    def rank(self) -> tuple[float, str]:
+        """Best first, equal scores by name."""
+        return -self.match.score, self.match.id
 
 
 def differential(
     causes: Sequence[Cause], case: Case, strict: bool = False
 ) -> tuple[tuple[Match, ...], tuple[Match, ...], tuple[Failure, ...]]:
-    """(root causes best first, decoders and benign explanations, failures of ours)."""
-    matches: list[tuple[Cause, Match]] = []
+    """(causes best first, decoders and other benign explanations, failures of ours)."""
+    weighed, failures = _weigh_all(causes, case, strict)
+    rivals = [one for one in weighed if one.cause.kind in ("root-cause", "amplifier", "echo")]
+    notes = [one for one in weighed if one.cause.kind in ("decoder", "benign")]
+    best = rivals[0].match.score if rivals else LISTED
+    leader = next((one for one in notes if one.cause.kind == "benign" and one.match.score >= best), None)
+    ranked = [leader, *rivals] if leader else rivals
+    listed = [one for one in ranked if one.match.score >= ranked[0].match.score - BEHIND][:MAX_LISTED]
+    judged = tuple(replace(_told(one), verdict=_verdict(one, ranked)) for one in listed)
+    return judged, tuple(_told(one) for one in notes if one is not leader), failures
+
+
+def _told(one: Weighed) -> Match:
+    """The match with what is read only for causes that are listed: remedy, experiment, sources."""
+    cause = one.cause
+    if not cause.remedy and (FOLDER / f"{cause.id}.toml").is_file():
+        cause = complete(cause.id)
+    return replace(
+        one.match, remedy=cause.remedy, confirm_by=cause.experiment,
+        sources=tuple(source["url"] for source in cause.sources),
+    )  # fmt: skip
+
+
+def _weigh_all(causes: Sequence[Cause], case: Case, strict: bool) -> tuple[list[Weighed], tuple[Failure, ...]]:
+    weighed: list[Weighed] = []
     failures: list[Failure] = []
     for cause in causes:
         try:
-            match = _match(cause, case)
+            one = _weigh(cause, case)
         except Exception as error:
             if strict:
                 raise
             failures.append(Failure(cause.id, f"{type(error).__name__}: {error}"))
             continue
-        if match is not None:
-            matches.append((cause, match))
-    matches.sort(key=lambda pair: (-pair[1].score, pair[1].id))
-    rivals = [(cause, match) for cause, match in matches if cause.kind in ("root-cause", "amplifier", "echo")]
-    notes = tuple(match for cause, match in matches if cause.kind in ("decoder", "benign"))
-    judged = []
-    for rank, (cause, match) in enumerate(rivals[:MAX_LISTED]):
-        behind = rivals[rank + 1][1].score if rank + 1 < len(rivals) else -1.0
-        judged.append(replace(match, verdict=_verdict(cause, match, behind, is_first=rank == 0)))
-    return tuple(judged), notes, tuple(failures)
+        if one is not None:
+            weighed.append(one)
+    return sorted(weighed, key=lambda one: one.rank), tuple(failures)
 
 
-def _match(cause: Cause, case: Case) -> Match | None:
+def _weigh(cause: Cause, case: Case) -> Weighed | None:
     gate = _gate(cause, case)
     if gate == "not-met":
         return None
@@ -60,16 +93,22 @@ def _match(cause: Cause, case: Case) -> Match | None:
     score = PRIORS[cause.prior] + sum(clause.weight for clause in clauses)
     if score < LISTED or not any(clause.state == "met" and clause.weight > 0 for clause in clauses):
         return None
-    return Match(
+    match = Match(
         id=cause.id, title=cause.title, kind=cause.kind, verdict="possible", score=round(score, 3),
-        clauses=_by_weight(clauses), remedy=cause.remedy, confirm_by=cause.experiment, mechanism=cause.mechanism,
-        rivals=cause.rivals, sources=tuple(source["url"] for source in cause.sources),
+        clauses=_by_weight(clauses), remedy={}, confirm_by="", mechanism=cause.mechanism, rivals=cause.rivals,
     )  # fmt: skip
+    return Weighed(cause, match, gate)
 
 
 def _gate(cause: Cause, case: Case) -> State:
-    states = [join(how, [answer(when, case) for when in whens])[0] for how, whens in cause.requires.items()]
-    return "not-met" if "not-met" in states else "unknown" if "unknown" in states else "met"
+    """Whether the cause can be meant at all. Symptoms (`any`, `sure`) must be there: an unknown one opens no gate."""
+    states: list[State] = []
+    for how, whens in cause.requires.items():
+        state = join("all" if how == "sure" else how, [answer(when, case) for when in whens])[0]
+        if state == "not-met" or (state == "unknown" and how in ("any", "sure")):
+            return "not-met"
+        states.append(state)
+    return "unknown" if "unknown" in states else "met"
 
 
 def _by_weight(clauses: Sequence[Clause]) -> tuple[Clause, ...]:
@@ -78,12 +117,13 @@ def _by_weight(clauses: Sequence[Clause]) -> tuple[Clause, ...]:
     return tuple(sorted(clauses, key=lambda clause: (group[clause.state], -abs(clause.weight))))
 
 
-def _verdict(cause: Cause, match: Match, next_score: float, is_first: bool) -> CauseVerdict:
+def _verdict(one: Weighed, ranked: Sequence[Weighed]) -> CauseVerdict:
+    match, status = one.match, one.cause.status
+    if one is not ranked[0] or status == "anecdotal":
+        return "possible"
     decisive = [clause for clause in match.clauses if clause.strength == "decisive"]
     against = any(clause.weight <= -STRONG for clause in match.clauses)
-    is_sure = cause.status in ("confirmed", "likely")
-    if is_first and is_sure and decisive and all(clause.state == "met" for clause in decisive) and not against:
+    if decisive and all(clause.state == "met" for clause in decisive) and one.gate == "met" and not against:
         return "confirmed"
-    if is_first and match.score >= LIKELY and match.score - next_score >= LEAD and cause.status != "anecdotal":
-        return "likely"
-    return "possible"
+    behind = next((other.match.score for other in ranked[1:] if other.cause.kind in ("root-cause", "benign")), -1.0)
+    return "likely" if match.score >= LIKELY and match.score - behind >= LEAD else "possible"
