@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,10 @@ from parsers.source import STDIN, Meter, UnreadableError, blocks, head, is_binar
 from parsers.table import Tables
 
 MAX_EVENTS: Final = 400
-"""Events of one kind that are kept per file; the rest is counted: 10,000 equal warnings add no evidence."""
+"""First events of one kind that are kept per file; the rest is counted: 10,000 equal warnings add no evidence."""
+
+MAX_LATE: Final = 200
+"""Last events of one kind that are kept beside them: thousands of caught exceptions must not hide the one that was not."""
 
 
 @dataclass
@@ -31,6 +34,16 @@ class Collected:
     facts: list[Fact] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     failures: list[tuple[str, str]] = field(default_factory=list)
+    late: dict[str, deque[Event]] = field(default_factory=dict)
+    begun: int = 0
+    """Events before this one belong to files that are done."""
+
+    def end_file(self) -> None:
+        """Puts the events of the file that was read last into the order of its lines."""
+        own = [*self.events[self.begun :], *(event for events in self.late.values() for event in events)]
+        self.events[self.begun :] = sorted(own, key=lambda event: event.ref.line)
+        self.begun = len(self.events)
+        self.late.clear()
 
     def add(self, tables: Tables, reader: str, record: Record, counts: Counter[str], is_text: bool) -> None:
         """Files one record."""
@@ -49,6 +62,8 @@ class Collected:
         counts[record.kind] += 1
         if counts[record.kind] <= MAX_EVENTS or record.kind in _ALWAYS_KEPT:
             self.events.append(record)
+        else:
+            self.late.setdefault(record.kind, deque(maxlen=MAX_LATE)).append(record)
         if record.kind not in (kinds.SIGNATURE, kinds.WARNING):
             self.readers.add(reader)
 
@@ -129,6 +144,7 @@ def _read_text(path: str | Path, router: Router, collected: Collected, strict: b
             raise
         collected.problems.append(Problem(SourceRef(name, meter.lines), "source", str(error)))
     tables.drop_fallbacks({form.name for form in router.formats if form.is_fallback})
+    collected.end_file()
     collected.readers |= tables.readers
     collected.failures += scanner.failures
     collected.tables.append(tables)
@@ -166,6 +182,7 @@ def _read_whole(path: Path, form: FileFormat, collected: Collected, strict: bool
         digest = hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(path)
     size = path.stat().st_size
     lines = 0 if form.is_binary else _count_lines(path)
+    collected.end_file()
     collected.readers |= tables.readers
     collected.tables.append(tables)
     collected.files.append(SourceFile(str(path), size, lines, f"sha256:{digest}"))
