@@ -2,14 +2,15 @@
 
 Clauses, all of the form `kind:subject [operator value]`:
 
-    rule:loss-zero                               a rule found something (unknown where the rule was skipped)
+    rule:loss-zero                               a rule found something (unknown where the rule was skipped); a finding
+                                                 that the rule itself calls mere information does not count
     event:cuda-oom                               a reader reported such an event (kinds.py)
     line:NCCL WARN .* no CUDA-capable device     a line matches this `regex` pattern
     package:deepspeed in >=0.12.4,<0.14.3        PEP 440; also `package:deepspeed` alone: is it there at all
     config:zero_optimization.overlap_comm == true     the (normalised) ds_config
     arg:bf16 == true                             training arguments
     fact:run:world_size > 1                      any fact by its whole key (model:…, hardware:…, run:…, project:…)
-    hardware:gpu contains H100                   short for fact:hardware:gpu
+    hardware:gpu contains H100                   short for fact:hardware:gpu; so are model:, run: and project:
     setting:precision == fp16                    what the run was set to, wherever that is said (setting.py)
     tried:overlap-off == healed                  what somebody changed, and whether that healed the run: healed | failed
     metric:grad_norm sentinel                    a shape of shapes.py
@@ -30,6 +31,7 @@ from analyzer import setting as settings
 from analyzer import shapes
 from analyzer.cause import Cause, ClauseSpec, Join
 from analyzer.model import Clause, Evidence, Finding, State
+from analyzer.rule import RULES
 from parsers.model import Environment, Event, Run, Value
 from parsers.signature import Signature
 
@@ -41,7 +43,7 @@ UNKNOWN: Final[Answer] = ("unknown", ())
 NOT_MET: Final[Answer] = ("not-met", ())
 MAX_EVIDENCE: Final = 3
 
-_AND = re.compile(r" and (?=(?:rule|event|package|config|arg|fact|hardware|tried|setting|metric|line):)")
+_AND = re.compile(r" and (?=(?:rule|event|line|package|config|arg|model|run|project|fact|hardware|tried|setting|metric):)")
 _OPERATOR = re.compile(r"\s(==|!=|>=|<=|>|<|in|contains|matches|exists)(?:\s+|$)")
 
 
@@ -62,6 +64,8 @@ class Case:
         """Groups findings by rule and signature events by pattern."""
         by_rule: dict[str, tuple[Finding, ...]] = {}
         for finding in findings:
+            if finding.severity == "info" and finding.rule in RULES and RULES[finding.rule].severity != "info":
+                continue
             by_rule[finding.rule] = (*by_rule.get(finding.rule, ()), finding)
         lines: dict[str, list[Event]] = {}
         events: dict[str, list[Event]] = {}
@@ -268,6 +272,9 @@ _KINDS: Final[Mapping[str, Callable[[str, Case], Answer]]] = {
     "arg": _keyed("arg:"),
     "fact": _keyed(""),
     "hardware": _keyed("hardware:"),
+    "model": _keyed("model:"),
+    "run": _keyed("run:"),
+    "project": _keyed("project:"),
     "tried": _keyed("tried:"),
     "setting": _setting,
     "metric": _metric,

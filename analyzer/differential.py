@@ -20,12 +20,14 @@ from analyzer.model import CauseVerdict, Clause, Failure, Match, State
 
 LEAD: Final = 1.5
 """Log-odds by which a likely cause is ahead of its next rival: odds of about 4.5 to 1."""
-LIKELY: Final = 2.0
-"""Log-odds below which nothing is called likely, however far behind the others are."""
+LIKELY: Final = 3.5
+"""Log-odds (more than one strong piece of evidence) below which nothing is called likely, however far behind the others are."""
 LISTED: Final = 0.5
 """Log-odds below which a cause is not worth a line."""
 BEHIND: Final = 7.0
 """Log-odds behind the first at which a cause is not worth a line either: odds of a thousand to one."""
+SUPPORTED: Final = 2.0
+"""Log-odds at which a root cause comes before amplifiers of whatever weight."""
 MAX_LISTED: Final = 8
 STRONG: Final = 3.0
 
@@ -48,7 +50,7 @@ def differential(
 ) -> tuple[tuple[Match, ...], tuple[Match, ...], tuple[Failure, ...]]:
     """(causes best first, decoders and other benign explanations, failures of ours)."""
     weighed, failures = _weigh_all(causes, case, strict)
-    rivals = [one for one in weighed if one.cause.kind in ("root-cause", "amplifier", "echo")]
+    rivals = _root_first([one for one in weighed if one.cause.kind in ("root-cause", "amplifier", "echo")])
     notes = [one for one in weighed if one.cause.kind in ("decoder", "benign")]
     best = rivals[0].match.score if rivals else LISTED
     leader = next((one for one in notes if one.cause.kind == "benign" and one.match.score >= best), None)
@@ -56,6 +58,14 @@ def differential(
     listed = [one for one in ranked if one.match.score >= ranked[0].match.score - BEHIND][:MAX_LISTED]
     judged = tuple(replace(_told(one), verdict=_verdict(one, ranked)) for one in listed)
     return judged, tuple(_told(one) for one in notes if one is not leader), failures
+
+
+def _root_first(rivals: list[Weighed]) -> list[Weighed]:
+    """An amplifier explains why it got worse, not why it began: a root cause that is well supported leads it."""
+    first = next((one for one in rivals if one.cause.kind == "root-cause" and one.match.score >= SUPPORTED), None)
+    if first is None:
+        return rivals
+    return [first, *(one for one in rivals if one is not first)]
 
 
 def _told(one: Weighed) -> Match:

@@ -300,7 +300,7 @@ def accelerator(run: Run) -> Setting | None:
 @setting
 def framework(run: Run) -> Setting | None:
     """Everything that names the training program: project, script, launcher, readers."""
-    found = _text_of(run, "project:", "run:framework", "run:script", "run:command", "run:launcher")
+    found = _text_of(run, "project:name", "run:framework", "run:script", "run:command", "run:launcher")
     readers = " ".join(run.readers)
     if found is None:
         return Setting(readers, ()) if readers else None

@@ -420,7 +420,9 @@ def drops_at_epochs(run: Run, metric: str) -> Answer:
     if series is None or epochs is None or max(finite(epochs.values), default=0.0) <= 1.0:
         return UNKNOWN
     boundaries = [
-        i for i in range(1, min(len(series), len(epochs))) if int(epochs.values[i]) > int(epochs.values[i - 1]) >= 0
+        i
+        for i in range(1, min(len(series), len(epochs)) - 3)
+        if epochs.values[i] >= 1.0 and int(epochs.values[i]) > int(epochs.values[i - 1])
     ]
     drops = [i for i in boundaries if _level(series, i, i + 10) < 0.9 * _level(series, i - 10, i)]
     return _say(bool(boundaries) and len(drops) == len(boundaries), *[_at(series, i) for i in drops[:2]])
