@@ -53,6 +53,7 @@ _CONFIGURES: Final = ("weight", "coef", "num", "fn", "type", "factor", "ratio", 
 _TELLING: Final = ("loss", "acc", "ppl", "perplexity", "reward", "kl", "entropy", "nll", "gradnorm", "grad_norm", "grad norm")
 _PLAIN: Final = frozenset({"lr", "norm", "gnorm", "epoch_loss", "loss_scale", "loss scale", "learning rate", "learning_rate"})
 _CONVERT: Final = {"norm": ("grad_norm", 1.0), "Norm": ("grad_norm", 1.0)}
+_FILLERS: Final = frozenset({"with", "and", "has", "at", "of", "the", "a", "its", "current", "got", "had", "is"})
 _UNITS_OF_STEP: Final = ("global", "step", "iteration", "iter", "update", "batch", "minibatch")
 
 
@@ -116,6 +117,8 @@ def _metrics(text: str) -> Numbers:
     kept = []
     for found in _PAIR.finditer(text):
         name = found["name"].rstrip(".-_/")
+        first, _, rest = name.partition(" ")
+        name = rest if rest and first.lower() in _FILLERS else name
         low = name.lower()
         if "." in name or any(word in low for word in _CONFIGURES):
             continue

@@ -8,6 +8,8 @@
     step    10 | loss: 9.523163 | lr 1.0000e-04 | norm: 1.2345 | dt: 300.00ms | tok/sec: 1500000       build-nanogpt
     step    1/18865 | loss 10.9 (+nanz)| norm 15.3 (+nanz)| lr 8.57e-07 | 3500 ms | 50% bf16 MFU | 150000 tok/s    llm.c
     val loss 3.294180                                                             llm.c, without a step
+    iter 83594: loss 1.9491, time: 6235.95ms, speed: 1771 toks/s/device           lit-llama, lit-gpt
+    Epoch 1 | iter 100 step 25 | loss train: 1.234, val: n/a | iter time: 123.45 ms (step)              litgpt
 
 In modded-nanogpt a line with `val_loss` belongs to an evaluation; `train_time` and `step_avg` are clocks of the run, and
 `step_avg:nanms` at the first steps says only that the clock was not running yet. The train loss of nanoGPT's `step`
@@ -32,8 +34,14 @@ _ITER = Lazy(
     rf"(?:^|[^\w])iter (?P<step>\d{{1,15}}): loss (?P<loss>{_NUMBER}), time (?P<time>{_NUMBER})ms(?:, mfu (?P<mfu>{_NUMBER})%)?",
     2,
 )
+_LIT = Lazy(
+    rf"iter (?P<iter>\d{{1,15}})(?: step (?P<step>\d{{1,15}}))?(?::| \|) loss (?:train: )?(?P<loss>{_NUMBER}),"
+    rf"(?: val: (?P<val>\S+) \|)? (?:iter )?time: (?P<time>{_NUMBER}) ?ms(?:, speed: (?P<speed>{_NUMBER}))?", 2,
+)  # fmt: skip
 _EVAL = Lazy(rf"(?:^|[^\w])step (?P<step>\d{{1,15}}): train loss (?P<train>{_NUMBER}), val loss (?P<val>{_NUMBER})", 2)
-_MODDED = Lazy(r"(?:^|\s|\])step:(?P<step>\d{1,15})(?:/(?P<total>\d{1,15}))?,? (?P<rest>.*(?:loss|train_time|step_avg):.*)")
+_MODDED = Lazy(
+    r"(?:^|\s|\])step:(?P<step>\d{1,15})(?:/(?P<total>\d{1,15}))?,? (?P<rest>.*(?:(?:val|train)_loss|train_time|step_avg):.*)"
+)
 _PAIR = Lazy(rf"(?P<name>\w+): ?(?P<value>{_NUMBER})(?P<unit>ms|s)?(?![\w/])", 2)
 _SHORT = Lazy(rf"^s:(?P<step>\d{{1,15}}) (?P<name>trl|tel):(?P<value>{_NUMBER})", 2)
 _PIPED = Lazy(r"(?:^|\s)step +(?P<step>\d{1,15})(?:/(?P<total>\d{1,15}))? \| (?P<rest>(?:train )?loss:? .*)")
@@ -46,7 +54,7 @@ _CONVERT: Final = {"dt": ("step_time", 1e-3), "time": ("step_time", 1e-3), "norm
 
 @text_reader(
     "nanogpt",
-    title="nanoGPT, modded-nanogpt, build-nanogpt, llm.c",
+    title="nanoGPT, modded-nanogpt, build-nanogpt, llm.c, LitGPT",
     hints=("iter ", "train loss ", "step:", " trl:", " tel:", "| loss", "val loss ", "number of parameters: "),
     example="iter 250: loss 3.1416, time 132.10ms, mfu 41.20%",
 )
@@ -61,7 +69,7 @@ class NanoGPT:
     def feed(self, line: Line) -> Iterable[Record]:
         """The rows of this line, in whichever child's manner."""
         text = line.text[:4000]
-        for read in (_iter, _eval, self._modded, _short, self._piped, _val):
+        for read in (_iter, _lit, _eval, self._modded, _short, self._piped, _val):
             records = list(read(line, text))
             if records:
                 yield from records
@@ -123,6 +131,15 @@ def _iter(line: Line, text: str) -> Iterator[Record]:
         if mfu and mfu[0][1] >= 0:  # -100 stands for "not known yet"
             values.update(mfu)
         yield _row(line, tuple(values.items()), int(found["step"]), "train")
+
+
+def _lit(line: Line, text: str) -> Iterator[Record]:
+    if found := _LIT.search(text):
+        items = [("loss", found["loss"]), ("time", found["time"]), ("throughput_tokens", found["speed"] or "")]
+        step = int(found["step"] or found["iter"])
+        yield _row(line, numbers(items, _CONVERT), step, "train")
+        if held_out := numbers([("val_loss", found["val"] or "")]):
+            yield _row(line, held_out, step, "eval")
 
 
 def _eval(line: Line, text: str) -> Iterator[Record]:

@@ -35,7 +35,7 @@ _UNITS: Final = {"memory": ("memory_gpu", 1.0)}
 @text_reader(
     "torchtitan",
     title="torchtitan",
-    hints=("tps: ", "wps: ", "Training starts at step", "Training completed", ", total steps "),
+    hints=("tps: ", "wps: ", "Training starts at step", "Training completed", "Trainer is initialized with "),
     example="[titan] 2025-11-02 10:00:00,123 - root - INFO - step: 10  loss:  8.12340  grad_norm:  1.2345  "
     "memory: 10.12GiB(12.80%)  tps: 7,531  tflops: 312.40  mfu: 31.59%",
 )
@@ -52,7 +52,7 @@ class Torchtitan:
             items = ((item["name"], item["value"].removesuffix("GiB")) for item in _ITEM.finditer(found["rest"]))
             values = numbers(items, _UNITS)
             yield Row(line.no, values, int(found["step"]), "eval" if found["val"] else "train", line.rank, _time(line))
-        elif "Training completed" in text:
+        elif "Training completed" in text and "root - INFO" in text:
             yield Event(kinds.RUN_END, line.ref, rank=line.rank, time=_time(line))
         else:
             yield from _marks(line)
@@ -63,7 +63,7 @@ class Torchtitan:
 
 
 def _marks(line: Line) -> Iterator[Record]:
-    if plan := _PLAN.search(line.text):
+    if "Trainer is initialized" in line.text and (plan := _PLAN.search(line.text)):
         yield Fact("run:planned_steps", int(plan[1]), line.ref)
     if start := _START.search(line.text):
         yield Event(kinds.RUN_START, line.ref, rank=line.rank, time=_time(line), data={"framework": "torchtitan"})
