@@ -97,7 +97,7 @@
     });
     if (charts.clientWidth < 520) {
       made.margin.l = 44;
-      made.annotations.forEach(function (one) { one.font = { size: 11 }; });
+      figure.short.forEach(function (text, index) { made.annotations[index].text = text; });
     }
     if (window.zoomed) { made.xaxis.range = window.zoomed; }
     return made;

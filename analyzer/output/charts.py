@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -42,11 +43,11 @@ def bundle() -> str | None:
         text = path.read_text("utf-8")
     except OSError:
         return None
-    return None if "</script" in text.lower() else text
+    return None if re.search("</[sS][cC][rR][iI][pP][tT]", text) else text
 
 
 def figure(diagnosis: Diagnosis, s: Strings) -> Json | None:
-    """`data`, `layout` and `windows` (panel and steps of each finding) for the page's script; None without curves."""
+    """`data`, `layout`, `windows` (panel and steps of each finding) and `short` titles for phones; None without curves."""
     shown = panels(diagnosis)
     if not shown:
         return None
@@ -59,7 +60,8 @@ def figure(diagnosis: Diagnosis, s: Strings) -> Json | None:
         for index, panel in enumerate(shown)
         for w in panel.windows
     ]
-    return {"data": traces, "layout": _layout(diagnosis, shown, height, s), "windows": windows}
+    short = [f"<b>{_markup(title(panel, s))}</b>" for panel in shown]
+    return {"data": traces, "layout": _layout(diagnosis, shown, height, s), "windows": windows, "short": short}
 
 
 def as_json(value: Any) -> str:
@@ -82,7 +84,7 @@ def _traces(panel: Panel, index: int, s: Strings) -> list[Json]:
         traces.append(_line(one, _axis(index), _COLORS[place % len(_COLORS)], s))
         bad = [(step, value, line) for step, value, line in _points(one) if not math.isfinite(value)]
         far = [p for p in _points(one) if math.isfinite(p[1]) and not panel.scale.holds(p[1])]
-        name = neutral(s.name("metric", one.metric))
+        name = _markup(neutral(s.name("metric", one.metric)))
         traces += _marks(bad, panel, _axis(index), f"{name}: {s('curve.not_finite_mark')}", "x", "--critical", s)
         traces += _marks(far, panel, _axis(index), f"{name}: {s('curve.beyond_mark')}", "triangle-up", "--warning", s)
     skipped = [(step, math.nan, line) for step, line in panel.skipped]
@@ -98,7 +100,7 @@ def _line(one: Curve, axis: str, color: str, s: Strings) -> Json:
     line = neutral(s("curve.line", line="%{customdata}"))
     return {
         "type": "scatter", "mode": "lines+markers" if len(points) <= FEW_POINTS else "lines", "yaxis": axis, "xaxis": "x",
-        "name": neutral(s.name("metric", one.metric)), "x": [p[0] for p in points], "y": [_rounded(p[1]) for p in points],
+        "name": _markup(neutral(s.name("metric", one.metric))), "x": [p[0] for p in points], "y": [_rounded(p[1]) for p in points],
         "customdata": [p[2] for p in points], "hovertemplate": f"%{{y:.6~g}}  ({line})", "connectgaps": False,
         "line": {"color": color, "width": 1.6}, "marker": {"color": color, "size": 4}, "meta": neutral(one.file),
     }  # fmt: skip
@@ -148,6 +150,7 @@ def _layout(diagnosis: Diagnosis, shown: Sequence[Panel], height: int, s: String
                 "line": {"color": "--critical", "width": 1.5, "dash": "dash"}, "name": "onset",
             }
         )  # fmt: skip
+        layout["annotations"].append(_onset_label(began.step, (first, last), s))
     return layout
 
 
@@ -158,7 +161,7 @@ def _add_panel(layout: Json, panel: Panel, index: int, height: int, s: Strings) 
     layout["yaxis" if index == 0 else f"yaxis{index + 1}"] = {
         "domain": [round(bottom, 5), round(top, 5)], "anchor": "x", "type": "log" if panel.scale.is_log else "linear",
         "range": [math.log10(end) for end in ends] if panel.scale.is_log else list(ends), "fixedrange": True, "nticks": 5,
-        "zeroline": False, "exponentformat": "power" if panel.scale.is_log else "e",
+        "zeroline": False, "exponentformat": "power" if panel.scale.is_log else "e", "tickfont": {"size": 9.6 if panel.scale.is_log else 12},
     }  # fmt: skip
     detail = caption(panel, s)
     layout["annotations"].append(
@@ -167,13 +170,23 @@ def _add_panel(layout: Json, panel: Panel, index: int, height: int, s: Strings) 
             "y": round(top, 5), "xanchor": "left", "yanchor": "bottom", "showarrow": False, "yshift": 5, "align": "left",
         }
     )  # fmt: skip
+    least = (layout["xaxis"]["range"][1] - layout["xaxis"]["range"][0]) / 400
     for window in panel.windows:
         layout["shapes"].append(
             {
-                "type": "rect", "xref": "x", "yref": f"{_axis(index)} domain", "x0": window.first, "x1": window.last, "y0": 0,
+                "type": "rect", "xref": "x", "yref": f"{_axis(index)} domain", "x0": window.first - least,
+                "x1": window.last + least, "y0": 0,
                 "y1": 1, "fillcolor": f"--{window.severity}", "opacity": 0.13, "line": {"width": 0}, "layer": "below",
             }
         )  # fmt: skip
+
+
+def _onset_label(step: int, span: tuple[int, int], s: Strings) -> Json:
+    is_late = step - span[0] > (span[1] - span[0]) * 0.8
+    return {
+        "text": s("curve.at_step", step=number(step)), "xref": "x", "yref": "paper", "x": step, "y": 1, "yanchor": "top",
+        "xanchor": "right" if is_late else "left", "showarrow": False, "font": {"color": "--critical", "size": 12},
+    }  # fmt: skip
 
 
 def _markup(text: str) -> str:

@@ -80,9 +80,7 @@ def _run(run: RunSummary, with_curves: bool) -> dict[str, Any]:
         "lines": sum(file.lines for file in files),
         "bytes": sum(file.bytes for file in files),
         "digest": _digest(files),
-        "file_details": [
-            {"path": file.path, "bytes": file.bytes, "lines": file.lines, "digest": file.digest} for file in files
-        ],
+        "file_details": [{"path": file.path, "bytes": file.bytes, "lines": file.lines, "digest": file.digest} for file in files],
         "first_step": run.first_step,
         "last_step": run.last_step,
         "planned_steps": run.planned_steps,
@@ -209,9 +207,7 @@ def _load(data: Mapping[str, Any]) -> Diagnosis:
         first_cause=_load_first(first) if first else None,
         timeline=tuple(_load_entry(entry) for entry in data.get("timeline", ())),
         skips=tuple(Skip(entry["rule"], tuple(entry["missing"])) for entry in data["skips"]),
-        problems=tuple(
-            (SourceRef(p["file"], p["line"], p.get("text", "")), p["reader"], p["reason"]) for p in data["problems"]
-        ),
+        problems=tuple((SourceRef(p["file"], p["line"], p.get("text", "")), p["reader"], p["reason"]) for p in data["problems"]),
         failures=tuple(Failure(entry["id"], entry["text"]) for entry in data["failures"]),
         ignored=dict(data.get("ignored", {})),
     )
@@ -266,9 +262,7 @@ def _load_finding(entry: Mapping[str, Any]) -> Finding:
 
 def _load_match(entry: Mapping[str, Any]) -> Match:
     clauses = tuple(
-        Clause(
-            c["text"], c["state"], c["weight"], c["strength"], tuple(_load_evidence(e) for e in c["evidence"]), c["ask"]
-        )
+        Clause(c["text"], c["state"], c["weight"], c["strength"], tuple(_load_evidence(e) for e in c["evidence"]), c["ask"])
         for c in entry["clauses"]
     )
     return Match(

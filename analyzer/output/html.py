@@ -9,16 +9,17 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from analyzer.model import SCHEMA_VERSION, Diagnosis, Skip
+from analyzer.model import SCHEMA_VERSION, Diagnosis, Skip, TimelineEntry
 from analyzer.output import charts, markdown, story
+from analyzer.output import panels as panels_module
 from analyzer.output.index import Row, index_view
 from analyzer.output.overview import overview
 from analyzer.output.pages import not_meant
-from analyzer.output.panels import panels, title
 from analyzer.output.plain import neutral, number, place
 from analyzer.output.redact import Redaction
 from analyzer.output.strings import Strings, catalogue
@@ -74,7 +75,9 @@ def _policy(scripts: Sequence[str], has_charts: bool, shared_bundle: bool) -> st
     beside = " 'self' file:" if shared_bundle and has_charts else ""
     index = "" if scripts[0] != _asset("index.js") else _asset("index.css")
     style = _digest(_asset("report.css") + index) + (f" {_EMPTY_STYLE}" if has_charts else "")
-    return f"default-src 'none'; script-src {allowed}{beside}; style-src {style}; img-src data:; base-uri 'none'; form-action 'none'"
+    return (
+        f"default-src 'none'; script-src {allowed}{beside}; style-src {style}; img-src data:; base-uri 'none'; form-action 'none'"
+    )
 
 
 @cache
@@ -102,15 +105,24 @@ def _environment(lang: str) -> Environment:
 
     made = Environment(
         loader=FileSystemLoader([str(folder) for folder in _FOLDERS]), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-        undefined=StrictUndefined, finalize=_harmless, auto_reload=False,
+        undefined=StrictUndefined, finalize=_harmless, auto_reload=False, optimized=False,
     )  # fmt: skip
+    made.filters["prose"] = _prose
     made.globals.update(s=catalogue(lang), story=story, number=number, place=place, clock=story.clock, version=VERSION)
     return made
 
 
 def _harmless(value: Any) -> Any:
     """Every text a template prints passes here before it is escaped; markup of ours passes untouched."""
-    return neutral(value) if type(value) is str else value
+    return story.neutral_lines(value.split("\n")) if type(value) is str else value
+
+
+def _prose(text: str) -> Any:
+    """A sentence of ours with `code` between backticks as code; everything is escaped first."""
+    parts = [_markup("{}").format(neutral(part)) for part in text.split("`")]
+    if len(parts) % 2 == 0:
+        return _markup("{}").format(neutral(text))
+    return _markup("").join(_markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts))
 
 
 def _line_id(finding: int, diagnosis: Diagnosis, file: str, line: int) -> str:
@@ -161,15 +173,36 @@ def _view(diagnosis: Diagnosis, s: Strings) -> dict[str, Any]:
 
     return {
         "d": diagnosis, "headline": story.headline(diagnosis, s), "loud": bool(diagnosis.loud()),
-        "lead": story.leading(diagnosis), "identity": story.identity(diagnosis, s), "span": story.span(diagnosis),
+        "lead": story.leading(diagnosis), "has_why": bool(diagnosis.loud() or diagnosis.notes or diagnosis.verdict != "healthy"), "identity": story.identity(diagnosis, s), "span": story.span(diagnosis),
         "steps": story.steps(diagnosis, diagnosis.causes[0], s) if diagnosis.causes and diagnosis.loud() else [],
         "picture": overview(diagnosis, s), "anchor": anchor, "line_id": line_id, "schema": SCHEMA_VERSION,
         "texts": [story.finding_text(finding, s) for finding in diagnosis.findings],
         "meanings": [not_meant(finding.rule) for finding in diagnosis.findings],
-        "finding_of": {(f.rule, f.evidence[0].ref.line): i for i, f in enumerate(diagnosis.findings)},
+        "entries": _entries(diagnosis), "steady": panels_module.steady(diagnosis, s),
         "groups": _groups(diagnosis, s), "unjudged": _unjudged(diagnosis.skips, s),
-        "chart_description": s("ui.chart_alt", metrics=", ".join(title(panel, s) for panel in panels(diagnosis))),
+        "chart_description": s("ui.chart_alt", metrics=", ".join(panels_module.title(panel, s) for panel in panels_module.panels(diagnosis))),
     }  # fmt: skip
+
+
+def _entries(diagnosis: Diagnosis) -> list[tuple[TimelineEntry, int | None]]:
+    """The timeline with the finding that each entry stands for; an event and the finding about it are one entry."""
+    found = {(f.rule, f.evidence[0].ref.line): i for i, f in enumerate(diagnosis.findings)}
+    shown: dict[int, int] = {}
+    entries: list[tuple[TimelineEntry, int | None]] = []
+    for entry in diagnosis.timeline:
+        finding = found.get((entry.kind, entry.ref.line))
+        if finding is None:
+            entries.append((entry, None))
+        elif finding not in shown:
+            shown[finding] = len(entries)
+            entries.append((entry, finding))
+        else:
+            first = entries[shown[finding]][0]
+            step = entry.step if first.step is None else first.step
+            rank = entry.rank if first.rank is None else first.rank
+            time = entry.time if first.time is None else first.time
+            entries[shown[finding]] = (replace(first, step=step, rank=rank, time=time), finding)
+    return entries
 
 
 def _groups(diagnosis: Diagnosis, s: Strings) -> list[tuple[str, str, list[tuple[str, Any]]]]:
@@ -179,7 +212,15 @@ def _groups(diagnosis: Diagnosis, s: Strings) -> list[tuple[str, str, list[tuple
         ("ui.packages", "package:", run.packages), ("ui.hardware", "hardware:", run.hardware),
         ("ui.config", "config:", run.config), ("ui.arguments", "arg:", run.arguments),
     )  # fmt: skip
-    return [(s(key), prefix, sorted(facts.items())) for key, prefix, facts in named if facts]
+    return [
+        (
+            s(key),
+            prefix,
+            [(name, facts[name] if isinstance(facts[name], str) else story.literal(facts[name])) for name in sorted(facts)],
+        )
+        for key, prefix, facts in named
+        if facts
+    ]
 
 
 def _unjudged(skips: Sequence[Skip], s: Strings) -> list[tuple[list[str], str, str]]:

@@ -84,7 +84,12 @@ def _settings(diagnosis: Diagnosis, s: Strings) -> dict[str, str]:
 def index_view(rows: Sequence[Row], s: Strings) -> dict[str, Any]:
     """What the template draws."""
     counts = [(verdict, sum(1 for one in rows if one.verdict == verdict)) for verdict in _ORDER]
-    return {"rows": [_cells(one) for one in rows], "counts": [pair for pair in counts if pair[1]], "groups": _groups(rows, s), "total": len(rows)}
+    return {
+        "rows": [_cells(one) for one in rows],
+        "counts": [pair for pair in counts if pair[1]],
+        "groups": _groups(rows, s),
+        "total": len(rows),
+    }
 
 
 def _groups(rows: Sequence[Row], s: Strings) -> list[Group]:

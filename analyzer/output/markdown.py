@@ -36,6 +36,20 @@ def escape(text: str) -> str:
     return re.sub(r"#(?=\d)", "&#35;", escaped.replace("@", "&#64;").replace("://", ":&#47;/"))
 
 
+def prose(text: str) -> str:
+    """A sentence of ours: escaped, with its `code` kept as code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    kept = ((f"`{_code(part)}`" if part.strip() else "") if i % 2 else _spaced(part) for i, part in enumerate(parts))
+    return " ".join("".join(kept).split())
+
+
+def _spaced(text: str) -> str:
+    """Escaped text that keeps a space at either end."""
+    return f"{' ' * text[:1].isspace()}{escape(text)}{' ' * text[-1:].isspace()}"
+
+
 def fence(text: str, language: str = "") -> list[str]:
     """A fenced block that its own content cannot end."""
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
@@ -72,32 +86,32 @@ def _quoted(finding: Finding) -> str:
 
 def _cause(diagnosis: Diagnosis, s: Strings) -> Iterator[str]:
     for note in diagnosis.notes:
-        yield from ("", f"> {escape(note.title)}")
+        yield from ("", f"> {prose(note.title)}")
     if not diagnosis.loud():
         return
     if not diagnosis.causes:
         yield from ("", f"**{s('md.cause')}** {s('term.no_cause')}")
         return
     best = diagnosis.causes[0]
-    yield from ("", f"**{s('md.cause')} ({s('cause.' + best.verdict)})** {escape(best.title)} (`{_code(best.id)}`)", "")
+    yield from ("", f"**{s('md.cause')} ({s('cause.' + best.verdict)})** {prose(best.title)} (`{_code(best.id)}`)", "")
     yield from _ledger(best, s)
     yield from ("", f"**{s('md.do')}**", "")
     for index, step in enumerate(story.steps(diagnosis, best, s)):
-        yield f"{index + 1}. {escape(step.text)}"
+        yield f"{index + 1}. {prose(step.text)}"
         yield from (f"   {line}" for line in (fence(step.code, "diff" if step.kind == "diff" else "") if step.code else ()))
     if best.confirm_by:
-        yield from ("", f"**{s('md.experiment')}** {escape(best.confirm_by)}")
+        yield from ("", f"**{s('md.experiment')}** {prose(best.confirm_by)}")
 
 
 def _ledger(match: Match, s: Strings) -> Iterator[str]:
     parts = story.ledger(match)
     for kind, clauses in (("for", parts.supports), ("against", parts.opposes), ("unknown", parts.unknown)):
         for clause in clauses:
-            text = neutral(clause.text) if kind == "unknown" else story.clause_text(clause, s)
+            text = story.clause_name(clause) if kind == "unknown" else story.clause_text(clause, s)
             ref = clause.evidence[0].ref if clause.evidence else None
             where = f" ({escape(place(ref.file, ref.line))})" if ref and ref.line else ""
             asked = f" (`{_code(clause.ask)}`)" if kind == "unknown" and clause.ask else ""
-            yield f"- {s('state.' + kind)}: {escape(text)}{where}{asked}"
+            yield f"- {s('state.' + kind)}: {prose(text)}{where}{asked}"
 
 
 def _code(text: str) -> str:
@@ -117,5 +131,6 @@ def _details(diagnosis: Diagnosis, s: Strings) -> Iterator[str]:
     if facts:
         yield from fence("\n".join(f"{neutral(str(key))} = {neutral(str(value))[:200]}" for key, value in facts[:MAX_FACTS]))
     for skip in diagnosis.skips:
-        yield f"- {s('ui.not_judged')}: {escape(skip.rule)} ({s('ui.missing')}: {escape(', '.join(skip.missing))})"
+        lacking = escape(", ".join(story.missing_name(name, s) for name in skip.missing))
+        yield f"- {s('ui.not_judged')}: {escape(skip.rule)} ({s('ui.missing')}: {lacking})"
     yield from ("", "</details>")

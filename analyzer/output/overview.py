@@ -1,7 +1,7 @@
 """The picture: the whole run in one static SVG, readable without scripts, on paper and on a phone.
 
-Curves are stretched to the width of the page while texts keep their size: each lane is a nested `<svg>` with a view box
-of its own. Only numbers that we computed enter the drawing; names and captions go through the template's escaping.
+Curves are stretched to the width of the page while texts keep their size: each lane is an `<svg>` of its own under a line of
+text. Only numbers that we computed enter the drawing; names and captions go through the template's escaping.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def overview(diagnosis: Diagnosis, s: Strings) -> Overview | None:
     told = "; ".join(f"{lane.name}: {lane.caption}" for lane in lanes)
     return Overview(
         lanes, first, last, None if place is None else round(place, 2),
-        "" if began is None else f"{s('curve.step')} {number(began.step)}",
+        "" if began is None else s("curve.at_step", step=number(began.step)),
         s("ui.overview_alt", first=first, last=last, lanes=told),
     )  # fmt: skip
 
@@ -85,9 +85,7 @@ def _lane(panel: Panel, span: tuple[int, int], s: Strings) -> Lane:
         if w.severity != "info"
     )
     skipped = "".join(_tick(step, span, HEIGHT - TICK) for step, _ in panel.skipped)
-    return Lane(
-        title(panel, s), caption(panel, s), _path(one, panel, span), "".join(bad), "".join(beyond), skipped, windows
-    )
+    return Lane(title(panel, s), caption(panel, s), _path(one, panel, span), "".join(bad), "".join(beyond), skipped, windows)
 
 
 def _tick(step: int, span: tuple[int, int], top: int) -> str:

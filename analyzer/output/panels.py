@@ -65,7 +65,7 @@ def panels(diagnosis: Diagnosis) -> tuple[Panel, ...]:
     groups = [[curves[metric] for metric in group if metric in curves] for group in _TOGETHER]
     usual = {metric for group in _TOGETHER for metric in group}
     groups += [[one] for metric, one in curves.items() if metric not in usual and metric not in _NOT_DRAWN]
-    groups = [group for group in groups if group][:MAX_PANELS]
+    groups = [kept for kept in ([one for one in group if _varies(one)] for group in groups) if kept][:MAX_PANELS]
     names = [group[0].metric for group in groups]
     skips = curves.get("overflow")
     host = next((name for name in ("loss_scale", "grad_norm", "loss") if name in names), "")
@@ -77,6 +77,22 @@ def panels(diagnosis: Diagnosis) -> tuple[Panel, ...]:
             tuple(zip(skips.steps, skips.lines, strict=False)) if skips and group[0].metric == host else (),
         )
         for group in groups
+    )
+
+
+def _varies(one: Curve) -> bool:
+    """Whether a curve is worth a panel; the loss and the gradient norm always are."""
+    changes = len(set(one.values)) > 1 and len(set(one.steps)) > 1
+    return one.metric in ("loss", "grad_norm") or changes or one.non_finite > 0
+
+
+def steady(diagnosis: Diagnosis, s: Strings) -> str:
+    """`loss scale 1.0 · GPU memory 0.87`: the metrics of one value or one step, which no panel shows."""
+    kept = [one for one in diagnosis.run.curves if one.steps and not _varies(one) and one.metric not in _NOT_DRAWN]
+    ends = ((one, number(one.first), number(one.last)) for one in kept)
+    return " · ".join(
+        f"{neutral(s.name('metric', one.metric))} {first if first == last else s('curve.last_of', first=first, last=last)}"
+        for one, first, last in ends
     )
 
 
@@ -114,9 +130,7 @@ def caption(panel: Panel, s: Strings, with_ends: bool = True) -> str:
     parts += [s("curve.log")] if panel.scale.is_log else []
     if panel.scale.is_cut:
         limit = panel.scale.high if panel.scale.extreme > panel.scale.high else panel.scale.low
-        parts.append(
-            s("curve.cut", n=panel.scale.beyond, limit=number(_rounded(limit)), extreme=number(panel.scale.extreme))
-        )
+        parts.append(s("curve.cut", n=panel.scale.beyond, limit=number(_rounded(limit)), extreme=number(panel.scale.extreme)))
     return " · ".join(parts)
 
 

@@ -15,15 +15,19 @@ _SEPARATORS: Final = (0x2028, 0x2029, 0xFEFF)
 _VISIBLE: Final[dict[int, str]] = {
     **{code: chr(0x2400 + code) for code in range(0x20)},
     0x09: "    ",
+    0x0A: " ",
     0x7F: "\u2421",
     **{code: f"\\x{code:02x}" for code in range(0x80, 0xA0)},
     **{code: f"<U+{code:04X}>" for code in (*_BIDI, *_SEPARATORS)},
-    **{code: "\ufffd" for code in range(0xD800, 0xE000)},
+    **dict.fromkeys(range(0xD800, 0xE000), "\ufffd"),
 }
 
 
 def neutral(text: str) -> str:
-    """The text with control characters, reading-direction marks and lone surrogates made visible; tabs become spaces."""
+    """One line of text with control characters, reading-direction marks and lone surrogates made visible.
+
+    Tabs and line feeds become spaces: a cause's text may span lines, a line of a log cannot.
+    """
     return text if text.isascii() and text.isprintable() else text.translate(_VISIBLE)
 
 

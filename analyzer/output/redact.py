@@ -23,15 +23,20 @@ _SECRETS: Final = re.compile(
 _KEYED: Final = re.compile(
     r"""(?xi)
       \b( [A-Z0-9_]{0,40} (?: api[_-]?key | secret(?:[_-]?(?:access[_-]?)?key)? | passw(?:or)?d | passphrase | credentials?
-        | (?:auth|access|api|hf|hub|hugging_?face|github|bearer|session|refresh)[_-]?token ) ["']? \s{0,3} (?: [=:] | \s ) \s{0,3} ["']? )
+        | (?:auth|access|api|hf|hub|hugging_?face|github|bearer|session|refresh)[_-]?token )
+        ["']? \s{0,3} (?: [=:] | \s ) \s{0,3} ["']? )
       ( [^\s"',;}\])]{6,200} )"""
 )
 _BEARER: Final = re.compile(r"(?i)\b(bearer|basic)(\s+)([A-Za-z0-9._~+/-]{12,500}=*)")
 _URL_LOGIN: Final = re.compile(r"\b([a-z][a-z0-9+.-]{1,15}://)([^\s/@:]{1,100}:[^\s/@]{1,200}|[^\s/@:]{20,200})@")
-_SIGNED: Final = re.compile(r"(?i)([?&](?:x-amz-[a-z-]+|sig|signature|token|key|access_token|x-goog-signature)=)([^\s&\"']{6,2000})")
+_SIGNED: Final = re.compile(
+    r"(?i)([?&](?:x-amz-[a-z-]+|sig|signature|token|key|access_token|x-goog-signature)=)([^\s&\"']{6,2000})"
+)
 _EMAIL: Final = re.compile(r"\b[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,5}[A-Za-z]{2,12}\b")
 _LOGIN: Final = re.compile(r"\b([A-Za-z_][A-Za-z0-9_.-]{1,31})@([A-Za-z][A-Za-z0-9.-]{1,100})(?=[:~\s$#])")
-_HOME: Final = re.compile(r"((?:/home|/Users|/export/home|/mnt/home|/data/home|/nfs/home|[A-Za-z]:\\+Users)[/\\]+)([^/\\\s:'\"<>]{1,64})")
+_HOME: Final = re.compile(
+    r"((?:/home|/Users|/export/home|/mnt/home|/data/home|/nfs/home|[A-Za-z]:\\+Users)[/\\]+)([^/\\\s:'\"<>]{1,64})"
+)
 _USER: Final = re.compile(r"\b((?:USER|LOGNAME|USERNAME)[\"']?\s{0,2}[=:]\s{0,2}[\"']?)([A-Za-z_][A-Za-z0-9_.-]{1,31})\b")
 _HOST: Final = re.compile(
     r"""(?xi)
@@ -44,7 +49,9 @@ _DOMAIN: Final = re.compile(
 )
 _CLOUD: Final = re.compile(r"\bip-\d{1,3}-\d{1,3}-\d{1,3}-\d{1,3}\b")
 _IPV4: Final = re.compile(r"(?<![\w.=+-])((?:\d{1,3}\.){3}\d{1,3})(?![\w.+]|-\w)")
-_IPV6: Final = re.compile(r"(?<![\w:.])(?=[0-9a-f:]{0,3}[0-9a-f]*[a-f0-9]*:)((?:[0-9a-f]{1,4}:){3,7}(?::?[0-9a-f]{1,4}|:))(?![\w:.])")
+_IPV6: Final = re.compile(
+    r"(?<![\w:.])(?=[0-9a-f:]{0,3}[0-9a-f]*[a-f0-9]*:)((?:[0-9a-f]{1,4}:){3,7}(?::?[0-9a-f]{1,4}|:))(?![\w:.])"
+)
 _VERSIONED: Final = re.compile(r"[A-Za-z][\w.-]*(?:\s{2,}|\s*==\s*|\s+version\s+|\s+v|\s*:\s*)$", re.IGNORECASE)
 _PUBLIC_HOSTS: Final = frozenset({"localhost", "none", "null", "true", "false", "auto", "unknown", "self", "name", "memory"})
 _PUBLIC_IPS: Final = frozenset({"127.0.0.1", "0.0.0.0", "255.255.255.255"})  # noqa: S104 (compared, not bound)
@@ -68,7 +75,9 @@ def redact(diagnosis: Diagnosis) -> tuple[Diagnosis, list[Redaction]]:
     work.visit(diagnosis, work.learn)
     work.counts.clear()
     cleaned = work.visit(diagnosis, work.clean)
-    return cleaned, [Redaction(kind, work.counts[kind]) for kind in ("user", "host", "ip", "email", "secret") if kind in work.counts]
+    return cleaned, [
+        Redaction(kind, work.counts[kind]) for kind in ("user", "host", "ip", "email", "secret") if kind in work.counts
+    ]
 
 
 class _Redactor:
@@ -131,7 +140,9 @@ class _Redactor:
     def _replace_names(self, text: str) -> str:
         if self._names is None:
             known = sorted((*self.users, *self.hosts), key=len, reverse=True)
-            self._names = re.compile(r"(?<![A-Za-z0-9])(?:" + "|".join(map(re.escape, known)) + r")(?![A-Za-z0-9])" if known else r"(?!)")
+            self._names = re.compile(
+                r"(?<![A-Za-z0-9])(?:" + "|".join(map(re.escape, known)) + r")(?![A-Za-z0-9])" if known else r"(?!)"
+            )
         text = self._count("host", self._names, lambda m: self.hosts.get(m[0], m[0]), text)
         return self._count("user", self._names, lambda m: self.users.get(m[0], m[0]), text)
 

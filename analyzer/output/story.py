@@ -5,6 +5,7 @@ Terminal, Markdown and HTML differ in how they lay this out, not in what they cl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -15,7 +16,13 @@ from analyzer.output.plain import neutral, number, place
 from analyzer.output.strings import Strings
 
 _NAMED: Final = ("deepspeed", "transformers", "torch", "accelerate", "megatron-core", "lightning", "pytorch-lightning", "trl")
-_QUIET_READERS: Final = ("progress_bar", "environment", "traceback")
+_FRAMEWORKS: Final[tuple[str, ...]] = (
+    "hf_trainer", "trainer_state", "megatron", "lightning", "nemo", "torchtitan", "torchtune", "composer", "fairseq", "olmo",
+    "openrlhf", "verl", "xtuner", "mmengine", "keras", "maxtext", "nanogpt", "lerobot", "coqui", "llamafactory_jsonl",
+    "swift_jsonl", "ultralytics_csv", "deepspeed", "deepspeed_config", "deepspeed_launcher", "accelerate", "torchrun", "slurm",
+    "tensorboard", "wandb_run", "mlflow", "mlflow_db", "lightning_csv", "deepspeed_csv", "generic_jsonl", "generic_csv",
+)  # fmt: skip
+"""Readers that say what trained, most telling first; the others read errors and surroundings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +103,10 @@ def source_name(diagnosis: Diagnosis) -> str:
 def identity(diagnosis: Diagnosis, s: Strings) -> list[str]:
     """`HF Trainer + DeepSpeed 0.14.0`, `transformers 4.39.0`, `ZeRO-2`, `bf16`: what the log says of the run."""
     packages = {name: neutral(version) for name, version in diagnosis.run.packages.items()}
-    loud = [name for name in diagnosis.run.readers if name not in _QUIET_READERS] or list(diagnosis.run.readers)
-    titles = [neutral(f"{s.name('reader', name)} {packages.pop(name, '')}".strip()) for name in loud[:3]]
-    parts = [" + ".join(titles)] if titles else []
+    known = [name for name in _FRAMEWORKS if name in diagnosis.run.readers] or list(diagnosis.run.readers)
+    titles = dict.fromkeys(neutral(s.name("reader", name)) for name in known)
+    titled = [f"{title} {packages.pop(title.lower(), '')}".strip() for title in list(titles)[:3]]
+    parts = [" + ".join(titled)] if titled else []
     parts += [f"{name} {packages[name]}" for name in _NAMED if name in packages][:3]
     stage = diagnosis.run.config.get("zero_optimization.stage")
     if stage is not None:
@@ -159,8 +167,13 @@ def ledger(match: Match) -> Ledger:
 
 def clause_text(clause: Clause, s: Strings) -> str:
     """The clause as the ledger says it: `not so: …` where it is not met."""
-    text = neutral(clause.text)
+    text = clause_name(clause)
     return s("state.not", text=text) if clause.state == "not-met" else text
+
+
+def clause_name(clause: Clause) -> str:
+    """The clause's text; one without words of its own is `package:torch in …`, of which the kind is left out."""
+    return re.sub(r"^(?:package|config|arg|hardware|run|rule|event|model):(?=\S)", "", neutral(clause.text))
 
 
 def steps(diagnosis: Diagnosis, match: Match, s: Strings) -> list[Step]:
@@ -220,10 +233,15 @@ def neutral_lines(lines: Any) -> str:
     return "\n".join(neutral(line) for line in lines)
 
 
+def missing_name(missing: str, s: Strings) -> str:
+    """`memory_gpu|memory_host` as `GPU memory / host memory`."""
+    return " / ".join(s.name("metric", neutral(name)) for name in missing.split("|"))
+
+
 def enable(missing: str, s: Strings) -> str:
-    """The line of code that makes a missing metric judgeable next time."""
-    key = f"enable.{missing}"
-    return s(key) if s.has(key) else s("enable.other", name=neutral(missing))
+    """The line of code that makes a missing metric judgeable next time; of alternatives, the first we know a line for."""
+    known = next((name for name in missing.split("|") if s.has(f"enable.{name}")), None)
+    return s(f"enable.{known}") if known else s("enable.other", name=neutral(missing.split("|")[0]))
 
 
 def origin(diagnosis: Diagnosis) -> str:

@@ -208,7 +208,7 @@ class _Page:
                 where = f"   {place(ref.file, ref.line)}" if ref and ref.line else ""
                 rows.append(story.clause_text(clause, self.s) + where)
             lines += self._labelled(self.s("state." + name), name, rows, len(rows))
-        asked = [neutral(clause.text) + (f"  [{neutral(clause.ask)}]" if clause.ask else "") for clause in parts.unknown]
+        asked = [story.clause_name(clause) + (f"  [{neutral(clause.ask)}]" if clause.ask else "") for clause in parts.unknown]
         return lines + self._labelled(self.s("state.unknown"), "unknown", asked[:MAX_LEDGER], MAX_LEDGER)
 
     def _labelled(self, label: str, style: str, rows: Sequence[str], limit: int) -> list[Line]:
@@ -258,7 +258,7 @@ class _Page:
             if step.kind == "shell":
                 added = step.code.split("\n")
             if not all(part.split(":")[0].strip('"-').split(" ")[0] in said for part in added):
-                texts.append(f"{step.text}: {', '.join(added)}")
+                texts.append(f"{step.text} {', '.join(added)}")
         return texts
 
     def foot(self) -> list[Line]:
@@ -266,7 +266,7 @@ class _Page:
         lines: list[Line] = []
         skips = self.diagnosis.skips
         if skips:
-            missing = ", ".join(dict.fromkeys(neutral(name) for skip in skips for name in skip.missing))
+            missing = ", ".join(dict.fromkeys(story.missing_name(name, self.s) for skip in skips for name in skip.missing))
             lines.append([(" ", ""), (clip(self.s("term.unjudged", n=len(skips), missing=missing), self.width - 2), "dim")])
         if self.diagnosis.failures:
             lines.append([(" ", ""), (self.s("term.failure", n=len(self.diagnosis.failures)), "warning")])

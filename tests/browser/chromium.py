@@ -123,7 +123,9 @@ class Page:
     def click(self, x: float, y: float) -> None:
         """Moves the pointer to a place in the window and clicks."""
         for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
-            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="none" if kind == "mouseMoved" else "left", clickCount=1)
+            self.call(
+                "Input.dispatchMouseEvent", type=kind, x=x, y=y, button="none" if kind == "mouseMoved" else "left", clickCount=1
+            )
             time.sleep(0.2)
 
     def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:

@@ -39,7 +39,9 @@ def context(line: int, texts: dict[int, str] | None = None) -> tuple[tuple[int, 
     for number in range(line - 5, line + 6):
         step = number - 74
         bad = step >= 38
-        usual = f"{{'loss': {0.0 if bad else round(1.9 - step * 0.01, 4)}, 'grad_norm': {'nan' if bad else 2.7182}, 'epoch': 0.0}}"
+        usual = (
+            f"{{'loss': {0.0 if bad else round(1.9 - step * 0.01, 4)}, 'grad_norm': {'nan' if bad else 2.7182}, 'epoch': 0.0}}"
+        )
         around.append((number, known.get(number, usual)))
     return tuple(around)
 
@@ -152,15 +154,23 @@ def rich() -> Diagnosis:
         findings=findings(),
         causes=causes(),
         notes=(filtered,),
-        first_cause=FirstCause(1, ref(112, "{'loss': 0.0, 'grad_norm': nan}"), None, 1712049100.0, text="loss is exactly 0 from step 38"),
+        first_cause=FirstCause(
+            1, ref(112, "{'loss': 0.0, 'grad_norm': nan}"), None, 1712049100.0, text="loss is exactly 0 from step 38"
+        ),
         timeline=(
             TimelineEntry(ref(60, "***** Running training *****"), "run-start", "***** Running training *****", 0, 1712048900.0),
-            TimelineEntry(ref(112, "OVERFLOW!"), "overflow", "[deepspeed] OVERFLOW! Rank 0 Skipping step.", 38, 1712049100.0, 0, 3),
+            TimelineEntry(
+                ref(112, "OVERFLOW!"), "overflow", "[deepspeed] OVERFLOW! Rank 0 Skipping step.", 38, 1712049100.0, 0, 3
+            ),
             TimelineEntry(ref(112), "grad-nan", "gradient norm is nan from step 38 to the end (43 records)", 38),
             TimelineEntry(ref(112), "loss-zero", "loss is exactly 0 from step 38 to the end (43 records)", 38),
             TimelineEntry(ref(1234), "incomplete", "the log ends at step 80 of 5,198 planned", 80, 1712049391.0),
         ),
-        skips=(Skip("memory-creep", ("memory_gpu",)), Skip("throughput-drop", ("throughput_samples",)), Skip("overfitting", ("eval_loss",))),
+        skips=(
+            Skip("memory-creep", ("memory_gpu|memory_host",)),
+            Skip("throughput-drop", ("throughput_samples",)),
+            Skip("overfitting", ("eval_loss",)),
+        ),
         problems=((ref(300, "{'loss': 1.2, 'grad"), "hf_trainer", "a dict that does not end"),),
         failures=(Failure("loss_inflated", "ZeroDivisionError: float division by zero"),),
         ignored={"progress redraws": 4012},
@@ -189,7 +199,13 @@ def empty() -> Diagnosis:
 def crash() -> Diagnosis:
     """A run that raised: one finding, no curve, no known cause."""
     line = ref(41, "RuntimeError: The size of tensor a (4096) must match the size of tensor b (2048)", 3)
-    found = Finding("traceback", "critical", "high", "RuntimeError: The size of tensor a (4096) must match the size of tensor b (2048)", (Evidence(line, "raised by rank 3", ((40, "    return a + b"), (41, line.text))),))
+    found = Finding(
+        "traceback",
+        "critical",
+        "high",
+        "RuntimeError: The size of tensor a (4096) must match the size of tensor b (2048)",
+        (Evidence(line, "raised by rank 3", ((40, "    return a + b"), (41, line.text))),),
+    )
     return Diagnosis(
         run=summary(curves=(), readers=("torchrun",), first_step=None, last_step=None, planned_steps=None, outcome="crashed"),
         findings=(found,),
