@@ -78,7 +78,7 @@ def _rows(tag: str, steps: np.ndarray, seed: int) -> np.ndarray:
 
 
 def write(path: Path, points: int, is_random: bool = False) -> None:
-    """An event file of `points` scalars under 20 tags, all tags at each step, or in random order."""
+    """An event file of `points` scalars under 20 tags, all tags at each step, in the same or in a random order."""
     import numpy as np
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -89,12 +89,19 @@ def write(path: Path, points: int, is_random: bool = False) -> None:
             until = min(last, (1 << 7 * len(_varint(step))) - 1, step + 20_000)
             blocks = [_rows(tag, np.arange(step, until + 1), i) for i, tag in enumerate(TAGS)]
             if is_random:
-                records = [row.tobytes() for block in blocks for row in block]
-                random.Random(step).shuffle(records)
-                file.write(b"".join(records))
+                shuffle = random.Random(step).shuffle
+                for rows in zip(*blocks, strict=True):
+                    records = [row.tobytes() for row in rows]
+                    shuffle(records)
+                    file.write(b"".join(records))
             else:
                 file.write(np.concatenate(blocks, axis=1).tobytes())
             step = until + 1
+
+
+def _points(path: str) -> int:
+    """How many points `write` put into a file: its name's folder says so."""
+    return int(Path(path).parent.name.rpartition("-")[2])
 
 
 def ours(path: str) -> int:
@@ -133,16 +140,18 @@ def data_server(path: str) -> int:
         channel = grpc.insecure_channel(f"localhost:{port_file.read_text().strip()}", options=limit)
         stub = grpc_provider.make_stub(channel)
         provider = grpc_provider.GrpcDataProvider(str(folder), stub)
-        count = before = -1
-        while count < 0 or count != before:  # it loads in the background: until nothing more comes
-            time.sleep(0.3 if count < 0 else 1.0)
-            before = count
+        wanted, total = (Path(path).stat().st_size // 70), 0  # no record of ours is longer: a lower bound of what must come
+        for _ in range(60):  # it loads in the background and says nowhere when it is done
+            time.sleep(1.0)
             listed = provider.list_scalars(RequestContext(), experiment_id="", plugin_name="scalars")
-            count = sum(series.max_step for run in listed.values() for series in run.values())
-        read = provider.read_scalars(
-            RequestContext(), experiment_id="", plugin_name="scalars", downsample=1_000_000_000, run_tag_filter=RunTagFilter()
-        )
-        total = sum(len(points) for run in read.values() for points in run.values())
+            if len([1 for run in listed.values() for _ in run]) < len(TAGS):
+                continue
+            read = provider.read_scalars(
+                RequestContext(), experiment_id="", plugin_name="scalars", downsample=1_000_000_000, run_tag_filter=RunTagFilter()
+            )
+            before, total = total, sum(len(points) for run in read.values() for points in run.values())
+            if total >= wanted and total in (before, _points(path)):
+                break
         port_file.unlink()
         assert server.stdin
         server.stdin.close()
@@ -171,9 +180,13 @@ def child(reader: str, path: str) -> None:
 
     if reader == "ours":
         threading.Thread(target=sample, daemon=True).start()
+    small = Path(path).parent.parent / f"small-{reader}-20000" / NAME
+    write(small, 20_000)
+    READERS[reader](str(small))  # imports are not what is compared
+    warm = resource.getrusage(resource.RUSAGE_CHILDREN)
     before = resource.getrusage(resource.RUSAGE_SELF)
     count = READERS[reader](path)
-    seconds = -before.ru_utime - before.ru_stime
+    seconds = -sum((before.ru_utime, before.ru_stime, warm.ru_utime, warm.ru_stime))
     for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
         usage = resource.getrusage(who)
         seconds += usage.ru_utime + usage.ru_stime
@@ -196,7 +209,7 @@ def table(points: int, folder: Path) -> None:
     """Prints the comparison."""
     print(f"| order | reader | scalars | CPU s | scalars per CPU-second | ours is faster by |\n|---|---|---|---|---|---|")
     for order in ("regular", "random"):
-        path = folder / order / NAME
+        path = folder / f"{order}-{points}" / NAME
         write(path, points, is_random=order == "random")
         best = measure("ours", path, 3)
         rate = best["count"] / best["seconds"]
@@ -211,7 +224,7 @@ def table(points: int, folder: Path) -> None:
 
 def memory(points: int, folder: Path) -> None:
     """Prints what a big file takes."""
-    path = folder / "big" / NAME
+    path = folder / f"big-{points}" / NAME
     write(path, points)
     found = measure("ours", path, 1)
     megabytes = found["peak"] / 2**20

@@ -8,7 +8,8 @@ from typing import Final
 
 from parsers import metrics, steps
 from parsers.align import align
-from parsers.model import Environment, Event, Fact, Problem, Run, Series, SourceFile
+from parsers.bulk import bulk_tracks, join_restarts
+from parsers.model import Columns, Environment, Event, Fact, Problem, Run, Series, SourceFile
 from parsers.table import Table, Tables
 
 PRECEDENCE: Final = ("aligned text", "trainer_state", "text", "csv and jsonl", "tensorboard", "last values")
@@ -37,6 +38,7 @@ def assemble(
     sources = [steps.resolve(table, environment) for table in tables]
     aligned = align(tables)
     tracks = [track for table in tables for track in _tracks(table)]
+    tracks += join_restarts([track for table in tables for track in bulk_tracks(table, _metric, _series_name)])
     tracks.sort(key=lambda track: _precedence(track, aligned))
     planned = _planned(environment, tables)
     return Run(
@@ -88,16 +90,18 @@ def _tracks(tables: Tables) -> list[Series]:
             merged.setdefault((table.reader, _series_name(name, table), table.rank, table.engine), []).append((table, column))
     series = []
     for (reader, name, rank, engine), parts in merged.items():
-        metric = metrics.canonical(name)
-        if engine and metric in _PLAIN_METRICS:
-            metric = f"{engine}/{metric}"
-        track = Series(metric, name, reader, tables.file, rank, engine, parts[0][0].is_text)
+        track = Series(_metric(name, engine), name, reader, tables.file, rank, engine, parts[0][0].is_text)
         _fill(track, parts, tables.starts)
         series.append(track)
     return series
 
 
-def _series_name(name: str, table: Table) -> str:
+def _metric(name: str, engine: str) -> str:
+    metric = metrics.canonical(name)
+    return f"{engine}/{metric}" if engine and metric in _PLAIN_METRICS else metric
+
+
+def _series_name(name: str, table: Table | Columns) -> str:
     if table.kind == "eval" and not re.match(r"eval|val|test", name, re.IGNORECASE) and name != "epoch":
         return f"eval_{name}"
     return name

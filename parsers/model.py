@@ -54,6 +54,26 @@ class Row(NamedTuple):
     engine: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Many points of one metric at once: what `Row` says of a line, for millions of them (event files).
+
+    All arrays have the same length and the order of the file; each point comes with its step. `starts` are lines at
+    which the writer said that it (re)started.
+    """
+
+    name: str
+    steps: array[int]
+    values: array[float]
+    lines: array[int]
+    times: array[float]
+    """Seconds since the epoch, NaN where unknown."""
+    kind: RowKind = "train"
+    rank: int | None = None
+    engine: str = ""
+    starts: tuple[int, ...] = ()
+
+
 class Tick(NamedTuple):
     """A progress bar's count: the run (or an evaluation) was at `step` of `total` when this line was drawn."""
 
@@ -108,7 +128,7 @@ class Problem:
     reason: str
 
 
-Record = Row | Tick | Event | Fact | Problem
+Record = Row | Columns | Tick | Event | Fact | Problem
 
 
 class Environment:
@@ -180,6 +200,8 @@ class Series:
     lines: array[int] = field(default_factory=lambda: array("q"))
     times: array[float] = field(default_factory=lambda: array("d"))
     segments: array[int] = field(default_factory=lambda: array("i"))
+    parts: tuple[tuple[int, str], ...] = ()
+    """(first point, file) of each file, where the points come from several: a run that was resumed."""
 
     def __len__(self) -> int:
         return len(self.values)
@@ -195,7 +217,12 @@ class Series:
     def ref(self, index: int) -> SourceRef:
         """Where point `index` stands. The text of a text log is filled in by `source.quote`."""
         text = "" if self.is_text else f"{self.name} = {self.values[index]:.6g} at step {self.steps[index]}"
-        return SourceRef(self.file, self.lines[index], text, self.rank)
+        return SourceRef(self.file_of(index), self.lines[index], text, self.rank)
+
+    def file_of(self, index: int) -> str:
+        """The file that point `index` stands in."""
+        index = range(len(self))[index] if self.parts else index
+        return next((file for first, file in reversed(self.parts) if first <= index), self.file)
 
     @property
     def non_finite(self) -> int:

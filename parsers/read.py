@@ -10,7 +10,7 @@ from typing import Final
 
 from parsers import kinds, registry
 from parsers.assemble import assemble
-from parsers.model import Event, Fact, Problem, Record, Row, Run, SourceFile, SourceRef, Tick
+from parsers.model import Columns, Event, Fact, Problem, Record, Row, Run, SourceFile, SourceRef, Tick
 from parsers.registry import FileFormat, Router, Scanner, TextFormat
 from parsers.signature import Signature, signature_format
 from parsers.source import STDIN, Meter, UnreadableError, blocks, head, is_binary
@@ -47,7 +47,7 @@ class Collected:
 
     def add(self, tables: Tables, reader: str, record: Record, counts: Counter[str], is_text: bool) -> None:
         """Files one record."""
-        if isinstance(record, Row | Tick):
+        if isinstance(record, Row | Columns | Tick):
             tables.add(reader, record, is_text)
             return
         if isinstance(record, Problem):

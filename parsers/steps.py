@@ -64,7 +64,7 @@ def resolve(tables: Tables, environment: Environment) -> str:
     """Fills in missing steps of a file's tables in place and says how: see `Run.step_source`."""
     stepless = [table for table in tables.by_key.values() if not table.has_steps]
     if not stepless:
-        return "printed" if tables.by_key else "none"
+        return "printed" if tables.by_key or tables.bulk else "none"
     aside = [table for table in stepless if _is_aside(table)]
     train = [table for table in stepless if table.kind == "train" and table not in aside]
     clock = training_clock(tables, train, environment)

@@ -8,7 +8,7 @@ from collections.abc import Set
 from dataclasses import dataclass, field
 from typing import Final
 
-from parsers.model import Row, RowKind, Tick
+from parsers.model import Columns, Row, RowKind, Tick
 
 UNKNOWN: Final = -(2**62)
 """Stands for "no step printed" in integer columns."""
@@ -98,10 +98,15 @@ class Tables:
     starts: list[int] = field(default_factory=list)
     """`seq` of each sign that a program (re)started."""
     seq: int = 0
+    bulk: list[tuple[str, Columns]] = field(default_factory=list)
+    """(reader, points) of metrics that came whole: they have their steps and are shared, not copied."""
 
-    def add(self, reader: str, record: Row | Tick, is_text: bool = True) -> None:
+    def add(self, reader: str, record: Row | Columns | Tick, is_text: bool = True) -> None:
         """Files a row or a tick under its table, as the next in order."""
         self.seq += 1
+        if isinstance(record, Columns):
+            self.bulk.append((reader, record))
+            return
         if isinstance(record, Tick):
             self.ticks.append(self.seq, record)
             return
@@ -116,7 +121,7 @@ class Tables:
     @property
     def readers(self) -> set[str]:
         """The readers whose rows are here."""
-        return {table.reader for table in self.by_key.values()}
+        return {table.reader for table in self.by_key.values()} | {reader for reader, _ in self.bulk}
 
     def drop_fallbacks(self, fallbacks: Set[str]) -> None:
         """Drops the rows of these readers where another one found losses: asked at the end of a file, so that
