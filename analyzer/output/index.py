@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from analyzer.model import CauseVerdict, Diagnosis, Verdict
 from analyzer.output import story
-from analyzer.output.strings import Strings
+from analyzer.output.strings import Strings, catalogue
 
 SPARK_POINTS: Final = 40
 _ORDER: Final[tuple[Verdict, ...]] = ("failed", "suspicious", "healthy", "unjudged")
@@ -18,7 +18,8 @@ _ORDER: Final[tuple[Verdict, ...]] = ("failed", "suspicious", "healthy", "unjudg
 class Row:
     """One run of a batch. `spark` are loss values over the run (NaN where it was not finite); `duration` in seconds,
     `when` in seconds since the epoch; `href` is the run's page relative to the index, empty where there is none.
-    `settings` are the few settings by which runs of one group are compared."""
+    `settings` are the few settings by which runs of one group are compared.
+    """
 
     path: str
     href: str
@@ -47,17 +48,17 @@ class Group:
     key: str
 
 
-def row(diagnosis: Diagnosis, path: str, href: str, lang: str = "en") -> Row:
-    """The row of one diagnosis."""
-    from analyzer.output.strings import catalogue
-
+def index_row(path: str, href: str, diagnosis: Diagnosis | None, error: str = "", lang: str = "en") -> Row:
+    """The row of one run; without a diagnosis `error` says in a sentence why there is none."""
+    if diagnosis is None:
+        return Row(path=path, href=href, verdict="unjudged", finding=error)
     s = catalogue(lang)
     lead = story.leading(diagnosis)
     cause = diagnosis.causes[0] if diagnosis.causes and diagnosis.loud() else None
     times = sorted(entry.time for entry in diagnosis.timeline if entry.time is not None and story.clock(entry.time))
     loss = story.curve(diagnosis, "loss")
     return Row(
-        path=path, href=href, verdict=diagnosis.verdict, finding=story.finding_text(lead, s) if lead else "",
+        path=path, href=href, verdict=diagnosis.verdict, finding=story.finding_text(lead, s) if lead else error,
         finding_step=lead.first_step if lead else None, cause_id=cause.id if cause else "",
         cause_title=cause.title if cause else "", cause_verdict=cause.verdict if cause else None,
         last_step=diagnosis.run.last_step, planned=diagnosis.run.planned_steps, spark=_thin(loss.values) if loss else (),

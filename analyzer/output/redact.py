@@ -89,7 +89,6 @@ class _Redactor:
         self.ips: dict[str, str] = {}
         self.counts: dict[str, int] = {}
         self._names: re.Pattern[str] | None = None
-        self._seen: dict[str, str] = {}
 
     def visit(self, value: Any, change: Any) -> Any:
         """The value with `change` applied to every text in it."""
@@ -125,7 +124,7 @@ class _Redactor:
             names.setdefault(name, f"[{kind}-{len(names) + 1}]" if names or kind == "host" else f"[{kind}]")
 
     def clean(self, text: str) -> str:
-        """The text without names and secrets; the same text is worked on once."""
+        """The text without names and secrets."""
         text = self._count("secret", _SECRETS, lambda _: "[secret]", text)
         text = self._count("secret", _KEYED, _keep_word, text)
         text = self._count("secret", _BEARER, lambda m: f"{m[1]}{m[2]}[secret]", text)
