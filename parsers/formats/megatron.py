@@ -8,9 +8,10 @@ Printed by `megatron/training/training.py` (`training_log`; up to core 0.5 `mega
      validation loss at iteration 1000 | lm loss value: 3.100000E+00 | lm loss PPL: 2.219795E+01 |
     [before the start of training step] datetime: 2024-05-01 12:00:00
 
-Skipped and nan iterations count within the interval of their line (they are reset), never since the start. The loss is
-a mean over the iterations that were not skipped: where all were, the field is absent. Milliseconds become seconds, and
-MiB of `memory (MB)` GiB. An item that is not closed by `|` was torn by another rank's line and is left out.
+Skipped and nan iterations are counted within the interval of their line and reset: as `skipped_steps` and `nan_steps`
+they are added up from the start of the program, as DeepSpeed counts them, so that the metric means one thing. The loss
+is a mean over the iterations that were not skipped: where all were, the field is absent. Milliseconds become seconds,
+and MiB of `memory (MB)` GiB. An item that is not closed by `|` was torn by another rank's line and is left out.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from parsers import kinds
 from parsers.lazy import Lazy
 from parsers.line import Line, stamp
 from parsers.model import Event, Fact, Record, Row
-from parsers.pairs import numbers, split
+from parsers.pairs import Numbers, numbers, split
 from parsers.registry import text_reader
 from parsers.values import scalar
 
@@ -38,7 +39,12 @@ _LOADED = Lazy(r"successfully loaded checkpoint from (?P<path>\S+)(?: \[[^\]]*\]
 _WORLD = Lazy(r"using world size: (\d+)")
 _NAN = Lazy(r"found (?:NaN|Inf)[ \w]* in (?:local )?[^.]{0,120}")
 
-_UNITS: Final = {"elapsed time per iteration (ms)": ("step_time", 1e-3)}
+_UNITS: Final = {
+    "elapsed time per iteration (ms)": ("step_time", 1e-3),
+    "number of skipped iterations": ("skipped_steps", 1.0),
+    "number of nan iterations": ("nan_steps", 1.0),
+}
+_COUNTERS: Final = ("skipped_steps", "nan_steps")
 _DUMP_LINES: Final = 3000
 """An argument dump is 200 to 900 lines, times the ranks that share the file; longer, its end was lost."""
 
@@ -64,6 +70,8 @@ class Megatron:
         self._total = ""
         self._has_started = False
         self._saving = ""
+        self._counts = dict.fromkeys(_COUNTERS, 0.0)
+        self._step = 0
 
     def feed(self, line: Line) -> Iterable[Record]:
         """What this line says: rows, arguments, marks."""
@@ -102,7 +110,18 @@ class Megatron:
             if match["total"] and match["total"] != self._total:
                 self._total = match["total"]
                 yield Fact("run:planned_steps", int(self._total), line.ref)
-            yield Row(line.no, values, int(match["step"]), "train", line.rank, line.time or stamp(line.text.strip()))
+            step = int(match["step"])
+            yield Row(line.no, self._summed(values, step), step, "train", line.rank, line.time or stamp(line.text.strip()))
+
+    def _summed(self, values: Numbers, step: int) -> Numbers:
+        """The values with the counters of the interval added to those before; a step that goes back begins anew."""
+        if step <= self._step:
+            self._counts = dict.fromkeys(_COUNTERS, 0.0)
+        self._step = step
+        for name, value in values:
+            if name in self._counts:
+                self._counts[name] += value
+        return tuple((name, self._counts.get(name, value)) for name, value in values)
 
     def _marks(self, line: Line) -> Iterator[Record]:
         text = line.text

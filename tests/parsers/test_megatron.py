@@ -45,7 +45,13 @@ def test_metrics_have_their_iteration_line_and_unit(tmp_path: Path) -> None:
     assert run.planned_steps == 100 and run.step_source == "printed"
 
 
-def test_counters_are_those_of_the_interval_and_a_skipped_line_has_no_loss(tmp_path: Path) -> None:
+def test_counters_of_the_intervals_are_added_up(tmp_path: Path) -> None:
+    line = " iteration {:8d}/ 100 | elapsed time per iteration (ms): 1.0 | number of skipped iterations: {:3d} |\n"
+    log = "".join(line.format(step, skipped) for step, skipped in ((10, 2), (20, 0), (30, 1), (10, 1), (20, 0)))
+    assert [value for _, value in points(run_of(tmp_path, log), "skipped_steps")] == [2, 2, 3, 1, 1]
+
+
+def test_a_line_of_skipped_iterations_has_no_loss(tmp_path: Path) -> None:
     run = run_of(tmp_path, LOG)
     assert points(run, "skipped_steps") == [(1, 0.0), (2, 1.0)]
     assert points(run, "loss_scale") == [(1, 65536.0), (2, 32768.0)]
