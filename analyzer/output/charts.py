@@ -100,9 +100,11 @@ def _line(one: Curve, axis: str, color: str, s: Strings) -> Json:
     line = neutral(s("curve.line", line="%{customdata}"))
     return {
         "type": "scatter", "mode": "lines+markers" if len(points) <= FEW_POINTS else "lines", "yaxis": axis, "xaxis": "x",
-        "name": _markup(neutral(s.name("metric", one.metric))), "x": [p[0] for p in points], "y": [_rounded(p[1]) for p in points],
+        "name": _markup(neutral(s.name("metric", one.metric))), "x": [p[0] for p in points],
+        "y": [_rounded(p[1]) for p in points],
         "customdata": [p[2] for p in points], "hovertemplate": f"%{{y:.6~g}}  ({line})", "connectgaps": False,
-        "line": {"color": color, "width": 1.6}, "marker": {"color": color, "size": 4}, "meta": neutral(one.file),
+        "line": {"color": color, "width": 1.6}, "marker": {"color": color, "size": 4},
+        "meta": neutral(one.file),
     }  # fmt: skip
 
 
@@ -137,7 +139,8 @@ def _layout(diagnosis: Diagnosis, shown: Sequence[Panel], height: int, s: String
         "xaxis": {
             "domain": [0, 1], "anchor": _axis(len(shown) - 1), "title": {"text": s("curve.step")},
             "range": [first - margin, last + margin], "showspikes": True, "spikemode": "across", "spikethickness": 1,
-            "spikedash": "dot", "spikesnap": "cursor", "tickformat": ",d", "unifiedhovertitle": {"text": s("curve.step") + " %{x:,d}"},
+            "spikedash": "dot", "spikesnap": "cursor", "tickformat": ",d",
+            "unifiedhovertitle": {"text": s("curve.step") + " %{x:,d}"},
         },
     }  # fmt: skip
     for index, panel in enumerate(shown):
@@ -161,7 +164,8 @@ def _add_panel(layout: Json, panel: Panel, index: int, height: int, s: Strings) 
     layout["yaxis" if index == 0 else f"yaxis{index + 1}"] = {
         "domain": [round(bottom, 5), round(top, 5)], "anchor": "x", "type": "log" if panel.scale.is_log else "linear",
         "range": [math.log10(end) for end in ends] if panel.scale.is_log else list(ends), "fixedrange": True, "nticks": 5,
-        "zeroline": False, "exponentformat": "power" if panel.scale.is_log else "e", "tickfont": {"size": 9.6 if panel.scale.is_log else 12},
+        "zeroline": False, "exponentformat": "power" if panel.scale.is_log else "e",
+        "tickfont": {"size": 9.6 if panel.scale.is_log else 12},
     }  # fmt: skip
     detail = caption(panel, s)
     layout["annotations"].append(

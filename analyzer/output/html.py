@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from analyzer.model import SCHEMA_VERSION, Diagnosis, Skip, TimelineEntry
-from analyzer.output import charts, markdown, story
-from analyzer.output import panels as panels_module
+from analyzer.output import charts, markdown, panels, story
 from analyzer.output.index import Row, index_view
 from analyzer.output.overview import overview
 from analyzer.output.pages import not_meant
@@ -67,6 +66,11 @@ def render_index(rows: Sequence[Row], lang: str = "en") -> str:
         view=index_view(rows, s), csp=_policy([script], False, False), css=_markup(_asset("report.css") + _asset("index.css")),
     )  # fmt: skip
     return f"{page}<script>{script}</script>\n</body>\n</html>\n"
+
+
+def bundle() -> str | None:
+    """The chart library that a folder of pages shares, to be written as BUNDLE_NAME beside them; None where there is none."""
+    return charts.bundle()
 
 
 def _policy(scripts: Sequence[str], has_charts: bool, shared_bundle: bool) -> str:
@@ -173,14 +177,15 @@ def _view(diagnosis: Diagnosis, s: Strings) -> dict[str, Any]:
 
     return {
         "d": diagnosis, "headline": story.headline(diagnosis, s), "loud": bool(diagnosis.loud()),
-        "lead": story.leading(diagnosis), "has_why": bool(diagnosis.loud() or diagnosis.notes or diagnosis.verdict != "healthy"), "identity": story.identity(diagnosis, s), "span": story.span(diagnosis),
+        "lead": story.leading(diagnosis), "identity": story.identity(diagnosis, s), "span": story.span(diagnosis),
+        "has_why": bool(diagnosis.loud() or diagnosis.notes or diagnosis.verdict != "healthy"),
         "steps": story.steps(diagnosis, diagnosis.causes[0], s) if diagnosis.causes and diagnosis.loud() else [],
         "picture": overview(diagnosis, s), "anchor": anchor, "line_id": line_id, "schema": SCHEMA_VERSION,
         "texts": [story.finding_text(finding, s) for finding in diagnosis.findings],
         "meanings": [not_meant(finding.rule) for finding in diagnosis.findings],
-        "entries": _entries(diagnosis), "steady": panels_module.steady(diagnosis, s),
+        "entries": _entries(diagnosis), "steady": panels.steady(diagnosis, s),
         "groups": _groups(diagnosis, s), "unjudged": _unjudged(diagnosis.skips, s),
-        "chart_description": s("ui.chart_alt", metrics=", ".join(panels_module.title(panel, s) for panel in panels_module.panels(diagnosis))),
+        "chart_description": s("ui.chart_alt", metrics=", ".join(panels.title(one, s) for one in panels.panels(diagnosis))),
     }  # fmt: skip
 
 
@@ -205,22 +210,18 @@ def _entries(diagnosis: Diagnosis) -> list[tuple[TimelineEntry, int | None]]:
     return entries
 
 
-def _groups(diagnosis: Diagnosis, s: Strings) -> list[tuple[str, str, list[tuple[str, Any]]]]:
+def _groups(diagnosis: Diagnosis, s: Strings) -> list[tuple[str, str, list[tuple[str, str]]]]:
     """(title, prefix of the fact's key, sorted facts) of what is known of the environment."""
     run = diagnosis.run
     named: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
         ("ui.packages", "package:", run.packages), ("ui.hardware", "hardware:", run.hardware),
         ("ui.config", "config:", run.config), ("ui.arguments", "arg:", run.arguments),
     )  # fmt: skip
-    return [
-        (
-            s(key),
-            prefix,
-            [(name, facts[name] if isinstance(facts[name], str) else story.literal(facts[name])) for name in sorted(facts)],
-        )
-        for key, prefix, facts in named
-        if facts
-    ]
+    return [(s(key), prefix, _written(facts)) for key, prefix, facts in named if facts]
+
+
+def _written(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(name, value if isinstance(value, str) else story.literal(value)) for name, value in sorted(facts.items())]
 
 
 def _unjudged(skips: Sequence[Skip], s: Strings) -> list[tuple[list[str], str, str]]:

@@ -80,6 +80,13 @@ def redact(diagnosis: Diagnosis) -> tuple[Diagnosis, list[Redaction]]:
     ]
 
 
+def redact_text(text: str) -> str:
+    """One text, a path for instance, without what `redact` takes out."""
+    work = _Redactor()
+    work.learn(text)
+    return work.clean(text)
+
+
 class _Redactor:
     """Names seen so far; first every text is read for names, then every text is cleaned of them."""
 
