@@ -56,7 +56,8 @@ def differential(
     leader = next((one for one in notes if one.cause.kind == "benign" and one.match.score >= best), None)
     ranked = [leader, *rivals] if leader else rivals
     listed = [one for one in ranked if one.match.score >= ranked[0].match.score - BEHIND][:MAX_LISTED]
-    judged = tuple(replace(_told(one), verdict=_verdict(one, ranked)) for one in listed)
+    is_loud = any(f.severity != "info" for findings in case.findings.values() for f in findings)
+    judged = tuple(replace(_told(one), verdict=_verdict(one, ranked, is_loud)) for one in listed)
     return judged, tuple(_told(one) for one in notes if one is not leader), failures
 
 
@@ -69,12 +70,14 @@ def _root_first(rivals: list[Weighed]) -> list[Weighed]:
 
 
 def _told(one: Weighed) -> Match:
-    """The match with what is read only for causes that are listed: remedy, experiment, sources."""
+    """The match as it is shown: with remedy, experiment and sources, which are read only for causes that are listed,
+    and with the clauses that weighed something or ask for something."""
     cause = one.cause
     if not cause.remedy and (FOLDER / f"{cause.id}.toml").is_file():
         cause = complete(cause.id)
+    worth = tuple(clause for clause in one.match.clauses if clause.weight or (clause.state == "unknown" and clause.ask))
     return replace(
-        one.match, remedy=cause.remedy, confirm_by=cause.experiment,
+        one.match, clauses=worth, remedy=cause.remedy, confirm_by=cause.experiment,
         sources=tuple(source["url"] for source in cause.sources),
     )  # fmt: skip
 
@@ -127,9 +130,10 @@ def _by_weight(clauses: Sequence[Clause]) -> tuple[Clause, ...]:
     return tuple(sorted(clauses, key=lambda clause: (group[clause.state], -abs(clause.weight))))
 
 
-def _verdict(one: Weighed, ranked: Sequence[Weighed]) -> CauseVerdict:
+def _verdict(one: Weighed, ranked: Sequence[Weighed], is_loud: bool) -> CauseVerdict:
+    """`is_loud`: whether a rule found anything wrong; without, a cause is never more than possible."""
     match, status = one.match, one.cause.status
-    if one is not ranked[0] or status == "anecdotal":
+    if one is not ranked[0] or status == "anecdotal" or not is_loud:
         return "possible"
     decisive = [clause for clause in match.clauses if clause.strength == "decisive"]
     against = any(clause.weight <= -STRONG for clause in match.clauses)

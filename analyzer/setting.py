@@ -151,6 +151,23 @@ def zero_stage(run: Run) -> Setting | None:
 
 
 @setting
+def deepspeed(run: Run) -> Setting | None:
+    """Whether DeepSpeed drives the run. A log that shows the start and no word of it says no."""
+    for fact in _known(run.environment, "package:deepspeed", "config:zero_optimization.stage", "arg:deepspeed", "run:deepspeed_config"):
+        return _of(fact, str(fact.value).lower() not in ("false", "not installed"))
+    spoken = [reader for reader in run.readers if reader.startswith("deepspeed")]
+    named = framework(run)
+    if spoken or (named and re.search(_DEEPSPEED_PROJECTS, str(named.value))):
+        return Setting(True, named.evidence if named else ())
+    starts = run.events_of(kinds.RUN_START)
+    return Setting(False, (Evidence(starts[0].ref, "no word of DeepSpeed up to here"),)) if starts else None
+
+
+_DEEPSPEED_PROJECTS: Final = r"deepspeed|llava|mgm|mini-?gemini|internvl|bunny|llama-vid|vg-llm|share4v"
+"""Projects whose scripts start DeepSpeed."""
+
+
+@setting
 def overlap_comm(run: Run) -> Setting | None:
     """Whether ZeRO overlaps the reduction with the backward pass."""
     for fact in _known(run.environment, "config:zero_optimization.overlap_comm", "config:overlap_comm", "arg:overlap_comm"):
@@ -319,6 +336,18 @@ def lora(run: Run) -> Setting | None:
         return _of(fact, "lora" in str(fact.value).lower() or "peft" in str(fact.value).lower())
     named = model(run)
     if named and re.search(r"\bq?lora\b", str(named.value)):
+        return Setting(True, named.evidence)
+    return None
+
+
+@setting
+def moe(run: Run) -> Setting | None:
+    """Whether the model is a mixture of experts."""
+    for fact in _known(run.environment, "arg:num_experts", "arg:ep_size", "config:moe.enabled", "model:num_local_experts", "model:num_experts"):
+        count = _number(fact.value)
+        return _of(fact, count > 1 if count is not None else _true(fact.value))
+    named = model(run)
+    if named and re.search(r"moe|mixtral|deepseek-v[23]|qwen3-?(30b|235b)|a3b|a22b|grok|dbrx", str(named.value)):
         return Setting(True, named.evidence)
     return None
 

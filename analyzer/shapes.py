@@ -207,9 +207,11 @@ def bad_from_first_record(run: Run, metric: str) -> Answer:
 
 @shape
 def nan_at_first_record(run: Run, metric: str) -> Answer:
-    """The very first record is NaN or infinite."""
-    series = run.series(metric)
-    return UNKNOWN if series is None else _say(not math.isfinite(series.values[0]), _at(series, 0))
+    """The very first record is NaN or infinite; a metric that is logged later than the loss has no first record."""
+    series, loss = run.series(metric), run.series("loss")
+    if series is None or (loss is not None and loss.steps[0] < series.steps[0]):
+        return UNKNOWN
+    return _say(not math.isfinite(series.values[0]), _at(series, 0))
 
 
 @shape
@@ -415,17 +417,23 @@ def collapses_to_near_zero(run: Run, metric: str) -> Answer:
 
 @shape
 def drops_at_epochs(run: Run, metric: str) -> Answer:
-    """The metric steps down at whole epochs: the level after a boundary is at least 10 % under the level before it."""
+    """The metric steps down at every whole epoch: by 7 % at least, and by far more than it moves inside an epoch."""
     series, epochs = run.series(metric), run.series("epoch")
     if series is None or epochs is None or max(finite(epochs.values), default=0.0) <= 1.0:
         return UNKNOWN
     boundaries = [
         i
-        for i in range(1, min(len(series), len(epochs)) - 3)
+        for i in range(6, min(len(series), len(epochs)) - 6)
         if epochs.values[i] >= 1.0 and int(epochs.values[i]) > int(epochs.values[i - 1])
     ]
-    drops = [i for i in boundaries if _level(series, i, i + 10) < 0.9 * _level(series, i - 10, i)]
+    drops = [i for i in boundaries if _steps_down(series, i)]
     return _say(bool(boundaries) and len(drops) == len(boundaries), *[_at(series, i) for i in drops[:2]])
+
+
+def _steps_down(series: Series, i: int) -> bool:
+    before, after = _level(series, i - 3, i), _level(series, i, i + 3)
+    inside = max(abs(_level(series, i - 6, i - 3) - before), abs(after - _level(series, i + 3, i + 6)))
+    return before - after > max(0.07 * abs(before), 3 * inside)
 
 
 def _level(series: Series, start: int, stop: int) -> float:
@@ -462,6 +470,17 @@ def leaves_zero(run: Run, metric: str) -> Answer:
         return UNKNOWN
     later = next((i for i, v in enumerate(series.values) if v > 0), None)
     return _say(series.values[0] == 0.0 and later is not None, *([_at(series, later)] if later is not None else []))
+
+
+@shape
+def levels_off(run: Run, metric: str) -> Answer:
+    """A counter (`skipped_steps`) grows at first and at most half as fast later."""
+    series = run.series(metric)
+    if series is None or len(series) < 2 or series.steps[-1] <= series.steps[0] or series.values[-1] <= 0:
+        return UNKNOWN
+    early = series.values[0] / max(1, series.steps[0]) or series.values[1] / max(1, series.steps[1])
+    late = (series.values[-1] - series.values[-2]) / max(1, series.steps[-1] - series.steps[-2])
+    return _say(0 <= late <= 0.5 * early and late < 0.5, _at(series, len(series) - 1))
 
 
 @shape
