@@ -31,7 +31,7 @@ _SAMPLE: Final = 256
 """Records that are looked at for a period."""
 _LARGE: Final = 65_536
 """Most records that are gathered at once."""
-_BLOCK: Final = 4 * 2**20
+_BLOCK: Final = 2 * 2**20
 """Bytes of a stretch that are decoded at once: enough rows that NumPy's overhead vanishes, few enough for the cache."""
 _FEW: Final = 8
 """Fewer records of one length are taken one by one."""
@@ -212,12 +212,15 @@ class _Stretch:
         most = max(1, _BLOCK // self.size)
         model, mask = np.tile(self.model, most), np.tile(self.mask, most)
         total = 0
-        while (rows := min((len(framer.data) - framer.at) // self.size, most)) > 0:
+        while True:
+            rows = min((len(framer.data) - framer.at) // self.size, most)
+            if not rows:
+                if framer.fill():
+                    continue
+                break
             flat = np.frombuffer(framer.data, np.uint8, rows * self.size, framer.at)
             differs = (flat ^ model[: len(flat)]) & mask[: len(flat)]
-            good = rows
-            if _any(differs):
-                good = int(np.flatnonzero(differs)[0]) // self.size
+            good = int((differs != 0).argmax()) // self.size if _any(differs) else rows
             self._add(flat[: good * self.size].reshape(good, self.size), framer.records + 1)
             framer.at += good * self.size
             framer.records += good * len(self.cells)

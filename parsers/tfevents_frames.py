@@ -15,7 +15,10 @@ from typing import BinaryIO, Final, NamedTuple
 
 from parsers.tfevents_crc import Checksum, crc32c, masked
 
-WINDOW: Final = 16 * 2**20
+WINDOW: Final = 4 * 2**20
+"""Bytes read at a time: what the cache holds."""
+MAX_RECORD: Final = 64 * 2**20
+"""Longest record that is looked into; of a longer one (an image, a graph) only the checksum is."""
 HEADER: Final = 12
 FRAME: Final = 16
 """Bytes that a record adds to its payload."""
@@ -89,9 +92,9 @@ class Framer:
         """Where the next record begins in the file."""
         return self._offset - len(self.data) + self.at
 
-    def fill(self) -> bool:
+    def fill(self, wanted: int = 0) -> bool:
         """Reads on, keeping what has not been consumed; False at the end of the file as it was when it was opened."""
-        more = self.file.read(min(self.window, max(0, self.size - self._offset)))
+        more = self.file.read(min(max(self.window, wanted), max(0, self.size - self._offset)))
         if not more:
             return False
         self.data = self.data[self.at :] + more if self.at < len(self.data) else more
@@ -139,9 +142,9 @@ class Framer:
         length = length_of(self.data[self.at : self.at + HEADER])
         if length is None and len(self.data) - self.at >= HEADER or length is not None and length + FRAME > left:
             return self._resync(length)
-        if length is not None and length + FRAME > self.window:
+        if length is not None and length > MAX_RECORD:
             return self._pass_over(length)
-        if self.fill():
+        if self.fill(0 if length is None else length + FRAME):
             return True
         self._lose(f"the file ends within a record: its last {left:,} bytes are missing their end")
         self.at = len(self.data)

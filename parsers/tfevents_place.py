@@ -1,0 +1,48 @@
+"""What the place of an event file says: which split it holds, and which curve of `add_scalars`.
+
+Keras, TF estimators and fairseq write one directory a split (`train/`, `validation/`, `eval/`, `valid/`), all with the
+same tags. torch's `add_scalars("Loss", {"train": …, "val": …})` writes one directory a curve (`Loss_train/`,
+`Loss_val/`), all with the tag `Loss`; `add_hparams` writes a directory named by time (`1795487985.7246397/`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+from typing import Final, Literal
+
+EVAL_FOLDERS: Final = frozenset({"validation", "valid", "val", "eval", "evaluation"})
+"""Folders of an evaluation, whatever stands beside them."""
+_TRAIN_FOLDERS: Final = ("train", "train_inner", "training")
+
+
+def split(path: str | Path) -> Literal["train", "eval"] | None:
+    """The split that the folder of an event file names, or None. `test` and `dev` count beside a `train` only."""
+    folder = Path(path).absolute().parent
+    name = folder.name.lower()
+    if name in EVAL_FOLDERS:
+        return "eval"
+    if name in _TRAIN_FOLDERS:
+        return "train"
+    if name in ("test", "dev") and any((folder.parent / other).is_dir() for other in _TRAIN_FOLDERS):
+        return "eval"
+    return None
+
+
+def curve(path: str | Path, tags: Collection[str]) -> str | None:
+    """The key that `add_scalars` gave the only curve of this file, or None where it is no file of `add_scalars`.
+
+    Its folder is the tag (`/` as `_`), `_` and the key; the writer's own event file lies in the folder above.
+    """
+    if len(tags) != 1:
+        return None
+    folder = Path(path).absolute().parent
+    stem = next(iter(tags)).replace("/", "_") + "_"
+    if not folder.name.startswith(stem) or folder.name == stem:
+        return None
+    try:
+        names = os.listdir(folder.parent)
+    except OSError:
+        return None
+    return folder.name[len(stem) :] if any("tfevents" in name for name in names) else None
