@@ -29,7 +29,13 @@ sys.path.insert(0, str(ROOT))
 if TYPE_CHECKING:
     import numpy as np
 
-TAGS = ("train/loss", "train/grad_norm", "train/learning_rate", "train/epoch", *(f"train/layer_{i:02d}/act_norm" for i in range(16)))
+TAGS = (
+    "train/loss",
+    "train/grad_norm",
+    "train/learning_rate",
+    "train/epoch",
+    *(f"train/layer_{i:02d}/act_norm" for i in range(16)),
+)
 NAME = "events.out.tfevents.1700000000.node.1.0"
 
 
@@ -123,9 +129,9 @@ def data_server(path: str) -> int:
     """Scalars that come from TensorBoard's data server over gRPC, nothing thinned out."""
     import grpc
     import tensorboard_data_server
+    from tensorboard.context import RequestContext
     from tensorboard.data import grpc_provider
     from tensorboard.data.provider import RunTagFilter
-    from tensorboard.context import RequestContext
 
     folder = Path(path).parent
     port_file = folder / "port"
@@ -198,7 +204,9 @@ def measure(reader: str, path: Path, runs: int) -> dict[str, Any]:
     results = []
     for _ in range(runs):
         command = [sys.executable, __file__, "--child", reader, str(path)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        )
         if done.returncode:
             return {"count": 0, "seconds": float("nan"), "peak": 0, "error": done.stderr.strip().splitlines()[-1]}
         results.append(json.loads(done.stdout.splitlines()[-1]))
@@ -207,7 +215,7 @@ def measure(reader: str, path: Path, runs: int) -> dict[str, Any]:
 
 def table(points: int, folder: Path) -> None:
     """Prints the comparison."""
-    print(f"| order | reader | scalars | CPU s | scalars per CPU-second | ours is faster by |\n|---|---|---|---|---|---|")
+    print("| order | reader | scalars | CPU s | scalars per CPU-second | ours is faster by |\n|---|---|---|---|---|---|")
     for order in ("regular", "random"):
         path = folder / f"{order}-{points}" / NAME
         write(path, points, is_random=order == "random")
@@ -219,7 +227,10 @@ def table(points: int, folder: Path) -> None:
                 print(f"| {order} | {reader} | – | – | {found['error']} | – |")
                 continue
             speed = found["count"] / found["seconds"]
-            print(f"| {order} | {reader} | {found['count']:,} | {found['seconds']:.2f} | {speed:,.0f} | {rate / speed:.1f}× |", flush=True)
+            print(
+                f"| {order} | {reader} | {found['count']:,} | {found['seconds']:.2f} | {speed:,.0f} | {rate / speed:.1f}× |",
+                flush=True,
+            )
 
 
 def memory(points: int, folder: Path) -> None:

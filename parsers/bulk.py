@@ -5,6 +5,7 @@ Nothing is copied: ten million points are kept once.
 
 from __future__ import annotations
 
+import itertools
 import os.path
 from array import array
 from bisect import bisect_left
@@ -18,9 +19,7 @@ _LONG: Final = 100_000
 """From so many points on NumPy looks for steps that go back."""
 
 
-def bulk_tracks(
-    tables: Tables, metric: Callable[[str, str], str], series_name: Callable[[str, Columns], str]
-) -> list[Series]:
+def bulk_tracks(tables: Tables, metric: Callable[[str, str], str], series_name: Callable[[str, Columns], str]) -> list[Series]:
     """The series of the columns of one file. `metric(name, engine)` and `series_name(name, columns)` map names."""
     tracks = []
     for reader, columns in tables.bulk:
@@ -44,7 +43,7 @@ def _segments(columns: Columns) -> array[int]:
     begins = {index for index in starts if 0 < index < len(steps) and steps[index] <= steps[index - 1]}
     begins.update(_rewinds(steps))
     ordered = [*sorted(begins), len(steps)]
-    for number, (begin, end) in enumerate(zip(ordered, ordered[1:], strict=False), 1):
+    for number, (begin, end) in enumerate(itertools.pairwise(ordered), 1):
         segments[begin:end] = array("i", [number]) * (end - begin)
     return segments
 

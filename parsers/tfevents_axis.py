@@ -8,6 +8,7 @@ fork, `… vs tokens`.
 
 from __future__ import annotations
 
+import itertools
 from array import array
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -30,7 +31,7 @@ def batch_size(columns: Iterable[Scalars]) -> int | None:
     seen = sorted({step for column in columns if is_monitor(column.tag) for step in column.steps})
     if len(seen) == 1 and seen[0] > 0:
         return seen[0]
-    return min((later - earlier for earlier, later in zip(seen, seen[1:], strict=False)), default=None)
+    return min((later - earlier for earlier, later in itertools.pairwise(seen)), default=None)
 
 
 def steps(column: Scalars, size: int | None, by_tag: Mapping[str, Scalars]) -> array[int]:
@@ -50,5 +51,5 @@ def steps(column: Scalars, size: int | None, by_tag: Mapping[str, Scalars]) -> a
     if twin is not None and len(twin) == len(column):
         return twin.steps
     seen = sorted(set(column.steps))
-    gap = min((later - earlier for earlier, later in zip(seen, seen[1:], strict=False)), default=0)
+    gap = min((later - earlier for earlier, later in itertools.pairwise(seen)), default=0)
     return array("q", [step // gap for step in column.steps]) if gap else column.steps

@@ -74,7 +74,7 @@ def _raw(values: NDArray[np.generic]) -> memoryview:
     """The bytes of an array, for `array.frombytes`."""
     import numpy as np
 
-    return memoryview(np.ascontiguousarray(values)).cast("B")
+    return memoryview(np.ascontiguousarray(values).view(np.uint8).data)
 
 
 @dataclass(slots=True)

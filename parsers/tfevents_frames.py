@@ -140,7 +140,8 @@ class Framer:
         if left <= 0:
             return False
         length = length_of(self.data[self.at : self.at + HEADER])
-        if length is None and len(self.data) - self.at >= HEADER or length is not None and length + FRAME > left:
+        is_damaged = length is None and len(self.data) - self.at >= HEADER
+        if is_damaged or (length is not None and length + FRAME > left):
             return self._resync(length)
         if length is not None and length > MAX_RECORD:
             return self._pass_over(length)
@@ -202,11 +203,16 @@ class Framer:
         data = self.data
         left = self.size - self._offset + len(data)
         for run in _ZEROS.finditer(data, self.at):
-            a, b = run.span()
-            for at in sorted({*range(a - 3, min(a, b - 8) + 1), *range(max(a - 3, b - 12), b - 7)}):
+            for at in _candidates(run.start(), run.end()):
                 if at >= self.at and self._tries:
                     self._tries -= 1
                     length = length_of(data[at : at + HEADER])
                     if length is not None and at + FRAME + length <= left:
                         return at
         return None
+
+
+def _candidates(begin: int, end: int) -> list[int]:
+    """Where a header may begin whose upper length bytes lie in this run of zeros: near its ends, however long it is."""
+    near = set(range(begin - 3, min(begin, end - 8) + 1))
+    return sorted(near.union(range(max(begin - 3, end - 12), end - 7)))
