@@ -1,24 +1,28 @@
-// Sorting and filtering of the runs' table. Rows are moved and hidden, never written.
+// Sorting and filtering of the runs' table. Rows are moved, shown and hidden, never written; hidden ones stay where they are. It stands in the head so that
+// thousands of rows are never laid out: only those that carry the class "on" are.
 (function () {
   "use strict";
   var root = document.documentElement;
   root.classList.add("js");
-  var body = document.querySelector(".runs tbody");
-  var rows = body ? Array.prototype.slice.call(body.rows) : [];
-  var input = document.getElementById("filter"), verdicts = document.getElementById("verdicts"), shown = document.getElementById("shown");
-  var group = null;
-  var texts = rows.map(function (row) { return row.textContent.toLowerCase(); });
+  var STEP = 300, limit = STEP, group = null, isSorted = false;
+  var body, entries, input, verdicts, shown, more;
 
-  function filter() {
-    var words = input.value.toLowerCase().split(/\s+/).filter(Boolean), count = 0;
-    rows.forEach(function (row, index) {
-      var fits = (!verdicts.value || row.classList.contains(verdicts.value)) &&
-        (group === null || (row.getAttribute("data-cause") === group && /failed|suspicious/.test(row.className))) &&
-        words.every(function (word) { return texts[index].indexOf(word) >= 0; });
-      row.hidden = !fits;
-      count += fits ? 1 : 0;
+  function fits(entry, words) {
+    if (verdicts.value && entry.verdict !== verdicts.value) { return false; }
+    if (group !== null && (entry.cause !== group || !/failed|suspicious/.test(entry.verdict))) { return false; }
+    return words.every(function (word) { return entry.text.indexOf(word) >= 0; });
+  }
+
+  function draw() {
+    var words = input.value.toLowerCase().split(/\s+/).filter(Boolean), count = 0, visible = document.createDocumentFragment();
+    entries.forEach(function (entry) {
+      var on = fits(entry, words) && ++count <= limit;
+      if (on !== entry.on) { entry.row.classList.toggle("on", on); entry.on = on; }
+      if (on && isSorted) { visible.appendChild(entry.row); }
     });
-    shown.textContent = shown.getAttribute("data-words").replace("{shown}", count).replace("{total}", rows.length);
+    body.appendChild(visible);
+    shown.textContent = shown.getAttribute("data-words").replace("{shown}", Math.min(count, limit)).replace("{total}", entries.length);
+    more.hidden = count <= limit;
   }
 
   function sort(button) {
@@ -26,40 +30,53 @@
     var down = head.getAttribute("aria-sort") === "ascending";
     document.querySelectorAll("th[aria-sort]").forEach(function (one) { one.removeAttribute("aria-sort"); });
     head.setAttribute("aria-sort", down ? "descending" : "ascending");
-    var keyed = rows.map(function (row, index) {
-      var cell = row.cells[at], value = kind === "text" ? cell.textContent.trim() : cell.getAttribute("data-v");
-      return { row: row, text: texts[index], empty: value === "", key: kind === "text" ? value.toLowerCase() : parseFloat(value) };
+    entries.forEach(function (entry) {
+      var cell = entry.row.cells[at], value = kind === "text" ? cell.textContent.trim().toLowerCase() : cell.getAttribute("data-v");
+      entry.empty = value === "";
+      entry.key = kind === "text" ? value : parseFloat(value);
     });
-    keyed.sort(function (a, b) {
+    entries.sort(function (a, b) {
       if (a.empty || b.empty) { return a.empty - b.empty; }
       var order = a.key < b.key ? -1 : a.key > b.key ? 1 : 0;
       return down ? -order : order;
     });
-    rows = keyed.map(function (one) { return one.row; });
-    texts = keyed.map(function (one) { return one.text; });
-    body.append.apply(body, rows);
+    isSorted = true;
+    draw();
+  }
+
+  function press(button) {
+    var same = button.getAttribute("aria-pressed") === "true";
+    document.querySelectorAll("[data-group]").forEach(function (one) { one.setAttribute("aria-pressed", "false"); });
+    button.setAttribute("aria-pressed", String(!same));
+    group = same ? null : button.getAttribute("data-group");
+    draw();
   }
 
   document.addEventListener("click", function (event) {
     var button = event.target.closest("button");
     if (!button) { return; }
     if (button.hasAttribute("data-sort")) { sort(button); }
-    if (button.hasAttribute("data-group")) {
-      var same = button.getAttribute("aria-pressed") === "true";
-      document.querySelectorAll("[data-group]").forEach(function (one) { one.setAttribute("aria-pressed", "false"); });
-      button.setAttribute("aria-pressed", String(!same));
-      group = same ? null : button.getAttribute("data-group");
-      filter();
-    }
+    if (button.hasAttribute("data-group")) { press(button); }
+    if (button.id === "more") { limit += STEP; draw(); }
     if (button.getAttribute("data-act") === "theme") {
       var chosen = root.getAttribute("data-theme");
       var dark = chosen ? chosen === "dark" : window.matchMedia("(prefers-color-scheme: dark)").matches;
       root.setAttribute("data-theme", dark ? "light" : "dark");
     }
   });
-  if (input) {
-    input.addEventListener("input", filter);
-    verdicts.addEventListener("change", filter);
-    filter();
-  }
+
+  document.addEventListener("DOMContentLoaded", function () {
+    body = document.querySelector(".runs tbody");
+    if (!body) { return; }
+    input = document.getElementById("filter");
+    verdicts = document.getElementById("verdicts");
+    shown = document.getElementById("shown");
+    more = document.getElementById("more");
+    entries = Array.prototype.map.call(body.rows, function (row) {
+      return { row: row, text: row.textContent.toLowerCase(), verdict: row.className, cause: row.getAttribute("data-cause"), on: false };
+    });
+    input.addEventListener("input", function () { limit = STEP; draw(); });
+    verdicts.addEventListener("change", function () { limit = STEP; draw(); });
+    draw();
+  });
 })();

@@ -54,8 +54,8 @@ def render(
         has_charts=figure is not None, page_data=_markup(data), redacted=redacted,
     )  # fmt: skip
     outside = f'<script src="{BUNDLE_NAME}"></script>\n' if shared_bundle and library is not None else ""
-    inside = "".join(f"<script>{script}</script>\n" for script in scripts)
-    return f"{page}{outside}{inside}</body>\n</html>\n"
+    first, *rest = (f"<script>{script}</script>\n" for script in scripts)
+    return f"{page}{first}{outside}{''.join(rest)}</body>\n</html>\n"
 
 
 def render_index(rows: Sequence[Row], lang: str = "en") -> str:
@@ -63,9 +63,9 @@ def render_index(rows: Sequence[Row], lang: str = "en") -> str:
     s = catalogue(lang)
     script = _asset("index.js")
     page = _environment(s.lang).get_template("index.html.j2").render(
-        view=index_view(rows, s), csp=_policy([script], False, False), css=_markup(_asset("report.css") + _asset("index.css")),
+        view=index_view(rows, s), script=_markup(script), csp=_policy([script], False, False), css=_markup(_asset("report.css") + _asset("index.css")),
     )  # fmt: skip
-    return f"{page}<script>{script}</script>\n</body>\n</html>\n"
+    return f"{page}</body>\n</html>\n"
 
 
 def bundle() -> str | None:
