@@ -120,7 +120,8 @@ def _gate(cause: Cause, case: Case) -> State:
         state = join("all" if how == "sure" else how, [answer(when, case) for when in whens])[0]
         if state == "not-met" or (state == "unknown" and how in ("any", "sure")):
             return "not-met"
-        states.append(state)
+        if how != "none":  # that nothing contradicts is not known of most runs; it is no requirement
+            states.append(state)
     return "unknown" if "unknown" in states else "met"
 
 
