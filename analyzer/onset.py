@@ -21,6 +21,9 @@ ROUNDED: Final = 0.005
 LAST_DIGITS: Final = 10
 """Units of the last printed digit within which a zero is the next thing to be printed, for coarser prints."""
 
+COARSE: Final = 0.1
+"""No print is so coarse that a larger loss becomes 0 by it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Onset:
@@ -52,7 +55,7 @@ def is_rounded_zero(values: Sequence[float], index: int) -> bool:
     if not before:
         return False
     level = median(before)
-    return abs(level) <= ROUNDED or abs(level) <= LAST_DIGITS * resolution(values)
+    return abs(level) <= ROUNDED or abs(level) <= min(LAST_DIGITS * resolution(values), COARSE)
 
 
 def first_bad(series: Series) -> int | None:

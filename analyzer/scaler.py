@@ -91,7 +91,11 @@ def scale(run: Run) -> Scale | None:
         series = run.series(metric)
         if series is None:
             continue
-        indices = tuple(i for i, value in enumerate(series.values) if math.isfinite(value) and value > 0)
+        every = range(len(series))
+        is_plain = all(map(math.isfinite, series.values)) and min(series.values, default=0.0) > 0
+        indices = (
+            tuple(every) if is_plain else tuple(i for i in every if math.isfinite(series.values[i]) and series.values[i] > 0)
+        )
         if len(indices) >= 2 and max(series.values[i] for i in indices) > 1.0:
             return Scale(series, indices, metric == metrics.OVERFLOW)
     return None

@@ -15,6 +15,10 @@ from parsers import Run, Series, metrics
 
 MIN_RECORDS: Final = 20
 """Four blocks of five: with fewer, a best level and an end cannot be told apart."""
+FIRST: Final = 2
+"""Records at the start whose median is the first level: a rate that is far too high leaves no more of them."""
+MIN_NOISE: Final = 8
+"""Points that an estimate of the noise needs."""
 RATIO: Final = 1.3
 """The end must be this much above the best level: the loss of changing data moves by a tenth or two."""
 LOST: Final = 0.5
@@ -34,14 +38,22 @@ def divergence(run: Run) -> Iterator[Finding]:
     values = [series.values[i] for i in kept]
     width = max(5, len(values) // 40)
     levels = block_medians(values, width)
+    start = median(values[:FIRST])
+    levels[0] = min(levels[0], start)  # a run may be lost within its first block
     best = min(range(len(levels)), key=levels.__getitem__)
     end = median(values[-width:])
     rise = end - levels[best]
-    if levels[best] <= 0 or end < RATIO * levels[best] or rise < SIGMAS * noise(values[: (best + 1) * width]):
+    if levels[best] <= 0 or end < RATIO * levels[best] or rise < SIGMAS * _noise(values, best * width, width):
         return
-    if rise < LOST * (levels[0] - levels[best]) or min(levels[-2:]) < levels[best] + rise / 2:
+    if rise < LOST * (start - levels[best]) or min(levels[-2:]) < levels[best] + rise / 2:
         return
     yield _finding(run, series, kept, _start(values, levels, best, width, end), levels[best], end)
+
+
+def _noise(values: Sequence[float], best: int, width: int) -> float:
+    """The smaller one of the noise about the best level and at the end: a loss that diverges is noisy where it does."""
+    around = values[max(0, best - 2 * width) : best + width]
+    return min(noise(part) for part in (around, values[-3 * width :]) if len(part) >= MIN_NOISE)
 
 
 def _start(values: Sequence[float], levels: Sequence[float], best: int, width: int, end: float) -> int:

@@ -36,7 +36,9 @@ def grad_explosion(run: Run) -> Iterator[Finding]:
         return
     wide = math.exp(SIGMAS * min(noise([math.log(v) for v in values]), 10.0))
     found = excursions(values, lambda level: (max(LASTING, wide) - 1) * level, WARM_UP)
-    loud = [e for e in found if e.stop - e.start >= LASTING_RECORDS or values[e.peak] >= max(SINGLE, 2 * wide) * e.level]
+    usual = median(values[:WARM_UP])
+    loud = [e for e in found if values[e.peak] >= usual]
+    loud = [e for e in loud if e.stop - e.start >= LASTING_RECORDS or values[e.peak] >= max(SINGLE, 2 * wide) * e.level]
     isolated = [e for e in found if e.stop - e.start < LASTING_RECORDS]
     if loud and sum(e.stop - e.start for e in isolated) <= max(2, MAX_SHARE * len(values)):
         yield _finding(run, series, kept, values, loud)

@@ -29,6 +29,8 @@ MAX_SPIKES: Final = 5
 """More excursions than this are the run's nature."""
 MAX_WIDTH: Final = 0.15
 """Share of the run beyond which an excursion is a phase, not a spike."""
+FIRST: Final = 3
+"""Records whose median is the first level."""
 HIGH: Final = 1.5
 """Times the first level: above it the loss has diverged, and jumps are the least of its troubles."""
 LEFT: Final = 0.5
@@ -49,7 +51,7 @@ def loss_spike(run: Run) -> Iterator[Finding]:
     def band(level: float) -> float:
         return max(SIGMAS * sigma, RISE * abs(level))
 
-    found = [e for e in excursions(values, band, WARM_UP) if e.level <= HIGH * median(values[:WARM_UP])]
+    found = [e for e in excursions(values, band, WARM_UP) if e.level <= HIGH * median(values[:FIRST])]
     spikes = [e for e in _clear(found, band) if _comes_back(values, e) and not _is_resumed(series, kept, e)]
     if spikes:
         yield _finding(run, series, kept, spikes)

@@ -20,6 +20,8 @@ LAST_DIGITS: Final = 10
 """Units of the last printed digit: a rate that small before the zeros was rounded to them."""
 MIN_TRAINED: Final = 0.5
 """Share of the records that a schedule must cover before it ends at 0: what was learned stays, the rest is idle time."""
+LOW: Final = 0.1
+"""Of the peak: a rate below it is on its way to the end of its schedule."""
 FALLS: Final = 0.03
 """A loss that falls by this share has been trained, so the rate was not 0 but printed with too few digits."""
 
@@ -41,13 +43,14 @@ def lr_zero(run: Run) -> Iterator[Finding]:
 
 def _is_rounded(series: Series, dead: Streak) -> bool:
     before = series.values[dead.start - 1] if dead.start else math.inf
-    return 0 < before <= LAST_DIGITS * resolution(series.values, 9)
+    is_low = before < LOW * max(series.values)
+    return is_low and before <= LAST_DIGITS * resolution(series.values, 9)
 
 
 def _decays(series: Series, index: int) -> bool:
     """Whether the rate comes down to the zero at `index` by degrees: the planned end of a schedule."""
     before = series.values[max(0, index - 3) : index]
-    return len(before) == 3 and before[0] > before[1] > before[2] and before[2] < 0.1 * max(series.values[:index])
+    return len(before) == 3 and before[0] > before[1] > before[2] and before[2] < LOW * max(series.values[:index])
 
 
 def _learns(run: Run, step: int) -> bool:

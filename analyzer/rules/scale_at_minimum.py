@@ -37,7 +37,10 @@ def scale_at_minimum(run: Run) -> Iterator[Finding]:
 
 
 def _reached(run: Run, found: Scale) -> Iterator[Finding]:
-    low, values = minimum(run), found.values
+    low = minimum(run)
+    if low not in found.series.values:
+        return
+    values = found.values
     at_low = [k for k, value in enumerate(values) if value == low]
     if len(at_low) < MIN_RECORDS or min(values) < low or max(values[: at_low[0]], default=low) <= low:
         return

@@ -30,6 +30,8 @@ def scale_collapse(run: Run) -> Iterator[Finding]:
     if found is None:
         return
     values = found.values
+    if min(values) > BOTTOM and max(values) < min(values) * 2**HALVINGS:
+        return
     start = _settled(run, found)
     never_settled = start >= len(values)
     top = max(range(0 if never_settled else start, len(values)), key=values.__getitem__)

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from analyzer.model import Finding
 from analyzer.rule import at, number, rule
-from analyzer.signals import current, is_interleaved, level_shift
+from analyzer.signals import current, is_interleaved, level_shift, thinned
 from parsers import Run, Series, metrics
 
 FACTOR: Final = 2.5
@@ -63,7 +63,10 @@ def _paces(run: Run) -> Iterator[Pace]:
 
 def _between(series: Series, clock: Sequence[float], unit: str) -> Pace:
     """Seconds per step between neighbours of one segment, from a clock that runs on."""
-    indices, values = [], []
+    indices: list[int] = []
+    values: list[float] = []
+    if not any(map(math.isfinite, thinned(clock))):
+        return Pace(series, indices, values, unit)
     for i in range(1, len(series)):
         steps, seconds = series.steps[i] - series.steps[i - 1], clock[i] - clock[i - 1]
         if series.segments[i] == series.segments[i - 1] and steps > 0 and seconds >= 0:
