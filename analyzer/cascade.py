@@ -1,21 +1,174 @@
-"""Many messages, one beginning: which finding came first, and where its first sign stands."""
+"""Many messages, one beginning: which finding came first, where its first sign stands, and on which rank.
+
+A log of many ranks is a set of victims and at most one culprit, and the culprit prints least. So the findings are put
+into tiers before they are put into order: hardware; what can begin an end (exceptions, memory, signals, numbers that went
+wrong); failed communication; a collective that timed out (told by those who waited); a lost peer; a launcher's report.
+The earliest of the best tier wins: by time where all have one, else by place. In the lower tiers the culprit itself is
+not in the log: then the cause is inferred (`is_inferred`), and the text says from what.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final, NamedTuple
 
+from analyzer.clock import Clocks
+from analyzer.incidents import Incident, Incidents, Place
 from analyzer.model import Finding, FirstCause
-from parsers import Run
+from parsers import Run, kinds
+
+HARDWARE, ROOT, NETWORK, WAITED, PEER, POINTER = range(6)
+_TIERS: Final = {
+    "hardware-fault": HARDWARE, "communication-error": NETWORK, "collective-timeout": WAITED,
+    "rank-failure": POINTER, "stall": WAITED,
+}  # fmt: skip
+_KINDS: Final = {
+    kinds.COLLECTIVE_TIMEOUT: ("rank that waited in vain", "ranks that waited in vain"),
+    kinds.COMMUNICATION_ERROR: ("lost connection", "lost connections"),
+    kinds.SIGNAL: ("signal", "signals"),
+    kinds.CHILD_FAILED: ("report of a failed child", "reports of failed children"),
+    kinds.TRACEBACK: ("further exception", "further exceptions"),
+    kinds.DEVICE_ASSERT: ("repeated CUDA error", "repeated CUDA errors"),
+}
+"""What mostly only follows, in the words of the summary."""
+_ASKED: Final = frozenset({"SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU", ""})
+"""Signals by which somebody ends a run; what had gone wrong before them is the beginning."""
+
+
+class Candidate(NamedTuple):
+    """Finding number `number` with what orders it. `incident` is None where the finding is one of numbers."""
+
+    number: int
+    finding: Finding
+    tier: int
+    place: Place
+    incident: Incident | None
+    time: float | None
 
 
 def first_cause(run: Run, findings: Sequence[Finding]) -> FirstCause | None:
-    """The critical finding (else warning) whose first sign stands earliest in the log."""
-    loud = [(i, f) for i, f in enumerate(findings) if f.severity == "critical"] or [
-        (i, f) for i, f in enumerate(findings) if f.severity == "warning"
-    ]
+    """Where it began: among critical findings, or among warnings where there is none."""
+    loud = [(i, f) for i, f in enumerate(findings) if f.severity == "critical"]
+    loud = loud or [(i, f) for i, f in enumerate(findings) if f.severity == "warning"]
     if not loud:
         return None
+    incidents, clocks = Incidents(run), Clocks(run)
     order = {file.path: place for place, file in enumerate(run.files)}
-    index, finding = min(loud, key=lambda pair: (order.get(pair[1].evidence[0].ref.file, 0), pair[1].evidence[0].ref.line))
-    ref = finding.evidence[0].ref
-    return FirstCause(index, ref, ref.rank, text=finding.summary)
+    by_place = {(one.event.ref.file, one.event.ref.line): one for one in reversed(incidents.all)}
+    candidates = [_candidate(index, finding, order, by_place, clocks) for index, finding in loud]
+    first = _earliest(candidates)
+    return _cause(first, incidents, clocks)
+
+
+def _candidate(
+    index: int, finding: Finding, order: dict[str, int], by_place: dict[tuple[str, int], Incident], clocks: Clocks
+) -> Candidate:
+    refs = [evidence.ref for evidence in finding.evidence]
+    known = [one for ref in refs if (one := by_place.get((ref.file, ref.line))) is not None]
+    fatal = [one for one in known if one.fate == "fatal"] or known
+    incident = (
+        min(fatal, key=lambda one: _order(clocks.began(one.event), one.place), default=None) if _is_event(finding) else None
+    )
+    place = incident.place if incident else Place(order.get(refs[0].file, 0), refs[0].line)
+    tier = _TIERS.get(finding.rule, ROOT)
+    if tier == NETWORK and incident and incident.event.data.get("is_peer"):
+        tier = PEER
+    if finding.rule == "killed-by-signal" and incident and incident.text("signal") == "SIGABRT":
+        tier = POINTER
+    return Candidate(index, finding, tier, place, incident, clocks.began(incident.event) if incident else None)
+
+
+def _is_event(finding: Finding) -> bool:
+    return "count" in finding.facts
+
+
+def _order(time: float | None, place: Place) -> tuple[int, float, Place]:
+    return (0, time, place) if time is not None else (1, 0.0, place)
+
+
+def _earliest(candidates: Sequence[Candidate]) -> Candidate:
+    candidates = [_after_asking(candidate, candidates) for candidate in candidates]
+    tier = min(candidate.tier for candidate in candidates)
+    best = [candidate for candidate in candidates if candidate.tier == tier]
+    if all(candidate.time is not None for candidate in best):
+        return min(best, key=lambda one: (one.time or 0.0, one.place))
+    return min(best, key=lambda one: one.place)
+
+
+def _after_asking(one: Candidate, candidates: Sequence[Candidate]) -> Candidate:
+    """A run that was asked to end after something had gone wrong did not begin to end there."""
+    if one.finding.rule != "killed-by-signal" or one.incident is None or one.incident.text("signal") not in _ASKED:
+        return one
+    is_late = any(other.place < one.place for other in candidates if other.number != one.number and other.tier < POINTER)
+    return one._replace(tier=POINTER) if is_late else one
+
+
+def _cause(first: Candidate, incidents: Incidents, clocks: Clocks) -> FirstCause:
+    finding, incident = first.finding, first.incident
+    ref = finding.evidence[0].ref if incident is None else incident.event.ref
+    rank = ref.rank if incident is None else _rank(incident, incidents)
+    time = None if incident is None else clocks.began(incident.event)
+    inferred = _inference(first)
+    if inferred is None:
+        return FirstCause(first.number, ref, rank, time, False, finding.summary + _echoes(first, incidents))
+    culprit, why = inferred
+    return FirstCause(first.number, ref, culprit, time, True, f"{finding.summary}; inferred: {why}" + _echoes(first, incidents))
+
+
+def _rank(incident: Incident, incidents: Incidents) -> int | None:
+    """The rank that an incident belongs to: its own, or that of the child with its pid."""
+    pid = incident.event.data.get("pid")
+    if incident.event.rank is not None or pid is None:
+        return incident.event.rank
+    twins = (one.event.rank for one in incidents.all if one.event.data.get("pid") == pid and one.event.rank is not None)
+    return next(twins, None)
+
+
+def _inference(first: Candidate) -> tuple[int | None, str] | None:
+    """(rank, from what) where the culprit itself left no message, None where it did."""
+    facts = first.finding.facts
+    if first.tier == WAITED and first.finding.rule == "collective-timeout":
+        behind = facts.get("rank_behind")
+        if isinstance(behind, int):
+            return behind, f"the ranks stood at different collectives and rank {behind} was the furthest behind"
+        silent = str(facts.get("ranks_silent") or "")
+        if silent:
+            return int(
+                silent
+            ) if silent.isdigit() else None, f"rank {silent} never complained, so it is the one that did not come"
+        if facts.get("is_desync"):
+            return None, "the ranks stood at different collectives"
+        return None, "those who wait report, the one that did not come is silent"
+    if first.tier == PEER:
+        return None, "a peer went first, and its own messages are not in this log"
+    if first.tier == POINTER and facts.get("signal") == "SIGABRT":
+        return None, "the launcher saw this process end first, but an abort is mostly a victim's"
+    if first.tier == POINTER and first.incident is not None:
+        return _as_rank(facts.get("rank")), "only the launcher's report is here, the process's own messages are not"
+    return None
+
+
+def _as_rank(value: object) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def _echoes(first: Candidate, incidents: Incidents) -> str:
+    """What followed in the same attempt and is no cause of its own, counted."""
+    if first.incident is None:
+        return ""
+    counts: dict[tuple[str, str], int] = {}
+    seen: set[Place] = {Place(first.place.file, evidence.ref.line) for evidence in first.finding.evidence}
+    for one in incidents.all:
+        if (
+            one.attempt != first.incident.attempt
+            or one.place in seen
+            or one.fate == "handled"
+            or one.event.data.get("owner") == "launcher"
+        ):
+            continue
+        seen.add(one.place)
+        name = _KINDS.get(one.event.kind)
+        if name:
+            counts[name] = counts.get(name, 0) + 1
+    told = ", ".join(f"{count} {one if count == 1 else many}" for (one, many), count in counts.items())
+    return f"; then {told}" if told else ""

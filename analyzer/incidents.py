@@ -13,9 +13,10 @@ showed at once. So few rows at the very end of a file do not prove that an excep
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
 from analyzer.model import Confidence, Evidence, Finding, Severity
@@ -32,8 +33,11 @@ BUFFER: Final = 16 * 2**10
 MAX_EVIDENCE: Final = 5
 """Lines that a finding cites: more of the same convince nobody."""
 
-_ASIDE: Final = frozenset({"overflow", "overflow_hysteresis", "labels_masked", "cache_flushes", "memory_gpu", "memory_host"})
-_COLLATERAL_AFTER_STOP: Final = frozenset({kinds.SIGNAL, kinds.CHILD_FAILED, kinds.TRACEBACK, kinds.COMMUNICATION_ERROR, kinds.DATALOADER})
+_ASIDE: Final = ("overflow", "labels_masked", "cache_flushes", "memory", "eval")
+"""Beginnings of metrics that are no sign of training going on."""
+_COLLATERAL_AFTER_STOP: Final = frozenset(
+    {kinds.SIGNAL, kinds.CHILD_FAILED, kinds.TRACEBACK, kinds.COMMUNICATION_ERROR, kinds.DATALOADER}
+)
 
 
 class Place(NamedTuple):
@@ -53,6 +57,7 @@ class Incident:
     attempt: int
     step: int | None = None
     is_unsure: bool = False
+    step_source: str = ""
 
     @property
     def data(self) -> dict[str, Value]:
@@ -130,29 +135,32 @@ class Incidents:
         if track is not None and (index := bisect_left(track.lines, line)):
             step = track.steps[index - 1]
         attempt = bisect_right(self._borders.get(file, ()), line)
-        return Incident(event, Place(self._order.get(file, 0), line), fate, attempt, step, is_unsure)
+        return Incident(event, Place(self._order.get(file, 0), line), fate, attempt, step, is_unsure, self._run.step_source)
 
     def _fate(self, event: Event) -> tuple[Fate, bool]:
         file, line = event.ref.file, event.ref.line
         track = self._tracks.get(file)
         is_over = event.kind in _FINAL or (event.kind == kinds.HOST_OOM and "header" not in event.data)
-        is_ended = not is_over and self._is_ended(file, line)
+        borders = self._borders.get(file, [])
+        after = bisect_right(borders, line)
+        until = borders[after] if after < len(borders) else math.inf
+        # A lost peer is what everybody sees when the first process has ended well, so there the order does not matter.
+        since = line if not event.data.get("is_peer") else borders[after - 1] if after else 0
+        is_ended = not is_over and self._is_ended(file, since, until)
         if track is None:
             return ("handled" if is_ended or (not is_over and self._ended_elsewhere(file)) else "fatal"), False
         index = bisect_right(track.lines, line)
-        borders = self._borders[file]
-        after = bisect_right(borders, line)
-        until = bisect_left(track.lines, borders[after]) if after < len(borders) else len(track)
-        if is_over or until - index < MIN_ROWS:
-            return ("past" if len(track) - index >= MIN_ROWS else "handled" if is_ended else "fatal"), False
+        rows = bisect_left(track.lines, until) - index
+        if is_over or rows < MIN_ROWS:
+            return ("handled" if is_ended else "past" if len(track) - index >= MIN_ROWS else "fatal"), False
         if after == len(borders) and not is_ended and self._is_buffered_tail(event, track):
             return "fatal", True
         return "handled", False
 
-    def _is_ended(self, file: str, line: int) -> bool:
-        """Whether the program still said that it ended well, and no launcher said the contrary."""
-        is_failed = any(at > line for at in self._failed.get(file, ()))
-        return not is_failed and any(end > line for end in self._ends.get(file, ()))
+    def _is_ended(self, file: str, since: int, until: float) -> bool:
+        """Whether the program said between two lines that it ended well, and no launcher said the contrary."""
+        is_failed = any(since < at < until for at in self._failed.get(file, ()))
+        return not is_failed and any(since < end < until for end in self._ends.get(file, ()))
 
     def _ended_elsewhere(self, file: str) -> bool:
         return not self._failed and any(other != file for other in self._ends)
@@ -172,7 +180,8 @@ _FINAL: Final = frozenset({kinds.CHILD_FAILED, kinds.SCHEDULER, kinds.INTERRUPTE
 """Kinds that say that a process is over: rows after them belong to another attempt."""
 
 FAILURES: Final = frozenset({
-    kinds.TRACEBACK, kinds.CUDA_OOM, kinds.HOST_OOM, kinds.SIGNAL, kinds.CHILD_FAILED, kinds.INTERRUPTED, kinds.COLLECTIVE_TIMEOUT,
+    kinds.TRACEBACK, kinds.CUDA_OOM, kinds.HOST_OOM, kinds.SIGNAL, kinds.CHILD_FAILED, kinds.INTERRUPTED,
+    kinds.COLLECTIVE_TIMEOUT,
     kinds.COMMUNICATION_ERROR, kinds.DEVICE_ASSERT, kinds.HARDWARE, kinds.DATALOADER, kinds.CHECKPOINT_FAILURE, kinds.DISK_FULL,
     kinds.CONFIG_ERROR, kinds.DEPENDENCY_ERROR, kinds.SCHEDULER, kinds.SCALE_MINIMUM,
 })  # fmt: skip
@@ -204,7 +213,7 @@ def _rows(run: Run) -> dict[str, Series]:
     """Per text file the track that shows best whether training went on: its longest one, the loss before others."""
     found: dict[str, Series] = {}
     for track in run.tracks:
-        if not track.is_text or track.metric in _ASIDE or track.metric.startswith("eval") or not len(track):
+        if not track.is_text or track.metric.startswith(_ASIDE) or not len(track):
             continue
         known = found.get(track.file)
         if known is None or (track.metric == "loss", len(track)) > (known.metric == "loss", len(known)):
@@ -237,12 +246,14 @@ def severity(incidents: Sequence[Incident]) -> Severity:
 
 def finding(
     rule: str, incidents: Sequence[Incident], summary: str, *, confidence: Confidence = "high", how_bad: Severity | None = None,
-    note: str = "", facts: dict[str, Value] | None = None,
+    note: str = "", facts: Mapping[str, Value] | None = None,
 ) -> Finding:  # fmt: skip
     """One finding for several equal incidents: the first line of each rank as evidence, ranks and count as facts."""
     first = incidents[0]
     ranks = sorted({one.event.rank for one in incidents if one.event.rank is not None})
     told: dict[str, Value] = {"count": len(incidents)}
+    if first.step is not None:
+        told["step_source"] = first.step_source
     if ranks:
         told["ranks"] = ranges(ranks)
     if all(one.fate == "past" for one in incidents):
@@ -255,7 +266,7 @@ def finding(
         evidence=tuple(Evidence(ref, note if ref == first.event.ref else "") for ref in _cited(incidents)),
         first_step=first.step,
         last_step=incidents[-1].step,
-        facts=told | (facts or {}),
+        facts=told | dict(facts or {}),
     )
 
 

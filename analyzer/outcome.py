@@ -5,37 +5,45 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from analyzer.incidents import Incident, Incidents, is_root
 from analyzer.model import Finding, Outcome, Verdict
 from parsers import Run, kinds
 
-_CRASHES: Final = (
-    kinds.CUDA_OOM, kinds.CHILD_FAILED, kinds.DEVICE_ASSERT, kinds.CONFIG_ERROR, kinds.DEPENDENCY_ERROR,
-    kinds.SCALE_MINIMUM, kinds.CHECKPOINT_FAILURE, kinds.DISK_FULL, kinds.COLLECTIVE_TIMEOUT,
-)  # fmt: skip
-_KILLS: Final = (kinds.SIGNAL, kinds.SCHEDULER, kinds.HOST_OOM)
+_KILLS: Final = frozenset({kinds.SIGNAL, kinds.SCHEDULER, kinds.HOST_OOM})
+_INSIDE: Final = frozenset({"SIGABRT", "SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE"})
+"""Signals of a process's own making: it crashed, nobody killed it."""
+
+_WAITS: Final = frozenset({kinds.COLLECTIVE_TIMEOUT, kinds.COMMUNICATION_ERROR})
+"""Failures after which a process may hang until somebody ends it."""
 
 
 def outcome(run: Run) -> Outcome:
-    """What the log says about the run's end; the last word counts (a crash before a resume is history)."""
-    ended: Outcome = "unknown"
-    for event in run.events:
-        if event.kind in (kinds.RUN_START, kinds.RESUME):
-            ended = "unknown"
-        elif event.kind == kinds.RUN_END:
-            ended = "completed"
-        elif event.kind == kinds.INTERRUPTED:
-            ended = "stopped"
-        elif event.kind in _KILLS and not event.data.get("is_collateral"):
-            ended = "killed"
-        elif event.kind in _CRASHES and ended not in ("killed", "stopped"):
-            ended = "crashed"
-        elif event.kind == kinds.TRACEBACK and event.data.get("is_final") and ended in ("unknown", "completed"):
-            ended = "crashed"
-        elif event.kind == kinds.PROCESS_OK and ended == "unknown":
-            ended = "completed"
-    if ended == "unknown" and run.planned_steps and run.last_step and run.last_step >= run.planned_steps:
+    """What the log says about the run's end. A crash before a later attempt is history; a caught exception is none."""
+    incidents = Incidents(run)
+    fatal = [one for one in incidents.all if one.fate == "fatal" and not one.event.data.get("is_collateral")]
+    fatal = [one for one in fatal if one.event.kind != kinds.HARDWARE and not one.event.data.get("is_software")]
+    if fatal:
+        return _ended(fatal, incidents)
+    if run.events_of(kinds.RUN_END, kinds.PROCESS_OK):
         return "completed"
-    return ended
+    if run.planned_steps and run.last_step is not None and run.last_step >= run.planned_steps:
+        return "completed"
+    return "unknown"
+
+
+def _ended(fatal: Sequence[Incident], incidents: Incidents) -> Outcome:
+    if incidents.stop_of(fatal[-1].attempt) is not None:
+        return "stopped"
+    roots = [one for one in fatal if is_root(one) and one.event.kind not in _WAITS] or [one for one in fatal if is_root(one)]
+    if roots and _is_kill(roots[0]):
+        return "killed"
+    return "crashed"
+
+
+def _is_kill(one: Incident) -> bool:
+    if one.event.kind == kinds.CHILD_FAILED:
+        return one.text("signal") == "SIGKILL"
+    return one.event.kind in _KILLS and one.text("signal") not in _INSIDE
 
 
 def verdict(run: Run, findings: Sequence[Finding]) -> Verdict:

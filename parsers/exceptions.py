@@ -67,12 +67,16 @@ class _Family(NamedTuple):
         )
 
 
-def _message(kind: str, pattern: str, **data: Value) -> _Family:
-    return _Family(kind, message=Lazy(pattern), data=data)
+def _message(kind: str, *patterns: str, **data: Value) -> _Family:
+    return _Family(kind, message=Lazy("|".join(patterns)), data=data)
 
 
-def _name(kind: str, pattern: str, **data: Value) -> _Family:
-    return _Family(kind, name=Lazy(pattern), data=data)
+def _name(kind: str, *patterns: str, **data: Value) -> _Family:
+    return _Family(kind, name=Lazy("|".join(patterns)), data=data)
+
+
+def _stack(kind: str, *patterns: str, **data: Value) -> _Family:
+    return _Family(kind, stack=Lazy("|".join(patterns)), data=data)
 
 
 # In order: what is certain before what is likely, hardware and memory before their echoes.
@@ -80,35 +84,122 @@ _FAMILIES: Final = (
     _name(kinds.INTERRUPTED, r"\bKeyboardInterrupt$"),
     _Family(kinds.INTERRUPTED, Lazy(r"SignalException$"), Lazy(r"got signal: 2\b")),
     _Family(kinds.SIGNAL, Lazy(r"SignalException$"), Lazy(r"got signal: \d+")),
-    _Family(LAUNCHER, Lazy(r"ChildFailedError$|ProcessRaisedException$|ProcessExitedException$")),
-    _Family(LAUNCHER, Lazy(r"CalledProcessError$"), None, Lazy(r"accelerate/commands/|torch/distributed/(?:launch|run)|deepspeed/launcher")),
+    _name(LAUNCHER, r"ChildFailedError$", r"ProcessRaisedException$", r"ProcessExitedException$"),
+    _Family(
+        LAUNCHER, Lazy(
+            r"CalledProcessError$"
+        ), None, Lazy(r"accelerate/commands/|torch/distributed/(?:launch|run)|deepspeed/launcher")
+    ),
     _Family(LAUNCHER, Lazy(r"NameError$"), Lazy(r"free variable 'kill_cmd'")),
-    _message(kinds.SCALE_MINIMUM, r"Current loss scale already at minimum|Minimum loss scale reached"),
-    _message(kinds.CUDA_OOM, r"(?:CUDA|HIP|XPU|NPU|MPS backend)[^\n]{0,20} out of memory|CUBLAS_STATUS_ALLOC_FAILED|RESOURCE_EXHAUSTED: Out of memory"),
-    _message(kinds.HARDWARE, r"uncorrectable ECC|uncorrectable NVLink|fallen off the bus|CUDA error: hardware stack error|Error 802: system not yet init"),
-    _message(kinds.DEVICE_ASSERT, r"device-side assert triggered|illegal memory access|CUDA error: misaligned address|CUDA error: an illegal instruction|CUDA error: unspecified launch failure|CUBLAS_STATUS_EXECUTION_FAILED"),
-    _message(kinds.DATALOADER, r"DataLoader worker \(pid|DataLoader worker exited unexpectedly|Communication with the workers is no longer possible|received 0 items of ancdata|unable to (?:write to file|open shared memory object|mmap [\w ]+ from file) <?/torch_|out of shared memory"),
-    _message(kinds.DISK_FULL, r"No space left on device|[Dd]isk quota exceeded|\(os error 28\)|\[Errno 28\]|\[Errno 122\]"),
+    _message(kinds.SCALE_MINIMUM, r"Current loss scale already at minimum", r"Minimum loss scale reached"),
+    _message(
+        kinds.CUDA_OOM, r"(?:CUDA|HIP|XPU|NPU|MPS backend)(?: error:)? out of memory", r"CUBLAS_STATUS_ALLOC_FAILED",
+        r"RESOURCE_EXHAUSTED: Out of memory",
+    ),
+    _message(
+        kinds.HARDWARE, r"uncorrectable ECC", r"uncorrectable NVLink", r"fallen off the bus", r"CUDA error: hardware stack error",
+        r"Error 802: system not yet init",
+    ),
+    _message(
+        kinds.DEVICE_ASSERT, r"device-side assert triggered", r"illegal memory access", r"CUDA error: misaligned address",
+        r"CUDA error: an illegal instruction", r"CUDA error: unspecified launch failure", r"CUBLAS_STATUS_EXECUTION_FAILED",
+    ),
+    _message(
+        kinds.DATALOADER, r"DataLoader worker \(pid", r"DataLoader worker exited unexpectedly", r"received 0 items of ancdata",
+        r"Communication with the workers is no longer possible", r"out of shared memory",
+        r"unable to (?:write to file|open shared memory object|mmap [\w ]{1,40} from file) <?/torch_",
+    ),
+    _message(
+        kinds.DISK_FULL, r"No space left on device", r"[Dd]isk quota exceeded", r"\(os error 28\)", r"\[Errno 28\]",
+        r"\[Errno 122\]"
+    ),
     _message(kinds.COLLECTIVE_TIMEOUT, r"collective operation timeout", backend="nccl"),
-    _message(kinds.COLLECTIVE_TIMEOUT, r"Timed out waiting (?P<timeout_ms>\d+)ms for (?:send|recv)", backend="gloo"),
-    _message(kinds.COLLECTIVE_TIMEOUT, r"store->get\('[^']*'\) got error: (?:Socket Timeout|wait timeout)|Rank \d+ successfully reached monitoredBarrier|monitoredBarrier", backend="store"),
-    _message(kinds.COMMUNICATION_ERROR, r"Connection (?:closed by|reset by)(?: remote)? peer|ncclRemoteError|remote process exited|[Bb]roken pipe", is_peer=True),
-    _name(kinds.COMMUNICATION_ERROR, r"BrokenPipeError$|ConnectionResetError$|EOFError$", is_peer=True),
-    _name(kinds.COMMUNICATION_ERROR, r"Dist(?:Backend|Network|Store)Error|Rendezvous\w*(?:Error|Exception|Timeout)$|ActorDiedError$|ActorUnavailableError$"),
-    _message(kinds.COMMUNICATION_ERROR, r"\bNCCL [Ee]rror|\bnccl(?:SystemError|InternalError|InvalidUsage|UnhandledCudaError)|EADDRINUSE|[Aa]ddress already in use|client socket has timed out|Timed out after \d+ seconds waiting for clients|/gloo/transport/|Connection refused|ibv_\w+ failed|HCCL function error"),
-    _message(kinds.HOST_OOM, r"DefaultCPUAllocator: (?:can't|not enough)|Cannot allocate memory|std::bad_alloc|node running low on memory|exceeds the memory usage threshold"),
-    _name(kinds.HOST_OOM, r"^MemoryError$|numpy\S*\.\w*MemoryError$|ray\.exceptions\.OutOfMemoryError$"),
-    _name(kinds.DEPENDENCY_ERROR, r"^(?:ImportError|ModuleNotFoundError)$|PackageNotFoundError$|CUDAMismatchException$|VersionConflict$|DistributionNotFound$"),
-    _message(kinds.DEPENDENCY_ERROR, r"undefined symbol|cannot open shared object file|GLIBCXX?_\d|does not match the version torch was compiled with|Error building extension|Ninja is required|Failed to import \w[\w.]* because of the following error|cannot import name|No module named|numpy\.dtype size changed|compiled using NumPy 1|no kernel image is available|Distributed package doesn't have|not compiled with CUDA|driver on your system is too old|'FieldInfo' object has no attribute|has no attribute 'ds_opt_\w+'|FieldInfo|library is not available|is required for a normal functioning of this module|not compatible with the current PyTorch"),
-    _message(kinds.DEPENDENCY_ERROR, r"^module '(?:numpy|torch|transformers|deepspeed|accelerate|peft|trl|triton|flash_attn|xformers|bitsandbytes|pydantic)[\w.]*' has no attribute"),
-    _Family(kinds.CHECKPOINT_FAILURE, None, Lazy(r"PytorchStreamWriter failed|inline_container\.cc|iostream error|file write failed"), data={"action": "save"}),
-    _message(kinds.CHECKPOINT_FAILURE, r"Error\(s\) in loading state_dict|size mismatch for|Weights only load failed|PytorchStreamReader failed|failed finding central directory|valid checkpoint|checkpoint being loaded|does not appear to have a file named|deserializing header|HeaderTooLarge|MetadataIncompleteBuffer|InvalidHeaderDeserialization|invalid load key|not correctly loaded|does not contain (?:a )?(?:LoRA|pre-?trained) weight|not a valid safetensors", action="load"),
-    _message(kinds.CONFIG_ERROR, r"Check batch related parameters|mismatch TrainingArguments values|cannot be simultaneously enabled|`--mixed_precision` arg cannot be|is not supported on your device|validation errors? for|is not divisible by|must be divisible by|CUDA_DEVICE_MAX_CONNECTIONS|incompatible with gradient partitioning|got an unexpected keyword argument 'evaluation_strategy'|not used by the HfArgumentParser|not in the allowed config keys|CONFIG ERROR|Your setup doesn't support bf16|only supported on CUDA|argument of type .{1,20} is not a valid config|Expected a (?:string path to an existing deepspeed config|dict)"),
-    _Family(kinds.CONFIG_ERROR, Lazy(r"TypeError$"), Lazy(r"(?:Arguments|Config)\.__init__\(\) got an unexpected keyword argument")),
-    _name(kinds.CONFIG_ERROR, r"MissingConfigException$|ConfigKeyError$|ConfigAttributeError$|ConfigCompositionException$|InterpolationKeyError$|OverrideParseException$|ScannerError$|ParserError$|TOMLDecodeError$|DeepSpeedConfigError$|ValidationError$|MissingMandatoryValue$|ArgumentError$"),
+    _message(kinds.COLLECTIVE_TIMEOUT, r"Timed out waiting \d+ms for (?:send|recv)", backend="gloo"),
+    _message(
+        kinds.COLLECTIVE_TIMEOUT, r"store->get\('[^']*'\) got error: (?:Socket Timeout|wait timeout)", r"monitoredBarrier",
+        backend="store",
+    ),
+    _message(
+        kinds.COMMUNICATION_ERROR, r"Connection (?:closed by|reset by)(?: remote)? peer", r"ncclRemoteError",
+        r"remote process exited", r"[Bb]roken pipe", is_peer=True,
+    ),
+    _name(kinds.COMMUNICATION_ERROR, r"^ncclRemoteError$", r"BrokenPipeError$", r"ConnectionResetError$", r"EOFError$",
+    is_peer=True),
+    _name(
+        kinds.COMMUNICATION_ERROR, r"^nccl[A-Z]", r"Dist(?:Backend|Network|Store)Error", r"ActorDiedError$",
+        r"ActorUnavailableError$",
+        r"Rendezvous\w*(?:Error|Exception|Timeout)$",
+    ),
+    _message(
+        kinds.COMMUNICATION_ERROR, r"\bNCCL [Ee]rror", r"\bnccl(?:SystemError|InternalError|InvalidUsage|UnhandledCudaError)",
+        r"EADDRINUSE", r"[Aa]ddress already in use", r"client socket has timed out", r"Connection refused", r"/gloo/transport/",
+        r"Timed out after \d+ seconds waiting for clients", r"ibv_\w+ failed", r"HCCL function error",
+    ),
+    _message(
+        kinds.HOST_OOM, r"DefaultCPUAllocator: (?:can't|not enough)", r"Cannot allocate memory", r"std::bad_alloc",
+        r"node running low on memory", r"exceeds the memory usage threshold",
+    ),
+    _name(kinds.HOST_OOM, r"^MemoryError$", r"ArrayMemoryError$", r"ray\.exceptions\.OutOfMemoryError$"),
+    _name(
+        kinds.DEPENDENCY_ERROR, r"^(?:ImportError|ModuleNotFoundError)$", r"PackageNotFoundError$", r"CUDAMismatchException$",
+        r"VersionConflict$", r"DistributionNotFound$",
+    ),
+    _message(
+        kinds.DEPENDENCY_ERROR, r"undefined symbol", r"cannot open shared object file", r"GLIBC(?:XX)?_\d", r"cannot import name",
+        r"does not match the version torch was compiled with", r"Error building extension", r"Ninja is required",
+        r"No module named",
+        r"Failed to import \w[\w.]* because of the following error", r"numpy\.dtype size changed", r"compiled using NumPy 1",
+        r"no kernel image is available", r"Distributed package doesn't have", r"not compiled with CUDA",
+        r"library is not available",
+        r"driver on your system is too old", r"'FieldInfo' object has no attribute", r"has no attribute 'ds_opt_\w+'",
+        r"is required for a normal functioning of this module", r"not compatible with the current PyTorch",
+        r"failed to import on the worker",
+        r"^module '(?:numpy|torch|transformers|deepspeed|accelerate|peft|trl|triton|"
+        r"flash_attn|xformers|bitsandbytes|pydantic)[\w.]*' has no",
+    ),
+    _message(
+        kinds.CHECKPOINT_FAILURE, r"PytorchStreamWriter failed", r"inline_container\.cc", r"iostream error", r"file write failed",
+        action="save",
+    ),
+    _message(
+        kinds.CHECKPOINT_FAILURE, r"Error\(s\) in loading state_dict", r"size mismatch for", r"Weights only load failed",
+        r"PytorchStreamReader failed", r"failed finding central directory", r"valid checkpoint", r"checkpoint being loaded",
+        r"does not appear to have a file named", r"deserializing header", r"HeaderTooLarge", r"MetadataIncompleteBuffer",
+        r"InvalidHeaderDeserialization", r"invalid load key", r"not correctly loaded", r"not a valid safetensors",
+        r"does not contain (?:a )?(?:LoRA|pre-?trained) weight", action="load",
+    ),
+    _message(
+        kinds.CONFIG_ERROR, r"Check batch related parameters", r"mismatch TrainingArguments values",
+        r"cannot be simultaneously enabled",
+        r"`--mixed_precision` arg cannot be", r"is not supported on your device", r"validation errors? for",
+        r"is not divisible by",
+        r"must be divisible by", r"CUDA_DEVICE_MAX_CONNECTIONS", r"incompatible with gradient partitioning", r"CONFIG ERROR",
+        r"got an unexpected keyword argument 'evaluation_strategy'", r"not used by the HfArgumentParser",
+        r"not in the allowed config keys", r"Your setup doesn't support bf16",
+        r"Expected a string path to an existing deepspeed config",
+    ),
+    _Family(kinds.CONFIG_ERROR, Lazy(
+        r"TypeError$"
+    ), Lazy(r"(?:Arguments|Config)\.__init__\(\) got an unexpected keyword argument")),
+    _name(
+        kinds.CONFIG_ERROR, r"MissingConfigException$", r"ConfigKeyError$", r"ConfigAttributeError$",
+        r"ConfigCompositionException$",
+        r"InterpolationKeyError$", r"OverrideParseException$", r"ScannerError$", r"yaml\.parser\.ParserError$",
+        r"TOMLDecodeError$",
+        r"DeepSpeedConfigError$", r"ValidationError$", r"MissingMandatoryValue$", r"ArgumentError$",
+    ),
     _Family(kinds.CONFIG_ERROR, Lazy(r"JSONDecodeError$|HjsonDecodeError$"), None, Lazy(r"(?i)conf")),
-    _Family(kinds.CHECKPOINT_FAILURE, None, None, Lazy(r"in (?:_?save_checkpoint|_save_zero_checkpoint|save_pretrained|_save_optimizer_and_scheduler|save_state|dist_save|save_model)\b|safetensors/torch\.py\S* in save|torch/serialization\.py\S* in (?:save|_save)\b"), {"action": "save"}),
-    _Family(kinds.CHECKPOINT_FAILURE, None, None, Lazy(r"in (?:_?load_checkpoint|_load_zero_checkpoint|_load_from_checkpoint|_load_rng_state|_load_optimizer_and_scheduler|load_state_dict|_load_state_dict_into_model)\b|torch/serialization\.py\S* in (?:load|_load|_legacy_load)\b"), {"action": "load"}),
+    _stack(
+        kinds.CHECKPOINT_FAILURE, r"in (?:_?save_checkpoint|_save_zero_checkpoint|save_pretrained)\b",
+        r"in (?:_save_optimizer_and_scheduler|dist_save)\b",
+        r"in (?:save_state|save_model)\b", r"safetensors/torch\.py in save", r"torch/serialization\.py in (?:save|_save)\b",
+        action="save",
+    ),
+    _stack(
+        kinds.CHECKPOINT_FAILURE, r"in (?:_?load_checkpoint|_load_zero_checkpoint|_load_from_checkpoint|_load_rng_state)\b",
+        r"in (?:_load_optimizer_and_scheduler|load_state_dict|_load_state_dict_into_model)\b",
+        r"torch/serialization\.py in (?:load|_load|_legacy_load)\b", action="load",
+    ),
 )  # fmt: skip
 
 _NUMBERED: Final = Lazy(r"got signal: (?P<number>\d+)")
@@ -159,9 +250,11 @@ def _details(kind: str, raised: Raised) -> dict[str, Value]:
 
 _LINE: Final = Lazy(r"(?P<name>[A-Za-z_][\w.]*(?:\([\w.]{1,80}\))?)(?:: ?(?P<message>.*))?$")
 _SUFFIX: Final = Lazy(
-    r"(?:Error|Exception|Interrupt|Exit|Fail(?:ure|ed)|Fault|Timeout|TimedOut|Iteration|Hit|Killed|Expired|Abort(?:ed)?|NotFound|Refused)$"
+    r"(?:Error|Exception|Interrupt|Exit|Fail(?:ure|ed)|Fault|Timeout|TimedOut|Iteration|Hit|Killed|"
+    r"Expired|Abort(?:ed)?|NotFound|Refused)$"
 )
 _TORN: Final = Lazy(r"([A-Z][A-Za-z]{2,60}?(?:Error|Exception|Interrupt))(?![a-z_])")
+_IMPORT: Final = Lazy(r"(?:E +)?(?P<message>cannot import name '[\w.]{1,80}' from '[\w.]{1,120}'.*)")
 _TOO_GENERAL: Final = frozenset({"Error", "Exception", "error", "InternalError", "CompileError"})
 
 
@@ -180,10 +273,14 @@ def parse(text: str) -> tuple[str, str] | None:
 
 def parse_bare(text: str) -> tuple[str, str] | None:
     """An exception line that stands alone, without its stack: stricter, since prose looks alike."""
-    found = parse(text)
-    if found is None or not found[1] or not _SUFFIX.search(found[0]) or found[0] in _TOO_GENERAL:
+    if found := _IMPORT.match(text):
+        return "ImportError", found["message"][:MAX_MESSAGE]
+    raised = parse(text)
+    if raised is None or not raised[1] or not _SUFFIX.search(raised[0]):
         return None
-    return found
+    if raised[0] in _TOO_GENERAL and not classify(Raised(*raised)).kind:
+        return None
+    return raised
 
 
 def find_torn(text: str) -> list[str]:

@@ -16,19 +16,27 @@ _PREFIXES: Final = (
     re.compile(r"\[rank(?P<rank>\d+)\]: ?"),  # torch >= 2.2
     re.compile(r"\[(?P<role>[A-Za-z_]+)(?P<local>\d+)\]: ?"),  # torchrun: [${role_name}${rank}]:
     re.compile(r"\[\d+,(?P<rank>\d+)\]<std(?:out|err)>: ?"),  # mpirun --tag-output
-    re.compile(r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)) (?:std(?:out|err) [FP] )?"),  # CRI, docker
+    re.compile(
+        r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)) (?:std(?:out|err) [FP] )?"
+    ),  # CRI, docker
     re.compile(r"\((?P<actor>[A-Za-z_][\w.:-]*) pid=\d+(?:, ip=[\d.]+)?\) ?"),  # Ray
     re.compile(r"\((?P<actor>raylet|autoscaler)(?:, ip=[\d.]+)?\) ?"),  # Ray's own processes
     re.compile(r"(?P<host>[a-z][a-z-]*-?\d+)  ?\| "),  # compose, kubetail
     re.compile(r"(?P<host>localhost|\d{1,3}(?:\.\d{1,3}){3}): "),  # pdsh, by address
     re.compile(r" {0,3}(?P<rank>\d{1,4}): (?=[\[{(A-Z \t]|File |torch)"),  # srun --label
-    re.compile(r"(?P<host>[A-Za-z][\w.-]*\d[\w.-]*): (?=\[\d{4}-|\{'|Traceback|\[rank|\[20|  File |    |[\w.]{2,60}(?:Error|Exception|Interrupt)\b)"),  # pdsh
+    re.compile(
+        r"(?P<host>[A-Za-z][\w.-]*\d[\w.-]*): (?=\[\d{4}-|\{'|Traceback|\[rank|\[20|  File |    "
+        r"|[\w.]{2,60}(?:Error|Exception|Interrupt)\b)"
+    ),  # pdsh
     re.compile(r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (?P<host>[\w.-]+) [\w./-]+(?:\[\d+\])?: "),  # syslog
 )
 _CAN_PREFIX: Final = re.compile(r"[\[( A-Za-z\d]")
 
 _STAMPS: Final = (
-    re.compile(r"\[?(?P<y>\d{4})-(?P<mo>\d\d)-(?P<d>\d\d)[ T_](?P<h>\d\d):(?P<mi>\d\d):(?P<s>\d\d)(?:[.,](?P<f>\d{1,9}))?(?P<z>Z|[+-]\d\d:?\d\d)?"),
+    re.compile(
+        r"\[?(?P<y>\d{4})-(?P<mo>\d\d)-(?P<d>\d\d)[ T_]"
+        r"(?P<h>\d\d):(?P<mi>\d\d):(?P<s>\d\d)(?:[.,](?P<f>\d{1,9}))?(?P<z>Z|[+-]\d\d:?\d\d)?"
+    ),
     re.compile(r"(?P<mo>\d\d)/(?P<d>\d\d)/(?P<y>\d{4}) (?P<h>\d\d):(?P<mi>\d\d):(?P<s>\d\d)"),
     re.compile(r"(?P<y>\d{4})/(?P<mo>\d\d)/(?P<d>\d\d) (?P<h>\d\d):(?P<mi>\d\d):(?P<s>\d\d)"),
 )

@@ -23,8 +23,10 @@ from parsers.source import MAX_FRAGMENT, Block
 class TextReader(Protocol):
     """Reads one framework's lines; may keep state; never sees the file, the terminal or another reader."""
 
-    hungry: bool
-    """While True, every following line is fed, hint or not (a config dump, a traceback). The reader must let go itself."""
+    @property
+    def hungry(self) -> bool:
+        """While True, every following line is fed, hint or not (a config dump, a traceback). The reader lets go itself."""
+        ...
 
     def feed(self, line: Line) -> Iterable[Record]:
         """What this line says."""

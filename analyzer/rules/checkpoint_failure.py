@@ -18,12 +18,14 @@ def checkpoint_failure(run: Run) -> Iterator[Finding]:
     for action in ("save", "load", ""):
         group = [one for one in found if one.text("action") == action]
         if group:
-            facts = {name: group[0].event.data[name] for name in ("exception", "message", "action") if group[0].event.data.get(name)}
+            facts = {
+                name: group[0].event.data[name] for name in ("exception", "message", "action") if group[0].event.data.get(name)
+            }
             yield finding("checkpoint-failure", group, _summary(group[0], action) + where(group), facts=facts)
 
 
 def _summary(first: Incident, action: str) -> str:
-    message = first.text("message").split("\n", 1)[0][:140]
+    message = " ".join(first.text("message").split())[:200]
     if action == "save" and ("inline_container" in message or "iostream" in message or "PytorchStreamWriter" in message):
         return f"writing a checkpoint broke off ({message}): mostly a full disk or quota"
     verb = {"save": "saving a checkpoint failed", "load": "loading a checkpoint failed"}.get(action, "a checkpoint failed")

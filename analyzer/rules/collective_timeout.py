@@ -39,7 +39,9 @@ def _facts(one: Incident) -> dict[str, Value]:
         facts["waited_seconds"] = ran / 1000
     facts["phase"] = "start-up" if seq is not None and seq <= EARLY else "training" if one.step is not None else "unknown"
     if one.number("numel") == 1:
-        facts["reading"] = "one element: a barrier or a flag, so look for a rank that was busy on the host (saving, tokenising, evaluating)"
+        facts["reading"] = (
+            "one element: a barrier or a flag, so look for a rank that was busy on the host (saving, tokenising, evaluating)"
+        )
     if timeout and ran and ran > STALLED * timeout:
         facts["reading"] = "waited far beyond the limit: the process itself stood still"
     return facts
@@ -53,7 +55,9 @@ def _compared(found: Sequence[Incident]) -> dict[str, Value]:
     positions = {(one.number("seq"), one.text("op"), one.text("group")) for one in by_rank.values()}
     facts: dict[str, Value] = {"is_desync": len(positions) > 1}
     if len(positions) > 1 and len({one.text("group") for one in by_rank.values()}) == 1:
-        behind = min(by_rank.values(), key=lambda one: (one.number("last_enqueued") or one.number("seq") or 0, one.event.rank or 0))
+        behind = min(
+            by_rank.values(), key=lambda one: (one.number("last_enqueued") or one.number("seq") or 0, one.event.rank or 0)
+        )
         facts["rank_behind"] = behind.event.rank
     return facts
 
@@ -80,5 +84,6 @@ def _summary(first: Incident, facts: dict[str, Value]) -> str:
         if facts.get("rank_behind") is not None:
             text += f", rank {facts['rank_behind']} was behind"
     elif facts.get("ranks_silent"):
-        text += f"; nothing was heard of rank {facts['ranks_silent']}"
+        silent = str(facts["ranks_silent"])
+        text += f"; nothing was heard of rank{'' if silent.isdigit() else 's'} {silent}"
     return text

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from analyzer.incidents import Incident, Incidents, finding, where
-from analyzer.model import Finding
+from analyzer.model import Confidence, Finding
 from analyzer.rule import rule
 from parsers import Run, kinds
 from parsers.model import Value
+
+REPEATED: Final = ("ncclUnhandledCudaError", "unhandled cuda error", "Failed to execute operation", "Cuda failure")
+"""What NCCL prints of an error that CUDA had: where that is told itself, this is its echo."""
 
 
 @rule(title="communication between ranks failed", severity="critical")
@@ -24,8 +28,10 @@ def communication_error(run: Run) -> Iterator[Finding]:
     own = [one for one in found if not one.event.data.get("is_peer")]
     first = next((one for one in own if one.text("backend")), own[0] if own else found[0])
     ordered = [first, *(one for one in found if one is not first)]
-    facts: dict[str, Value] = {name: first.event.data[name] for name in ("backend", "code", "peer", "exception") if first.event.data.get(name)}
-    confidence = "high" if own else "medium"
+    facts: dict[str, Value] = {
+        name: first.event.data[name] for name in ("backend", "code", "peer", "exception") if first.event.data.get(name)
+    }
+    confidence: Confidence = "high" if own else "medium"
     yield finding(
         "communication-error", ordered, _summary(first, bool(own)) + where(found), confidence=confidence,
         facts=facts | {"message": first.text("message")[:200]},
@@ -40,7 +46,7 @@ def _is_echo(one: Incident, incidents: Incidents) -> bool:
             other.attempt == one.attempt and not other.event.data.get("is_peer")
             for other in incidents.of_kind(kinds.COMMUNICATION_ERROR)
         )
-    is_repeated = "ncclUnhandledCudaError" in one.text("message") or "unhandled cuda error" in one.text("message")
+    is_repeated = any(text in one.text("message") for text in REPEATED)
     return is_repeated and any(root.event.kind in (kinds.CUDA_OOM, kinds.DEVICE_ASSERT, kinds.HARDWARE) for root in roots)
 
 

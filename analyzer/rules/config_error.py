@@ -17,5 +17,9 @@ def config_error(run: Run) -> Iterator[Finding]:
     found = [one for one in incidents.of_kind(kinds.CONFIG_ERROR) if not incidents.is_collateral(one)]
     if found:
         message = " ".join(found[0].text("message").split())[:200]
-        facts = {name: found[0].event.data[name] for name in ("exception", "frame", "frame_line") if found[0].event.data.get(name)}
-        yield finding("config-error", found, f"configuration refused: {message}{where(found)}", facts=facts | {"message": message})
+        facts = {
+            name: found[0].event.data[name] for name in ("exception", "frame", "frame_line") if found[0].event.data.get(name)
+        }
+        yield finding(
+            "config-error", found, f"configuration refused: {message}{where(found)}", facts=facts | {"message": message}
+        )

@@ -43,12 +43,16 @@ def _reading(first: Incident) -> str:
 def _summary(first: Incident) -> str:
     if first.text("assertion"):
         reading = _reading(first)
-        return f"assertion failed on the GPU in {first.text('source') or 'a kernel'}: {first.text('assertion')[:100]}" + (f" ({reading})" if reading else "")
+        return f"assertion failed on the GPU in {first.text('source') or 'a kernel'}: {first.text('assertion')[:100]}" + (
+            f" ({reading})" if reading else ""
+        )
     return first.text("message").split("\n", 1)[0][:160] or "the GPU reported an illegal access"
 
 
 def _facts(first: Incident, found: Sequence[Incident]) -> dict[str, Value]:
-    facts: dict[str, Value] = {name: first.event.data[name] for name in ("kernel", "source", "assertion") if first.event.data.get(name)}
+    facts: dict[str, Value] = {
+        name: first.event.data[name] for name in ("kernel", "source", "assertion") if first.event.data.get(name)
+    }
     facts["threads"] = max((int(one.number("count") or 1) for one in found if one.text("assertion")), default=0)
     reading = _reading(first)
     return facts | ({"reading": reading} if reading else {})

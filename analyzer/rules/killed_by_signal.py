@@ -11,8 +11,8 @@ from analyzer.rule import rule
 from parsers import Run, kinds
 from parsers.model import Value
 
-VICTIMS: Final = frozenset({"SIGABRT"})
-"""Signals that a process sends itself after something else went wrong: the rule steps back for what did."""
+VICTIMS: Final = frozenset({"SIGABRT", "SIGSEGV", "SIGBUS"})
+"""Signals that come from inside a process: where something else went wrong before, the rule steps back for that."""
 SOURCES: Final = {
     "SIGTERM": "a scheduler, a time limit or a person asked it to end",
     "SIGHUP": "its terminal or session was closed",
@@ -28,7 +28,7 @@ def killed_by_signal(run: Run) -> Iterator[Finding]:
     incidents = Incidents(run)
     found = [one for one in incidents.of_kind(kinds.SIGNAL, kinds.SCHEDULER, kinds.CHILD_FAILED) if _is_kill(one, incidents)]
     if found:
-        first = next((one for one in found if one.event.kind == kinds.SCHEDULER), found[0])
+        first = min(found, key=lambda one: (one.event.kind != kinds.SCHEDULER, one.event.rank is None, one.place))
         ordered = [first, *(one for one in found if one is not first)]
         yield finding("killed-by-signal", ordered, _summary(first), confidence=_confidence(first), facts=_facts(first, found))
 
@@ -37,7 +37,11 @@ def _is_kill(one: Incident, incidents: Incidents) -> bool:
     if incidents.is_collateral(one) or (one.event.kind == kinds.CHILD_FAILED and not one.text("signal")):
         return False
     if one.text("signal") in VICTIMS:
-        return not incidents.roots(one.attempt, besides=(kinds.SIGNAL, kinds.CHILD_FAILED)) and one.event.kind == kinds.SIGNAL
+        others = incidents.of_kind(kinds.COMMUNICATION_ERROR, kinds.COLLECTIVE_TIMEOUT)
+        is_told = incidents.roots(one.attempt, besides=(kinds.SIGNAL, kinds.CHILD_FAILED)) or [
+            o for o in others if o.attempt == one.attempt
+        ]
+        return not is_told and not (one.text("signal") == "SIGABRT" and one.event.kind == kinds.CHILD_FAILED)
     if one.text("signal") == "SIGKILL" or one.event.kind == kinds.SCHEDULER:
         return not any(oom.attempt == one.attempt for oom in incidents.of_kind(kinds.HOST_OOM))
     return True
@@ -47,9 +51,17 @@ def _summary(first: Incident) -> str:
     if first.event.kind == kinds.SCHEDULER:
         reason = first.text("reason")
         job = f" job {first.text('job')}" if first.text("job") else " the job"
-        return f"{first.text('sender') or 'the scheduler'} ended{job}" + (f" ({reason.lower()})" if reason else " (cancelled, no reason given)")
+        return f"{first.text('sender') or 'the scheduler'} ended{job}" + (
+            f" ({reason.lower()})" if reason else " (cancelled, no reason given)"
+        )
     signal = first.text("signal")
-    who = f"rank {first.event.rank}" if first.event.rank is not None else f"process {first.text('pid')}" if first.text("pid") else "the run"
+    who = (
+        f"rank {first.event.rank}"
+        if first.event.rank is not None
+        else f"process {first.text('pid')}"
+        if first.text("pid")
+        else "the run"
+    )
     step = f" after step {first.step}" if first.step is not None else ""
     return f"{who} was ended by {signal}{step}: {SOURCES.get(signal, 'from outside')}"
 

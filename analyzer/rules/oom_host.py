@@ -56,7 +56,8 @@ def _last_report(run: Run, killed: Sequence[Incident]) -> Event | None:
 def _inferred(killed: Sequence[Incident], report: Event) -> Finding:
     percent = report.data["percent"]
     base = finding(
-        "oom-host", killed, f"SIGKILL while {percent} % of the host's memory was in use: mostly the memory killer", confidence="medium",
+        "oom-host", killed, f"SIGKILL while {percent} % of the host's memory was in use: mostly the memory killer",
+        confidence="medium",
         facts={"percent": percent, "is_inferred": True},
     )  # fmt: skip
     evidence = (*base.evidence[:1], Evidence(report.ref, "memory in use before"), *base.evidence[1:])

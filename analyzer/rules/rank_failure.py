@@ -30,11 +30,19 @@ def rank_failure(run: Run) -> Iterator[Finding]:
     worst = [one for one in found if one.fate == "fatal"] or found
     pointed = [one for one in worst if one.event.data.get("is_root")] or worst
     first = min(pointed, key=lambda one: (one.event.time is None, one.event.time or 0.0, one.place))
-    yield finding("rank-failure", [first, *(one for one in found if one is not first)], _summary(first, found), facts=_facts(first, found))
+    yield finding(
+        "rank-failure", [first, *(one for one in found if one is not first)], _summary(first, found), facts=_facts(first, found)
+    )
 
 
 def _summary(first: Incident, found: Sequence[Incident]) -> str:
-    who = f"rank {first.event.rank}" if first.event.rank is not None else f"local rank {first.text('local_rank')}" if first.text("local_rank") else "a process"
+    who = (
+        f"rank {first.event.rank}"
+        if first.event.rank is not None
+        else f"local rank {first.text('local_rank')}"
+        if first.text("local_rank")
+        else "a process"
+    )
     where = "".join(f" on {first.text('host')}" for _ in [0] if first.text("host") not in ("", "localhost"))
     signal, code = first.text("signal"), first.text("exit_code")
     how = f"ended by {signal} ({MEANINGS.get(signal, f'exit code {code}')})" if signal else f"ended with exit code {code}"

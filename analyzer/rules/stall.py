@@ -22,11 +22,10 @@ _PAUSES: Final = (kinds.CHECKPOINT, kinds.EVALUATION, kinds.RUN_START, kinds.RES
 
 
 class Gap(NamedTuple):
-    """From the record at `index` nothing came for `seconds`; `usual` is the median interval."""
+    """From the record at `at` on nothing came for `seconds`."""
 
-    index: int
+    at: int
     seconds: float
-    usual: float
 
 
 @rule(title="nothing was logged for a long time", severity="warning", needs=("loss|lr|grad_norm|step_time",))
@@ -44,14 +43,16 @@ def stall(run: Run) -> Iterator[Finding]:
     if end is not None:
         yield end
         return
-    long = [gap for gap in gaps if gap.seconds >= limit and not _is_pause(run, series, gap.index)]
+    long = [gap for gap in gaps if gap.seconds >= limit and not _is_pause(run, series, gap.at)]
     if long:
         yield _inside(run, series, max(long, key=lambda gap: gap.seconds), usual, len(long))
 
 
 def _clocked(run: Run) -> Series | None:
     """The longest text track whose rows carry a clock."""
-    tracks = [t for t in run.tracks if t.is_text and len(t) > MIN_RECORDS and t.metric in ("loss", "lr", "grad_norm", "step_time")]
+    tracks = [
+        t for t in run.tracks if t.is_text and len(t) > MIN_RECORDS and t.metric in ("loss", "lr", "grad_norm", "step_time")
+    ]
     tracks = [t for t in tracks if sum(1 for time in t.times if math.isfinite(time)) > 0.9 * len(t)]
     return max(tracks, key=len, default=None)
 
@@ -60,7 +61,7 @@ def _intervals(series: Series) -> Iterator[Gap]:
     for index in range(len(series) - 1):
         seconds = series.times[index + 1] - series.times[index]
         if seconds > 0 and series.segments[index] == series.segments[index + 1]:
-            yield Gap(index, seconds, 0.0)
+            yield Gap(index, seconds)
 
 
 def _is_pause(run: Run, series: Series, index: int) -> bool:
@@ -83,7 +84,8 @@ def _silence_at_end(run: Run, series: Series, limit: float, usual: float) -> Fin
         rule="stall",
         severity="critical",
         confidence="medium",
-        summary=f"nothing was logged for {_duration(silence)} after step {series.steps[last]}, usually a record comes every {_duration(usual)}",
+        summary=f"nothing was logged for {_duration(silence)} after step {series.steps[last]}, "
+        f"usually a record comes every {_duration(usual)}",
         evidence=(at(series, last, "last record"), Evidence(event.ref, "next sign")),
         first_step=series.steps[last],
         last_step=series.steps[last],
@@ -100,11 +102,11 @@ def _inside(run: Run, series: Series, gap: Gap, usual: float, count: int) -> Fin
         rule="stall",
         severity="warning",
         confidence="medium",
-        summary=f"nothing was logged for {_duration(gap.seconds)} after step {series.steps[gap.index]}, usually a record comes every "
-        f"{_duration(usual)}; training went on",
-        evidence=(at(series, gap.index, "before"), at(series, gap.index + 1, "after")),
-        first_step=series.steps[gap.index],
-        last_step=series.steps[gap.index + 1],
+        summary=f"nothing was logged for {_duration(gap.seconds)} after step {series.steps[gap.at]}, "
+        f"usually a record comes every {_duration(usual)}; training went on",
+        evidence=(at(series, gap.at, "before"), at(series, gap.at + 1, "after")),
+        first_step=series.steps[gap.at],
+        last_step=series.steps[gap.at + 1],
         facts={
             "seconds": round(gap.seconds, 3), "usual_seconds": round(usual, 3), "at_end": False, "silences": count,
             "step_source": run.step_source,

@@ -2,9 +2,13 @@
 
 `c10/cuda/CUDACachingAllocator.cpp`; the exception's name changed, the body is what is read:
 
-    CUDA out of memory. Tried to allocate 376.00 MiB (GPU 0; 3.95 GiB total capacity; 1.72 GiB already allocated; 354.88 MiB free; 2.46 GiB reserved in total by PyTorch)
-    CUDA out of memory. Tried to allocate 1.95 GiB. GPU 0 has a total capacty of 14.57 GiB of which 1.58 GiB is free. Process 2493055 has 12.02 GiB memory in use. …
-    torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 1.95 GiB. GPU 0 has a total capacity of 79.18 GiB of which 1.20 GiB is free. … this process has 52.94 GiB memory in use. Of the allocated memory 38.18 GiB is allocated by PyTorch, and 1.02 GiB is reserved by PyTorch but unallocated. …
+    … Tried to allocate 376.00 MiB (GPU 0; 3.95 GiB total capacity; 1.72 GiB already allocated; 354.88 MiB free; 2.46 GiB
+        reserved in total by PyTorch)                                                              (to 2.0, one line)
+    … Tried to allocate 1.95 GiB. GPU 0 has a total capacty of 14.57 GiB of which 1.58 GiB is free. Process 2493055 has
+        12.02 GiB memory in use. …                                                                  (2.1, with its slip)
+    torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 1.95 GiB. GPU 0 has a total capacity of 79.18 GiB of which
+        1.20 GiB is free. … this process has 52.94 GiB memory in use. Of the allocated memory 38.18 GiB is allocated by
+        PyTorch, and 1.02 GiB is reserved by PyTorch but unallocated. …                             (2.5 on)
     misc/alloc.h:178 NCCL WARN Cuda failure 'out of memory'
     RESOURCE_EXHAUSTED: Out of memory while trying to allocate 17179869184 bytes.
 
@@ -23,15 +27,22 @@ from parsers.registry import text_reader
 from parsers.values import number, size_bytes
 
 _OOM = Lazy(
-    r"(?:CUDA|HIP|XPU|NPU|MPS backend)(?: error:)? out of memory|Cuda failure[^\n]{0,20}'out of memory'|CUBLAS_STATUS_ALLOC_FAILED"
+    r"(?:CUDA|HIP|XPU|NPU|MPS backend)(?: error:)? out of memory|Cuda failure[^\n]{0,20}'out of memory'"
+    r"|CUBLAS_STATUS_ALLOC_FAILED"
     r"|RESOURCE_EXHAUSTED: Out of memory|OutOfMemoryError: Allocation on device"
 )
 _FIELDS = {
     "tried": Lazy(r"[Tt]r(?:ied|ying) to allocate (?P<size>[\d.]+ (?:[KMGT]iB|bytes))"),
     "total": Lazy(r"total capaci?ty of (?P<size>[\d.]+ [KMGT]iB)|(?P<old>[\d.]+ [KMGT]iB) total capacity"),
     "free": Lazy(r"of which (?P<size>[\d.]+ (?:[KMGT]iB|bytes)) is free|(?P<old>[\d.]+ (?:[KMGT]iB|bytes)) free"),
-    "allocated": Lazy(r"memory (?P<size>[\d.]+ (?:[KMGT]iB|bytes)) is allocated by PyTorch|(?P<old>[\d.]+ (?:[KMGT]iB|bytes)) already allocated"),
-    "reserved": Lazy(r"and (?P<size>[\d.]+ (?:[KMGT]iB|bytes)) is reserved by PyTorch but unalloc|(?P<old>[\d.]+ (?:[KMGT]iB|bytes)) reserved in total"),
+    "allocated": Lazy(
+        r"memory (?P<size>[\d.]+ (?:[KMGT]iB|bytes)) is allocated by PyTorch|(?P<old>[\d.]+ (?:[KMGT]iB"
+        r"|bytes)) already allocated"
+    ),
+    "reserved": Lazy(
+        r"and (?P<size>[\d.]+ (?:[KMGT]iB|bytes)) is reserved by PyTorch but unalloc|(?P<old>[\d.]+ (?:[KMGT]iB"
+        r"|bytes)) reserved in total"
+    ),
     "own": Lazy(r"this process has (?P<size>[\d.]+ (?:[KMGT]iB|bytes)) memory in use"),
 }  # fmt: skip
 _OTHER = Lazy(r"Process \d+ has (?P<size>[\d.]+ (?:[KMGT]iB|bytes)) memory in use")
@@ -45,7 +56,8 @@ _BESIDE = ("UserWarning", "memory mapping failed with OOM", "Will retry", "will 
     "cuda_memory",
     title="device out of memory (PyTorch, NCCL, cuBLAS, XLA)",
     hints=("out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "RESOURCE_EXHAUSTED: Out of memory", "Allocation on device"),
-    example="torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 1.95 GiB. GPU 0 has a total capacity of 14.57 GiB of which 1.58 GiB is free.",
+    example="torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 1.95 GiB. GPU 0 has a total capacity "
+    "of 14.57 GiB of which 1.58 GiB is free.",
 )
 class CudaMemory:
     """Reads each such line on its own."""

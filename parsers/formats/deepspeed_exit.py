@@ -3,7 +3,7 @@
 `deepspeed/launcher/launch.py`, unchanged in text from 0.5.8 to 0.19:
 
     [2026-11-24 02:44:19,411] [INFO] [launch.py:315:sigkill_handler] Killing subprocess 1782
-    [2026-11-24 02:44:19,411] [ERROR] [launch.py:321:sigkill_handler] ['/opt/venv/bin/python3', '-u', 'train_ds.py', '--local_rank=0'] exits with return code = -9
+    [2026-11-24 02:44:19,411] [ERROR] [launch.py:321:sigkill_handler] ['python3', '-u', 'train.py', …] exits with return code = -9
     [2026-11-24 02:56:03,748] [INFO] [launch.py:344:sigkill_handler] Main process received SIGTERM, exiting
     [2026-11-24 02:56:15,550] [INFO] [launch.py:351:main] Process 2537 exits successfully.
 

@@ -2,8 +2,8 @@
 
 The kernel prints a line for each thread that failed, before anything in Python notices:
 
-    /pytorch/aten/src/ATen/native/cuda/IndexKernelUtils.cu:16: vectorized_gather_kernel: block: [131,0,0], thread: [0,0,0] Assertion `ind >=0 && ind < ind_dim_size && "vectorized gather kernel index out of bounds"` failed.
-    ../aten/src/ATen/native/cuda/Loss.cu:245: nll_loss_forward_reduce_cuda_kernel_2d: block: [0,0,0], thread: [5,0,0] Assertion `t >= 0 && t < n_classes` failed.
+    …/cuda/IndexKernelUtils.cu:16: vectorized_gather_kernel: block: [131,0,0], thread: [0,0,0] Assertion `ind >=0 …` failed.
+    …/native/cuda/Loss.cu:245: nll_loss_forward: block: [0,0,0], thread: [5,0,0] Assertion `t >= 0 && t < n_classes` failed.
     THCudaCheck FAIL file=/pytorch/aten/src/THC/generated/../THCReduceAll.cuh line=317 error=59 : device-side assert triggered
 
 `Compile with TORCH_USE_CUDA_DSA to enable device-side assertions` stands in *every* CUDA error and means nothing.
@@ -23,9 +23,15 @@ from parsers.registry import text_reader
 MAX_KINDS = 64
 """Different assertions that are told apart."""
 
-_ASSERT = Lazy(r"(?P<file>[\w.-]+\.(?:cu|cuh|h|hpp)):(?P<line>\d+): (?P<kernel>.{1,240}?): block: \[[\d,]+\], thread: \[[\d,]+\] Assertion `(?P<text>[^`]{1,200})` failed")
+_ASSERT = Lazy(
+    r"(?P<file>[\w.-]+\.(?:cu|cuh|h|hpp)):(?P<line>\d+): (?P<kernel>.{1,240}?): block: \[[\d,]+\], "
+    r"thread: \[[\d,]+\] Assertion `(?P<text>[^`]{1,200})` failed"
+)
 _FAILED = Lazy(r"Assertion `(?P<text>[^`]{1,200})` failed")
-_OTHER = Lazy(r"THCudaCheck FAIL .{0,200}(?:device-side assert|illegal memory access)|what\(\): +(?:\[.{0,80}\] )?CUDA error: (?:device-side assert triggered|an illegal memory access)")
+_OTHER = Lazy(
+    r"THCudaCheck FAIL .{0,200}(?:device-side assert|illegal memory access)"
+    r"|what\(\): +(?:\[.{0,80}\] )?CUDA error: (?:device-side assert triggered|an illegal memory access)"
+)
 _KERNEL = Lazy(r"[\w:]+")
 
 
@@ -33,7 +39,8 @@ _KERNEL = Lazy(r"[\w:]+")
     "device_assert",
     title="CUDA device-side assertions",
     hints=("Assertion `", "THCudaCheck FAIL", "what():  CUDA error", "CUDA error: an illegal"),
-    example="/pytorch/aten/src/ATen/native/cuda/Loss.cu:245: nll_loss_forward: block: [0,0,0], thread: [5,0,0] Assertion `t >= 0 && t < n_classes` failed.",
+    example="/pytorch/aten/src/ATen/native/cuda/Loss.cu:245: nll_loss_forward: block: [0,0,0], thread: [5,0,0] "
+    "Assertion `t >= 0 && t < n_classes` failed.",
 )
 class DeviceAssert:
     """Counts equal assertions."""
@@ -50,7 +57,9 @@ class DeviceAssert:
         found = _ASSERT.search(text)
         if not found and not ("block: [" in text and (found := _FAILED.search(text))):
             if _OTHER.search(text):
-                yield Event(kinds.DEVICE_ASSERT, line.ref, rank=line.rank, time=line.time, data={"message": text[:200], "count": 1})
+                yield Event(
+                    kinds.DEVICE_ASSERT, line.ref, rank=line.rank, time=line.time, data={"message": text[:200], "count": 1}
+                )
             return
         assert found is not None
         fields = found.groupdict()

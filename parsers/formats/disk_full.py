@@ -17,7 +17,7 @@ from parsers.line import Line
 from parsers.model import Event, Record
 from parsers.registry import text_reader
 
-_NO_DISK = ("NCCL", "nccl", "/dev/shm", "torch_", "shm_open", "posix_fallocate")
+_NO_DISK = ("NCCL", "nccl", "/shm", "torch_", "shm_open", "posix_fallocate")
 
 
 @text_reader(

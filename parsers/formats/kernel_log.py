@@ -1,7 +1,7 @@
 """The kernel's ring buffer as `dmesg`, journald or syslog show it: the out-of-memory killer and NVIDIA's Xid.
 
-    [  148.831566] oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=lab1,mems_allowed=0,oom_memcg=/lab1,task_memcg=/lab1,task=python3,pid=1963,uid=0
-    [  148.831586] Memory cgroup out of memory: Killed process 1963 (python3) total-vm:7851764kB, anon-rss:4183224kB, file-rss:365420kB, …
+    [  148.831566] oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=job1,…,task=python3,pid=1963,uid=0
+    [  148.831586] Memory cgroup out of memory: Killed process 1963 (python3) total-vm:7851764kB, anon-rss:4183224kB, …
     Out of memory: Killed process 21747 (python) total-vm:…
     [123456.789012] NVRM: Xid (PCI:0000:3b:00): 79, pid='<unknown>', name=<unknown>, GPU has fallen off the bus.
 
@@ -23,18 +23,25 @@ from parsers.registry import text_reader
 XIDS: Final = {
     13: "graphics engine exception", 31: "GPU memory page fault", 43: "GPU stopped processing", 45: "preemptive cleanup",
     48: "double bit ECC error", 61: "internal micro-controller breakpoint", 62: "internal micro-controller halt",
-    63: "ECC page retirement or row remapping", 64: "ECC page retirement or row remapper failure", 68: "video processor exception",
+    63: "ECC page retirement or row remapping", 64: "ECC page retirement or row remapper failure",
+    68: "video processor exception",
     69: "graphics engine class error", 74: "NVLink error", 79: "GPU has fallen off the bus", 92: "high single-bit ECC error rate",
-    94: "contained ECC error", 95: "uncontained ECC error", 119: "GSP RPC timeout", 120: "GSP error", 140: "unrecovered ECC error",
+    94: "contained ECC error", 95: "uncontained ECC error", 119: "GSP RPC timeout", 120: "GSP error",
+    140: "unrecovered ECC error",
     149: "NVLink error", 154: "GPU recovery action changed",
 }  # fmt: skip
 SOFTWARE: Final = frozenset({13, 31, 43, 45, 68, 69})
 
-_KILLED = Lazy(r"(?:(?P<cgroup>Memory cgroup) out of memory|Out of memory): Kill(?:ed)? process (?P<pid>\d+) \((?P<name>[^)]{1,40})\)(?:.{0,80}?anon-rss:(?P<rss>\d+)kB)?")
+_KILLED = Lazy(
+    r"(?:(?P<cgroup>Memory cgroup) out of memory|Out of memory): Kill(?:ed)? process (?P<pid>\d+) "
+    r"\((?P<name>[^)]{1,40})\)(?:.{0,80}?anon-rss:(?P<rss>\d+)kB)?"
+)
 _INVOKED = Lazy(r"oom-kill:constraint=(?P<constraint>\w+).{0,300}?task=(?P<name>[^,]{1,40}),pid=(?P<pid>\d+)")
-_OTHERS = Lazy(r"\bOOMKilled\b|killed due to memory pressure \(OOM\)|A worker died or was killed .{0,80}ut of memory")
+_OTHERS = Lazy(r"\bOOMKilled\b|killed due to memory pressure \(OOM\)")
 _XID = Lazy(r"NVRM: Xid \((?P<device>[^)]{1,60})\): (?P<xid>\d+)(?:, (?P<message>.{0,200}))?")
-_FABRIC = Lazy(r"(?:nv-fabricmanager|fabric manager).{0,80}(?:don't match|does not match|failed|fatal)|uncorrectable NVLink|NVSwitch fatal")
+_FABRIC = Lazy(
+    r"(?:nv-fabricmanager|fabric manager).{0,80}(?:don't match|does not match|failed|fatal)|uncorrectable NVLink|NVSwitch fatal"
+)
 
 
 @text_reader(
@@ -44,7 +51,8 @@ _FABRIC = Lazy(r"(?:nv-fabricmanager|fabric manager).{0,80}(?:don't match|does n
         "out of memory: Kill", "Out of memory: Kill", "oom-kill:constraint", "NVRM: Xid", "OOMKilled", "memory pressure (OOM)",
         "fabricmanager", "fabric manager", "uncorrectable NVLink", "NVSwitch fatal",
     ),
-    example="Memory cgroup out of memory: Killed process 1963 (python3) total-vm:7851764kB, anon-rss:4183224kB, file-rss:365420kB",
+    example="Memory cgroup out of memory: Killed process 1963 (python3) total-vm:7851764kB, anon-rss:4183224kB, "
+    "file-rss:365420kB",
 )  # fmt: skip
 class KernelLog:
     """Reads each line on its own."""
@@ -67,7 +75,7 @@ class KernelLog:
         elif found := _XID.search(text):
             yield from _xid(line, found.groupdict())
         elif _OTHERS.search(text):
-            sender = "ray" if "pressure" in text or "worker died" in text else "kubernetes"
+            sender = "ray" if "pressure" in text else "kubernetes"
             yield Event(kinds.HOST_OOM, line.ref, time=line.time, data={"sender": sender, "constraint": "cgroup"})
         elif _FABRIC.search(text):
             yield Event(kinds.HARDWARE, line.ref, time=line.time, data={"message": text[:200]})
@@ -80,6 +88,7 @@ class KernelLog:
 def _xid(line: Line, found: dict[str, str | None]) -> Iterator[Record]:
     xid = int(found["xid"] or 0)
     data: dict[str, Value] = {
-        "xid": xid, "device": found["device"], "message": XIDS.get(xid) or (found["message"] or "")[:160], "is_software": xid in SOFTWARE,
+        "xid": xid, "device": found["device"], "message": XIDS.get(xid) or (found["message"] or "")[:160],
+        "is_software": xid in SOFTWARE,
     }  # fmt: skip
     yield Event(kinds.HARDWARE, line.ref, time=line.time, data=data)

@@ -2,7 +2,7 @@
 
     node-48:34050:34121 [0] transport/net_ib.cc:93 NCCL WARN NET/IB : Got async event : port error
     worker-1:946:988 [0] transport/net_ib.cc:839 NCCL WARN NET/IB : Got completion with error 12, opcode 1, len 0, vendor err 129
-    [2026-03-19 19:11:37] DGX2-1:1037691:1045445 [0] misc/socket.cc:72 NCCL WARN socketProgress: Connection closed by remote peer node7<51159>
+    node1:1037691:1045445 [0] misc/socket.cc:72 NCCL WARN socketProgress: Connection closed by remote peer node7<51159>
     include/shm.h:28 NCCL WARN Call to posix_fallocate failed: No space left on device
     Duplicate GPU detected : rank 3 and rank 2 both on CUDA device e2000
 
@@ -23,12 +23,18 @@ from parsers.model import Event, Record, Value
 from parsers.registry import text_reader
 
 _WARN = Lazy(r"(?:\[(?P<device>\d+)\] )?(?:\S+:\d+ )?NCCL WARN (?P<text>.{1,300})")
-_PEER: Final = Lazy(r"Connection (?:closed by|reset by)|socketProgress|[Bb]roken pipe|Socket (?:recv|send) failed|failed : (?:Connection|Broken)|Call to (?:recv|send) from")
-_FAILED: Final = Lazy(
-    r"Got completion (?:from peer .{1,80} )?with (?:error|status)|Got async event ?: ?(?:port error|fatal|local QP)|ibv_\w+ failed|Call to (?:connect|bind|listen|shm_open|posix_fallocate|ibv_\w+) ?(?:to .{1,60} )?(?:failed|timed? ?out|returned)"
-    r"|shared memory segment|Duplicate GPU|invalid usage|corrupted comm|no algorithm/protocol available|[Uu]nhandled (?:cuda|system) error|Timeout waiting for|Cuda failure|Failed to execute operation|No (?:socket )?interface found"
+_PEER: Final = Lazy(
+    r"Connection (?:closed by|reset by)|socketProgress|[Bb]roken pipe|Socket (?:recv|send) failed"
+    r"|failed : (?:Connection|Broken)|Call to (?:recv|send) from"
 )
-_HARMLESS: Final = ("driver shutting down", "out of memory", "peer access", "invalid device context")
+_FAILED: Final = Lazy(
+    r"Got completion (?:from peer .{1,80} )?with (?:error|status)|Got async event ?: ?(?:port error|fatal|local QP)"
+    r"|ibv_\w+ failed"
+    r"|Call to (?:connect|bind|listen|shm_open|posix_fallocate|ibv_\w+) ?(?:to .{1,60} )?(?:failed|timed? ?out|returned)"
+    r"|shared memory segment|Duplicate GPU|invalid usage|corrupted comm|no algorithm/protocol available|Timeout waiting for"
+    r"|[Uu]nhandled (?:cuda|system) error|Cuda failure|Failed to execute operation|No (?:socket )?interface found"
+)
+_HARMLESS: Final = ("bind failed", "retrying", "driver shutting down", "out of memory", "peer access", "invalid device context")
 _DUPLICATE = Lazy(r"Duplicate GPU detected ?: rank \d+ and rank \d+ both on CUDA device \w+")
 _STATUS = Lazy(r"(?:error|status)[ =](?P<code>\d+)")
 _TO = Lazy(r"peer (?P<peer>[\w.:-]+)<")

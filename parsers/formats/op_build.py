@@ -17,7 +17,10 @@ from parsers.line import Line
 from parsers.model import Event, Record
 from parsers.registry import text_reader
 
-_BUILD = Lazy(r"\bld: cannot find -l\S+|fatal error: \S+\.(?:h|hpp|cuh): No such file|ninja: build stopped|nvcc fatal|unsupported GNU version")
+_BUILD = Lazy(
+    r"\bld: cannot find -l\S+|fatal error: \S+\.(?:h|hpp|cuh): No such file"
+    r"|ninja: build stopped|nvcc fatal|unsupported GNU version"
+)
 
 
 @text_reader(

@@ -4,10 +4,13 @@
 (`[E ProcessGroupNCCL.cpp:828] [Rank 2]` to 2.1, `[rank1]:[E ProcessGroupNCCL.cpp:523]` 2.2, with a clock since 2.4), the
 body is searched anywhere in the line:
 
-    [rank0]:[E1124 02:46:39.915773462 ProcessGroupNCCL.cpp:689] [Rank 0] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=81, OpType=ALLREDUCE, NumelIn=65536, NumelOut=65536, Timeout(ms)=15000) ran for 15022 milliseconds before timing out.
-    [rank0]:[E1124 02:46:39.915970960 ProcessGroupNCCL.cpp:2303] [PG ID 0 PG GUID 0(default_pg) Rank 0]  failure detected by watchdog at work sequence id: 81 PG status: last enqueued work: 82, last completed work: 80
-    [E ProcessGroupNCCL.cpp:916] [Rank 1] NCCL watchdog thread terminated with exception: CUDA error: uncorrectable ECC error encountered
-    [E108 20:04:34.467642512 socket.cpp:957] [c10d] The client socket has timed out after 900s while trying to connect to (33.145.124.128, 29500).
+    [rank0]:[E1124 02:46:39.915773462 ProcessGroupNCCL.cpp:689] [Rank 0] Watchdog caught collective
+        operation timeout: WorkNCCL(SeqNum=81, OpType=ALLREDUCE, NumelIn=65536, NumelOut=65536, Timeout(ms)=15000) ran for
+        15022 milliseconds before timing out.                                                          (one line)
+    [rank0]:[E1124 02:46:39.915970960 ProcessGroupNCCL.cpp:2303] [PG ID 0 PG GUID 0(default_pg) Rank 0]  failure detected by
+        watchdog at work sequence id: 81 PG status: last enqueued work: 82, last completed work: 80    (one line)
+    [E ProcessGroupNCCL.cpp:916] [Rank 1] NCCL watchdog thread terminated with exception: CUDA error: uncorrectable ECC …
+    [E108 20:04:34.46 socket.cpp:957] [c10d] The client socket has timed out after 900s while trying to connect to (host, 29500).
 
 The watchdog speaks for a rank that waits: mostly a victim. `ran_ms` says when it began to wait. Its clock has no year;
 `clock` (seconds since 1 January) is put into the run's year by the analyzer. The second line belongs to the first and is
@@ -26,21 +29,28 @@ from parsers.line import Line
 from parsers.model import Event, Record, SourceRef, Value
 from parsers.registry import text_reader
 
+QUIET: Final = 500
+"""Lines for which nothing more is said of a store that has gone: every rank complains every second."""
 MAX_WAITING: Final = 4096
 """Timeouts whose second line is awaited: one a rank."""
 
 _TIMEOUT = Lazy(
     r"collective operation timeout: Work(?P<backend>[A-Z]+)\((?:SeqNum=(?P<seq>\d+), )?OpType=(?P<op>\w+)"
-    r"(?:, NumelIn=(?P<numel>\d+), NumelOut=\d+)?(?:, \w+(?:\(\w+\))?=[^,)]{0,40})*?, Timeout\(ms\)=(?P<timeout>\d+)\) ran for (?P<ran>\d+) milliseconds"
+    r"(?:, NumelIn=(?P<numel>\d+), NumelOut=\d+)?, Timeout\(ms\)=(?P<timeout>\d+)\) ran for (?P<ran>\d+) milliseconds"
 )
-_STATUS = Lazy(r"at (?:NCCL )?work(?: sequence id)?: (?P<seq>\d+).{0,60}?last enqueued (?:NCCL )?work: (?P<enqueued>-?\d+), last completed (?:NCCL )?work: (?P<completed>-?\d+)")
+_STATUS = Lazy(
+    r"at (?:NCCL )?work(?: sequence id)?: (?P<seq>\d+).{0,60}?last enqueued (?:NCCL )?work: (?P<enqueued>-?\d+), "
+    r"last completed (?:NCCL )?work: (?P<completed>-?\d+)"
+)
 _GROUP = Lazy(r"\[PG (?:ID )?(?P<group>\w+)(?: PG GUID (?P<guid>[^ \]]+))?")
 _RANK = Lazy(r"\bRank (?P<rank>\d+)\]|\[rank(?P<other>\d+)\]:")
 _CLOCK = Lazy(r"\[[EFW](?P<month>\d\d?)(?P<day>\d\d) (?P<h>\d\d):(?P<m>\d\d):(?P<s>\d\d(?:\.\d{1,9})?)")
 _HEARTBEAT = Lazy(r"watchdog got stuck for (?P<seconds>\d+) seconds|Heartbeat monitor timed out")
 _DIED = Lazy(r"watchdog thread terminated with exception: (?P<message>.{0,300})")
 _CONNECT = Lazy(r"The client socket has timed out after (?P<time>\d+m?s) while trying to connect to \((?P<host>[^)]{1,80})\)")
-_STORE = Lazy(r"Failed to check the .should dump. flag|sendBytes failed on SocketImpl|recvValue failed|failed to recv, got 0 bytes")
+_STORE = Lazy(
+    r"Failed to check the .should dump. flag|sendBytes failed on SocketImpl|recvValue failed|failed to recv, got 0 bytes"
+)
 _HCCL = Lazy(r"EI0002|EI0006|HcclAllreduce.{0,40}error|hcom\w+ timeout")
 _CUDA = Lazy(r"CUDA error: (?P<error>[^.\n]{1,80})")
 _HARDWARE = ("ECC", "NVLink", "fallen off the bus", "hardware")
@@ -50,10 +60,12 @@ _HARDWARE = ("ECC", "NVLink", "fallen off the bus", "hardware")
     "process_group",
     title="torch.distributed process groups: watchdog time-outs, store and socket failures",
     hints=(
-        "collective operation timeout", "last enqueued", "watchdog thread terminated", "watchdog got stuck", "Heartbeat monitor timed out",
-        "The client socket has timed out", "should dump", "sendBytes failed", "recvValue failed", "EI0002", "EI0006", "got 0 bytes",
+        "collective operation timeout", "last enqueued", "watchdog thread terminated", "watchdog got stuck",
+        "Heartbeat monitor timed out", "The client socket has timed out", "should dump", "sendBytes failed", "recvValue failed",
+        "EI0002", "EI0006", "got 0 bytes",
     ),
-    example="[Rank 0] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=81, OpType=ALLREDUCE, NumelIn=65536, NumelOut=65536, Timeout(ms)=15000) ran for 15022 milliseconds before timing out.",
+    example="[Rank 0] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=81, OpType=ALLREDUCE, NumelIn=65536, "
+    "NumelOut=65536, Timeout(ms)=15000) ran for 15022 milliseconds before timing out.",
 )  # fmt: skip
 class ProcessGroup:
     """Joins the two lines of a timeout; every other line stands alone."""
@@ -61,7 +73,8 @@ class ProcessGroup:
     hungry = False
 
     def __init__(self) -> None:
-        self._waiting: dict[tuple[int | None, int | None], tuple[SourceRef, dict[str, Value]]] = {}
+        self._waiting: dict[tuple[int | None, int | None], tuple[SourceRef, float | None, dict[str, Value]]] = {}
+        self._quiet_until = 0
         self._told: set[tuple[int | None, int | None]] = set()
 
     def feed(self, line: Line) -> Iterable[Record]:
@@ -73,15 +86,20 @@ class ProcessGroup:
             yield from self._status(line, found.groupdict())
         elif found := _DIED.search(text):
             yield from _died(line, found["message"])
-        elif found := _HEARTBEAT.search(text):
+        else:
+            yield from self._store(line, text)
+
+    def _store(self, line: Line, text: str) -> Iterator[Record]:
+        if found := _HEARTBEAT.search(text):
             seconds = found["seconds"]
             data: dict[str, Value] = {"backend": "nccl", "op": "heartbeat", "ran_ms": int(seconds) * 1000 if seconds else None}
             yield Event(kinds.COLLECTIVE_TIMEOUT, line.ref, rank=rank_of(line), data=data | _clock(text))
         elif (found := _CONNECT.search(text)) and not _is_warning(text):
             message = f"no answer from {found['host']} within {found['time']}"
-            data = {"backend": "store", "message": message} | _clock(text)
+            data = {"backend": "store", "message": message, **_clock(text)}
             yield Event(kinds.COMMUNICATION_ERROR, line.ref, rank=rank_of(line), time=line.time, data=data)
-        elif _STORE.search(text):
+        elif _STORE.search(text) and line.no >= self._quiet_until:
+            self._quiet_until = line.no + QUIET
             data = {"backend": "store", "message": "the store's process has gone", "is_peer": True}
             yield Event(kinds.COMMUNICATION_ERROR, line.ref, rank=rank_of(line), time=line.time, data=data)
         elif _HCCL.search(text):
@@ -89,8 +107,8 @@ class ProcessGroup:
 
     def close(self) -> Iterable[Record]:
         """Timeouts whose second line never came."""
-        for (rank, _), (ref, data) in self._waiting.items():
-            yield Event(kinds.COLLECTIVE_TIMEOUT, ref, rank=rank, data=data)
+        for (rank, _), (ref, time, data) in self._waiting.items():
+            yield Event(kinds.COLLECTIVE_TIMEOUT, ref, rank=rank, time=time, data=data)
         self._waiting.clear()
 
     def _timeout(self, line: Line, found: dict[str, str | None]) -> Iterator[Record]:
@@ -105,21 +123,23 @@ class ProcessGroup:
         data |= _clock(line.text) | _group(line.text)
         if len(self._waiting) >= MAX_WAITING:
             yield from self.close()
-        self._waiting[rank, seq] = (line.ref, data)
+        self._waiting[rank, seq] = (line.ref, line.time, data)
 
     def _status(self, line: Line, found: dict[str, str | None]) -> Iterator[Record]:
         rank, seq = rank_of(line), int(found["seq"] or 0)
         known = self._waiting.pop((rank, seq), None)
         if known is None:
             return
-        ref, data = known
+        ref, time, data = known
+        if len(self._told) >= MAX_WAITING:
+            self._told.clear()
         self._told.add((rank, seq))
         data |= {"last_enqueued": int(found["enqueued"] or 0), "last_completed": int(found["completed"] or 0)} | _group(line.text)
-        yield Event(kinds.COLLECTIVE_TIMEOUT, ref, rank=rank, data=data)
+        yield Event(kinds.COLLECTIVE_TIMEOUT, ref, rank=rank, time=time, data=data)
 
 
 def _died(line: Line, message: str) -> Iterator[Record]:
-    data: dict[str, Value] = {"message": message[:200], "sender": "watchdog"} | _clock(line.text)
+    data: dict[str, Value] = {"message": message[:200], "sender": "watchdog", **_clock(line.text)}
     cuda = _CUDA.search(message)
     if cuda and "out of memory" in message:
         return

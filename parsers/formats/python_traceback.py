@@ -113,7 +113,7 @@ Key = tuple[int | None, int | None, str, str]
     title="Python tracebacks and exceptions (per rank, chained, torn)",
     hints=(
         HEADER, "Exception ignored in", "(local_rank: ", "Error: ", "Exception: ", "KeyboardInterrupt", "Interrupt: ",
-        "RecompileLimitHit: ",
+        "RecompileLimitHit: ", "cannot import name '",
     ),
     example="RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn",
 )  # fmt: skip
@@ -246,7 +246,12 @@ class PythonTraceback:
 
 def _prefix(before: str) -> re.Pattern[str] | None:
     """What a log shipper puts before each line of a stack, digits made free; None where nothing or a bar stands there."""
-    if not before.strip() or len(before) > 200 or any(bar in before for bar in _BAR) or before.rstrip().endswith(("traceback :", "Original")):
+    if (
+        not before.strip()
+        or len(before) > 200
+        or any(bar in before for bar in _BAR)
+        or before.rstrip().endswith(("traceback :", "Original"))
+    ):
         return None
     return re.compile(re.sub(r"\d+", r"\\d+", re.escape(before)))
 

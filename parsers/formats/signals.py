@@ -29,7 +29,9 @@ OUTSIDE: Final = frozenset({1, 9, 10, 12, 15, 24})
 """Signals that a process does not get from its own doing."""
 
 _CHILD = Lazy(r"(?:line \d+: +|^ *\[\d+\]\+? +)(?P<pid>\d+)? ?(?P<word>[A-Z][A-Za-z ]{4,24}?)(?: ?\(core dumped\))?(?:  +|$)")
-_ALONE = Lazy(r"(?:^|(?:it/s|s/it)(?:, [^\]]{0,200})?\])(?P<word>[A-Z][A-Za-z]{4,10}(?: [a-z0-9]{3,9}){0,3})(?: \(core dumped\))?$")
+_ALONE = Lazy(
+    r"(?:^|(?:it/s|s/it)(?:, [^\]]{0,200})?\])(?P<word>[A-Z][A-Za-z]{4,10}(?: [a-z0-9]{3,9}){0,3})(?: \(core dumped\))?$"
+)
 _FATAL = Lazy(r"Fatal Python error: (?P<word>[A-Z][a-z]+(?: [a-z]+)*)")
 _MPI = Lazy(r"process rank (?P<rank>\d+) with PID (?P<pid>\d+) on node (?P<host>\S+) exited on signal (?P<number>\d+)")
 
@@ -37,7 +39,17 @@ _MPI = Lazy(r"process rank (?P<rank>\d+) with PID (?P<pid>\d+) on node (?P<host>
 @text_reader(
     "signals",
     title="processes ended by a signal (shell, faulthandler, mpirun)",
-    hints=("Killed", "Terminated", "Segmentation fault", "Aborted", "Bus error", "Hangup", "Illegal instruction", "core dumped", "exited on signal"),
+    hints=(
+        "Killed",
+        "Terminated",
+        "Segmentation fault",
+        "Aborted",
+        "Bus error",
+        "Hangup",
+        "Illegal instruction",
+        "core dumped",
+        "exited on signal",
+    ),
     example="run.sh: line 1:  1248 Killed                  python3 train.py --seed 1",
 )
 class Signals:
@@ -62,7 +74,9 @@ class Signals:
             if found and number:
                 pid = found.groupdict().get("pid")
                 data = {"signal": exceptions.SIGNALS[number], "number": number, "sender": sender, "is_outside": number in OUTSIDE}
-                yield Event(kinds.SIGNAL, line.ref, rank=line.rank, time=line.time, data=data | ({"pid": int(pid)} if pid else {}))
+                yield Event(
+                    kinds.SIGNAL, line.ref, rank=line.rank, time=line.time, data=data | ({"pid": int(pid)} if pid else {})
+                )
                 return
 
     def close(self) -> Iterable[Record]:

@@ -24,14 +24,16 @@ from parsers.model import Event, Record, Value
 from parsers.registry import text_reader
 
 _CANCELLED = Lazy(
-    r"\*\*\* (?P<what>JOB|STEP) (?P<job>[\d.]+)(?: ON (?P<node>\S+))? (?:CANCELLED|STEPD TERMINATED ON \S+) AT (?P<time>[\dT:-]+)(?: DUE TO (?P<reason>[A-Z ]+))?"
+    r"\*\*\* (?P<what>JOB|STEP) (?P<job>[\d.]+)(?: ON (?P<node>\S+))? (?:CANCELLED|STEPD TERMINATED ON \S+) "
+    r"AT (?P<time>[\dT:-]+)(?: DUE TO (?P<reason>[A-Z ]+))?"
 )
 _OOM = Lazy(r"Detected \d+ oom[-_]kill event|oom_kill event")
 _TASK = Lazy(r"srun: error: (?P<node>[^:\s]{1,120}): tasks? (?P<tasks>[\d,-]+): (?P<what>.{1,80})")
 _EXITED = Lazy(r"Exited with exit code (?P<code>\d+)")
 _PREEMPTED = Lazy(r"submitit \w+ .{0,40}Caught signal (?P<signal>SIG\w+) on (?P<node>[\w.-]+): this job is (?P<what>[\w ]+)\.")
 _WORDS = {
-    "Killed": 9, "Terminated": 15, "Segmentation fault": 11, "Aborted": 6, "Bus error": 7, "Hangup": 1, "Floating point exception": 8,
+    "Killed": 9, "Terminated": 15, "Segmentation fault": 11, "Aborted": 6, "Bus error": 7, "Hangup": 1,
+    "Floating point exception": 8,
     "Illegal instruction": 4,
 }  # fmt: skip
 
@@ -85,7 +87,9 @@ class Slurm:
         where: dict[str, Value] = {"launcher": "slurm", "host": found["node"], "tasks": tasks}
         if "Out Of Memory" in what:
             self._has_failed = True
-            yield Event(kinds.HOST_OOM, line.ref, rank=rank, time=line.time, data=where | {"sender": "slurm", "constraint": "cgroup"})
+            yield Event(
+                kinds.HOST_OOM, line.ref, rank=rank, time=line.time, data=where | {"sender": "slurm", "constraint": "cgroup"}
+            )
             return
         exited = _EXITED.search(what)
         number = next((number for word, number in _WORDS.items() if what.startswith(word)), 0)
