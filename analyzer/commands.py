@@ -76,7 +76,7 @@ def diagnose_(
 @app.command()
 def scan(
     folders: Annotated[list[str], typer.Argument(metavar="DIR...", help="folders (or files) that hold runs")],
-    format_: Annotated[str | None, typer.Option("--format", help="terminal (a table) or jsonl (a document a line)")] = None,
+    format_: Annotated[str | None, typer.Option("--format", help="terminal (a table), json, or jsonl (a document a line)")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="write the table or the JSON Lines here")] = None,
     html: Annotated[Path | None, typer.Option("--html", metavar="DIR", help="write an index and a page a run here")] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="processes (0: one a core)")] = 0,
@@ -90,9 +90,8 @@ def scan(
     """Diagnoses every run below some folders: a table, JSON Lines, a page a run."""
     from analyzer import job
 
-    request = job.Request(
-        tuple(folders), format_, output, html, fail_on.value, tuple(only or ()), tuple(ignore or ()), redact, lang.value, strict, jobs
-    )
+    rules_ = tuple(only or ()), tuple(ignore or ())
+    request = job.Request(tuple(folders), format_, output, html, fail_on.value, *rules_, redact, lang.value, strict, jobs)
     raise typer.Exit(job.run_scan(request))
 
 

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from analyzer.model import Diagnosis
     from parsers.discover import RunFiles
 
-_SUFFIXES: Final = {".html": "html", ".htm": "html", ".json": "json", ".md": "markdown", ".markdown": "markdown", ".txt": "terminal"}
+_SUFFIXES: Final = {
+    ".html": "html", ".htm": "html", ".json": "json", ".md": "markdown", ".markdown": "markdown", ".txt": "terminal",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +123,8 @@ def run_scan(request: Request) -> int:
     """Every run below some folders."""
     from parsers.discover import find_runs
 
-    if request.format not in (None, "terminal", "jsonl"):
-        raise UsageError(f"scan has no format {request.format!r}: use terminal or jsonl, or --html DIR for pages.")
+    if request.format not in (None, "terminal", "json", "jsonl"):
+        raise UsageError(f"scan has no format {request.format!r}: use terminal, json or jsonl, or --html DIR for pages.")
     runs = list(find_runs(request.paths))
     if not runs:
         raise AnalyzerError(f"no run below {' '.join(request.paths)}: nothing that looks like a log or an event file.", NOTHING)
@@ -133,9 +135,7 @@ def _batch(request: Request, runs: Sequence[RunFiles]) -> int:
     from analyzer import scan
 
     form = request.format or ("jsonl" if request.output and request.output.suffix == ".jsonl" else "terminal")
-    if form in ("json", "jsonl"):
-        form = "jsonl"
-    elif form not in ("terminal",):
+    if form not in ("terminal", "json", "jsonl"):
         raise UsageError(f"several runs cannot be one {form} report: use `analyze scan … --html DIR`, or name one run.")
     return scan.batch(scan.Batch(tuple(runs), form, request.output, request.html, request.fail_on, request.options,
                                  request.redact, request.lang, request.jobs))  # fmt: skip
@@ -177,7 +177,7 @@ def _unjudged(diagnosis: Diagnosis) -> str:
     source = diagnosis.run.source
     if not sum(file.bytes for file in diagnosis.run.files):
         return f"{source} is empty: nothing can be judged."
-    return f"no metric and no event was recognised in {source}: nothing can be judged (`analyze formats` lists what can be read)."
+    return f"no metric and no event was recognised in {source}: nothing can be judged (`analyze formats` lists what is read)."
 
 
 def drawn(diagnosis: Diagnosis, form: str, request: Request) -> str:

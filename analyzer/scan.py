@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
 from analyzer.errors import FOUND, NOTHING, OK, UsageError
-from analyzer.model import Diagnosis, Finding
+from analyzer.model import Diagnosis, Finding, RunSummary
 from analyzer.output.columns import table
 from analyzer.writing import exit_code, write
+from parsers.model import SourceRef
 
 if TYPE_CHECKING:
     from analyzer.diagnose import Options
@@ -100,7 +101,7 @@ def batch(job: Batch) -> int:
         for row in rows(job.runs, job.options, job.jobs):
             done.append(row)
             stream.add(row)
-            progress.add(row)
+            progress.add()
             if job.html and row.diagnosis:
                 _write_page(job, row, len(done))
     except KeyboardInterrupt:
@@ -121,33 +122,46 @@ def _exit_code(done: Sequence[Row], fail_on: str) -> int:
 
 
 class _Stream:
-    """Standard output or a file: JSON Lines as they come, or the table at the end."""
+    """Standard output or a file: JSON Lines as they come, or a JSON array or the table at the end."""
 
     def __init__(self, job: Batch) -> None:
         self._job = job
         self._lines: list[str] = []
 
     def add(self, row: Row) -> None:
-        if self._job.form != "jsonl" or row.diagnosis is None:
+        if self._job.form == "terminal":
             return
         from analyzer.output import document
         from analyzer.output.redact import redact
 
-        diagnosis = redact(row.diagnosis)[0] if self._job.redact else row.diagnosis
+        diagnosis = row.diagnosis or unread(row)
+        diagnosis = redact(diagnosis)[0] if self._job.redact else diagnosis
         line = document.dumps(diagnosis, indent=None, with_curves=False)
-        if self._job.output:
+        if self._job.output or self._job.form == "json":
             self._lines.append(line)
         else:
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
 
     def close(self, done: Sequence[Row]) -> None:
-        if self._job.form == "terminal":
-            self._lines = summary(done)
-            if not self._job.output:
-                sys.stdout.write("\n".join(self._lines) + "\n")
+        if self._job.form == "jsonl" and not self._job.output:
+            return
+        text = "\n".join(summary(done) if self._job.form == "terminal" else self._lines)
+        if self._job.form == "json":
+            text = "[\n" + ",\n".join(self._lines) + "\n]"
         if self._job.output:
-            write(self._job.output, "\n".join(self._lines) + "\n")
+            write(self._job.output, text + "\n")
+        else:
+            sys.stdout.write(text + "\n")
+
+
+def unread(row: Row) -> Diagnosis:
+    """A run that could not be read, as a document of its own: unjudged, with the reason among its problems."""
+    run = RunSummary(
+        source=row.root, files=(), readers=(), first_step=None, last_step=None, planned_steps=None, step_source="none",
+        curves=(), packages={}, config={}, hardware={}, arguments={}, environment_refs={}, outcome="unknown", verdict="unjudged",
+    )  # fmt: skip
+    return Diagnosis(run, problems=((SourceRef(row.root, 0), "source", row.error),))
 
 
 class _Progress:
@@ -158,7 +172,7 @@ class _Progress:
         self._stream = stream or sys.stderr
         self._is_terminal = self._stream.isatty()
 
-    def add(self, row: Row) -> None:
+    def add(self) -> None:
         self._done += 1
         now = time.monotonic()
         if now - self._said < (0.1 if self._is_terminal else 5.0) or self._total <= SINGLE:
@@ -178,7 +192,8 @@ class _Progress:
 def summary(done: Sequence[Row]) -> list[str]:
     """The overview: counts, groups by first cause, then a line a run."""
     counts = Counter(row.diagnosis.verdict if row.diagnosis else "unread" for row in done)
-    head = ", ".join(f"{counts[word]} {word}" for word in ("failed", "suspicious", "healthy", "unjudged", "unread") if counts[word])
+    words = ("failed", "suspicious", "healthy", "unjudged", "unread")
+    head = ", ".join(f"{counts[word]} {word}" for word in words if counts[word])
     lines = [f"{len(done)} runs: {head}", ""]
     groups = Counter(_cause(row) for row in done if row.diagnosis and row.diagnosis.causes)
     if groups:

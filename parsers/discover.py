@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -30,14 +30,18 @@ _ENVIRONMENT_NAMES: Final = re.compile(
     r"(ds_?config|deepspeed_?config|zero[_-]?[0-3]\w*|ds_z[0-3]\w*)[\w.-]*\.json|requirements[\w.-]*\.txt|(pip[_-])?freeze[\w.-]*\.txt"
     r"|env(ironment)?\.txt|ds_report[\w.-]*|collect_env[\w.-]*|conda[_-]list[\w.-]*|wandb-metadata\.json|training_args\.json"
 )
-_SKIPPED_FOLDERS: Final = frozenset({"__pycache__", "node_modules", "site-packages", ".git", ".hg", ".venv", "venv", "__MACOSX"})
+_SKIPPED_FOLDERS: Final = frozenset({"__pycache__", "node_modules", "site-packages", "venv", "__MACOSX"})
 _BELOW_A_RUN: Final = re.compile(
     r"checkpoint[-_]\d+|global_step_?\d+|epoch[-_=]\d+.*|step[-_=]?\d+|train|training|validation|valid|val|eval|test"
     r"|\d{9,}\.\d+(\.\d+)?|attempt_\d+|\d{1,4}|rank[-_]?\d+|(loss|lr|acc)\w*_\w+|files|tmp|wandb|pretrained"
 )
 _HF_STAMP: Final = re.compile(r"[A-Z][a-z]{2}\d\d_\d\d-\d\d-\d\d_.+")
-_OUTPUT_FOLDERS: Final = re.compile(r"outputs?|out|results?|events?|logs?|runs|tb(_\w+)?|csv(_\w+)?|monitor|.*tensorboard.*", re.IGNORECASE)
-_RANK: Final = re.compile(r"(rank|node|worker|proc|local_rank|gpu|host|task)[-_.]?\d+|\.\d+$|[-_.](stdout|stderr|out|err)\b|(?<=\W)\d{1,4}(?=\W)")
+_OUTPUT_FOLDERS: Final = re.compile(
+    r"outputs?|out|results?|events?|logs?|runs|tb(_\w+)?|csv(_\w+)?|monitor|.*tensorboard.*", re.IGNORECASE
+)
+_RANK: Final = re.compile(
+    r"(rank|node|worker|proc|local_rank|gpu|host|task)[-_.]?\d+|\.\d+$|[-_.](stdout|stderr|out|err)\b|(?<=\W)\d{1,4}(?=\W)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +101,16 @@ def runs_below(folder: str) -> Iterator[RunFiles]:
     """The runs in a directory tree, ordered by path. Links are not followed, hidden and library folders are skipped."""
     folder = folder.rstrip("/") or "/"
     groups: dict[str, _Group] = {}
+    found: list[tuple[str, list[tuple[str, Kind]]]] = []
     logs_at: set[str] = set()
     for place, below, names in os.walk(folder, followlinks=False):
         below[:] = sorted(n for n in below if not n.startswith(".") and n not in _SKIPPED_FOLDERS)
         kinds = [(name, kind) for name in sorted(names) if (kind := kind_of(name))]
         if any(kind in ("log", "state") for _, kind in kinds):
-            logs_at.add(place)
+            logs_at.update((place, _owner(place, folder, frozenset())))
+        if kinds:
+            found.append((place, kinds))
+    for place, kinds in found:
         owner = _owner(place, folder, logs_at)
         for name, kind in kinds:
             groups.setdefault(owner, _Group()).add(kind, os.path.join(place, name))
@@ -129,7 +137,7 @@ def kind_of(name: str) -> Kind | None:
     return None
 
 
-def _owner(place: str, top: str, logs_at: set[str]) -> str:
+def _owner(place: str, top: str, logs_at: Set[str]) -> str:
     """The folder of the run that `place` belongs to: climbs out of what frameworks put below a run."""
     while place != top:
         parent, name = os.path.split(place)
@@ -137,13 +145,18 @@ def _owner(place: str, top: str, logs_at: set[str]) -> str:
             _BELOW_A_RUN.fullmatch(name)
             or (_HF_STAMP.fullmatch(name) and os.path.basename(parent) == "runs")
             or (_OUTPUT_FOLDERS.fullmatch(name) and parent in logs_at)
-            or (_OUTPUT_FOLDERS.fullmatch(os.path.basename(parent)) and os.path.dirname(parent) in logs_at and place not in logs_at)
+            or (_is_output_of_a_run(parent, logs_at) and place not in logs_at)
             or (name == "runs" and parent != top)
         ):
             place = parent
         else:
             break
     return place
+
+
+def _is_output_of_a_run(place: str, logs_at: Set[str]) -> bool:
+    """Whether `place` is an output folder of a folder that holds a log (`csv_ds/<job name>` of the DeepSpeed monitor)."""
+    return bool(_OUTPUT_FOLDERS.fullmatch(os.path.basename(place))) and os.path.dirname(place) in logs_at
 
 
 def _grouped(files: Sequence[str]) -> _Group:

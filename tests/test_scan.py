@@ -35,8 +35,14 @@ def test_the_table_has_every_run_and_its_verdict(tree: Path) -> None:
 
 def test_json_lines_are_one_document_a_run_in_order(tree: Path) -> None:
     documents = [json.loads(line) for line in analyze("scan", tree, "--format", "jsonl").stdout.splitlines()]
-    assert [Path(d["run"]["source"]).name for d in documents] == sorted(RUNS)
-    assert {d["run"]["verdict"] for d in documents} == {"failed", "healthy"}
+    assert [Path(d["run"]["source"]).name for d in documents] == ["broken", *sorted(RUNS)]
+    assert [d["run"]["verdict"] for d in documents] == ["unjudged", "healthy", "failed", "failed"]
+    assert "binary" in documents[0]["problems"][0]["reason"]
+
+
+def test_json_is_one_array_of_the_same_documents(tree: Path) -> None:
+    lines = [json.loads(line) for line in analyze("scan", tree, "--format", "jsonl").stdout.splitlines()]
+    assert json.loads(analyze(tree, "--format", "json").stdout) == lines
 
 
 def test_workers_do_not_change_the_result(tree: Path) -> None:
