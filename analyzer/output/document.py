@@ -31,7 +31,11 @@ class DocumentError(Exception):
 
 def dumps(diagnosis: Diagnosis, indent: int | None = 2, with_curves: bool = True) -> str:
     """The document as JSON text: valid for every value (NaN and infinities are strings), same text for same input."""
-    return json.dumps(document(diagnosis, with_curves), indent=indent, ensure_ascii=False, allow_nan=False)
+    made = document(diagnosis, with_curves)
+    try:
+        return json.dumps(made, indent=indent, ensure_ascii=False, allow_nan=False)
+    except ValueError:  # a score or a time that is no number: only out of a document that somebody else wrote
+        return json.dumps(safe(made), indent=indent, ensure_ascii=False, allow_nan=False)
 
 
 def document(diagnosis: Diagnosis, with_curves: bool = True) -> dict[str, Any]:

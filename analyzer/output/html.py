@@ -63,7 +63,8 @@ def render_index(rows: Sequence[Row], lang: str = "en") -> str:
     s = catalogue(lang)
     script = _asset("index.js")
     page = _environment(s.lang).get_template("index.html.j2").render(
-        view=index_view(rows, s), script=_markup(script), csp=_policy([script], False, False), css=_markup(_asset("report.css") + _asset("index.css")),
+        view=index_view(rows, s), script=_markup(script), csp=_policy([script], False, False),
+        css=_markup(_asset("report.css") + _asset("index.css")),
     )  # fmt: skip
     return f"{page}</body>\n</html>\n"
 

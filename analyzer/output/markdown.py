@@ -33,7 +33,7 @@ def escape(text: str) -> str:
     """Text that Markdown and GitHub show as it is, on one line."""
     one_line = " ".join(neutral(text).split())
     escaped = _SPECIAL.sub(r"\\\1", one_line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
-    return re.sub(r"#(?=\d)", "&#35;", escaped.replace("@", "&#64;").replace("://", ":&#47;/"))
+    return re.sub(r"#(?=\d)", "&#35;", escaped).replace("@", "&#64;").replace("://", ":&#47;/")
 
 
 def prose(text: str) -> str:

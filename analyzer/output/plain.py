@@ -81,11 +81,21 @@ def wrap(text: str, width: int) -> list[str]:
             lines.append(line.rstrip())
             line = ""
         while cells(word.rstrip()) > width:
-            head = clip(word, width + 1).removesuffix("…") or word[0]
-            lines.append(head)
-            word = word[len(head) :]
+            at = _fitting(word, width)
+            lines.append(word[:at])
+            word = word[at:]
         line += word
     return [*lines, line.rstrip()] if line.strip() or not lines else lines
+
+
+def _fitting(word: str, width: int) -> int:
+    """How many characters of a word fit into `width` columns; at least one."""
+    used = 0
+    for index, char in enumerate(word):
+        used += _cell(char)
+        if used > width:
+            return max(1, index)
+    return len(word)
 
 
 def _words(text: str) -> list[str]:

@@ -35,7 +35,7 @@ _SIGNED: Final = re.compile(
 _EMAIL: Final = re.compile(r"\b[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,5}[A-Za-z]{2,12}\b")
 _LOGIN: Final = re.compile(r"\b([A-Za-z_][A-Za-z0-9_.-]{1,31})@([A-Za-z][A-Za-z0-9.-]{1,100})(?=[:~\s$#])")
 _HOME: Final = re.compile(
-    r"((?:/home|/Users|/export/home|/mnt/home|/data/home|/nfs/home|[A-Za-z]:\\+Users)[/\\]+)([^/\\\s:'\"<>]{1,64})"
+    r"((?:/home|/Users|/export/home|/mnt/home|/data/home|/nfs/home|[A-Za-z]:\\+Users)[/\\]+)([^/\\\s:;,'\"<>|&()\[\]]{1,64})"
 )
 _USER: Final = re.compile(r"\b((?:USER|LOGNAME|USERNAME)[\"']?\s{0,2}[=:]\s{0,2}[\"']?)([A-Za-z_][A-Za-z0-9_.-]{1,31})\b")
 _HOST: Final = re.compile(

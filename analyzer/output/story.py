@@ -241,7 +241,7 @@ def missing_name(missing: str, s: Strings) -> str:
 def enable(missing: str, s: Strings) -> str:
     """The line of code that makes a missing metric judgeable next time; of alternatives, the first we know a line for."""
     known = next((name for name in missing.split("|") if s.has(f"enable.{name}")), None)
-    return s(f"enable.{known}") if known else s("enable.other", name=neutral(missing.split("|")[0]))
+    return s(f"enable.{known}") if known else s("enable.any", name=neutral(missing.split("|")[0]))
 
 
 def origin(diagnosis: Diagnosis) -> str:

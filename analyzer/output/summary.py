@@ -27,6 +27,18 @@ Span = tuple[str, str]
 Line = list[Span]
 
 
+def _fitted(line: Line, width: int) -> Line:
+    """The line cut to the window where even its shortest form does not fit."""
+    left = width
+    out: Line = []
+    for text, style in line:
+        if cells(text) > left:
+            return [*out, (clip(text, left), style)] if left > 1 else out
+        out.append((text, style))
+        left -= cells(text)
+    return out
+
+
 class Summary:
     """The parts of the screen, top to bottom; each returns lines of styled spans."""
 
@@ -40,7 +52,7 @@ class Summary:
         for part in parts:
             if part:
                 out += [*([[("", "")]] if out else []), *part]
-        return out
+        return [_fitted(line, self.width) for line in out]
 
     def identity(self) -> list[Line]:
         """File, framework and versions; how far it came, at the right where there is room."""
@@ -184,7 +196,8 @@ class Summary:
             rule = story.leading(self.diagnosis)
             look = f"analyze explain {rule.rule}" if rule else ""
             text = self.s("term.no_cause_do", place=story.origin(self.diagnosis), command=look)
-            return [[(head, "head"), (text, "")]]
+            rows = wrap(text, self.width - cells(head) - 1)
+            return [[(head if not i else " " * cells(head), "head"), (row, "")] for i, row in enumerate(rows)]
         best = self.diagnosis.causes[0]
         texts = self._steps(best)
         lines: list[Line] = []

@@ -160,7 +160,7 @@ def rich() -> Diagnosis:
         timeline=(
             TimelineEntry(ref(60, "***** Running training *****"), "run-start", "***** Running training *****", 0, 1712048900.0),
             TimelineEntry(
-                ref(112, "OVERFLOW!"), "overflow", "[deepspeed] OVERFLOW! Rank 0 Skipping step.", 38, 1712049100.0, 0, 3
+                ref(112, "OVERFLOW!", 0), "overflow", "[deepspeed] OVERFLOW! Rank 0 Skipping step.", 38, 1712049100.0, 0, 3
             ),
             TimelineEntry(ref(112), "grad-nan", "gradient norm is nan from step 38 to the end (43 records)", 38),
             TimelineEntry(ref(112), "loss-zero", "loss is exactly 0 from step 38 to the end (43 records)", 38),

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from analyzer.output import document, html, markdown
+from analyzer.output.redact import redact, redact_text
+from tests.output import diagnoses
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("/home/alice/runs/run.log", "/home/[user]/runs/run.log"),
+        ("/Users/bob/x and C:\\Users\\bob\\y", "/Users/[user]/x and C:\\Users\\[user]\\y"),
+        ("cd /home/alice; alice@gpu-7:~$ ls", "cd /home/[user]; [user]@[host-1]:~$ ls"),
+        ("mail jane.doe@example.com now", "mail [email] now"),
+        ("HF_TOKEN=hf_abcdefghijklmnopqrstuvwx", "HF_TOKEN=[secret]"),
+        ("token hf_abcdefghijklmnopqrstuvwx ok", "token [secret] ok"),
+        ("OPENAI_API_KEY: sk-proj-abcdefghijklmnopqrst", "OPENAI_API_KEY: [secret]"),
+        ("WANDB_API_KEY=0123456789abcdef0123456789abcdef01234567", "WANDB_API_KEY=[secret]"),
+        ('"password": "hunter2hunter2"', '"password": "[secret]"'),
+        ("Authorization: Bearer abc.def-ghi12345", "Authorization: Bearer [secret]"),
+        ("git clone https://me:s3cr3tpass@host.org/x", "git clone https://[secret]@host.org/x"),
+        ("s3://b/x?X-Amz-Signature=0123456789abcdef", "s3://b/x?X-Amz-Signature=[secret]"),
+        ("AKIAIOSFODNN7EXAMPLE", "[secret]"),
+        ("connect to 10.1.2.3:29500 failed", "connect to [ip-1]:29500 failed"),
+        ("10.1.2.3 and 10.1.2.4 and 10.1.2.3", "[ip-1] and [ip-2] and [ip-1]"),
+        ("peer fe80:0:0:0:1:2:3:4 gone", "peer [ip-1] gone"),
+        ("  host      : node-12.cluster.local", "  host      : [host-1]"),
+        ("MASTER_ADDR=ip-10-0-12-7 port", "MASTER_ADDR=[host-1] port"),
+    ],
+)
+def test_private_names_and_secrets_go(text: str, cleaned: str) -> None:
+    assert redact_text(text) == cleaned
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nvidia-cublas-cu12==12.1.3.1",
+        "nvidia-cublas-cu12        12.1.3.1                 pypi_0",
+        "NCCL version 2.18.5.1",
+        "listening on 127.0.0.1:29500",
+        "[2026-11-24 02:38:11,143] [INFO] step=10, skipped=0, lr=[1e-05]",
+        "{'loss': 1.234, 'grad_norm': 0.5, 'epoch': 0.01}",
+        "pad_token_id: 2, eos_token: </s>, num_tokens=30000, tokenizer=llama",
+        "host memory exhausted; hostname: localhost",
+        "tokens per second: 12345.6",
+        "/opt/venv/lib/python3.12/site-packages/deepspeed/runtime/zero/linear.py:47",
+        "sha256:0123456789abcdef",
+        "/root/train.py",
+        "12:34:56 eta 1:02:03",
+    ],
+)
+def test_what_the_diagnosis_rests_on_stays(text: str) -> None:
+    assert redact_text(text) == text
+
+
+def test_a_whole_diagnosis_keeps_its_sense_and_says_what_went() -> None:
+    cleaned, taken = redact(diagnoses.rich())
+    assert {one.kind: one.count > 0 for one in taken} == {"user": True, "host": True}
+    assert cleaned.run.files[0].path == "/home/[user]/runs/mgm-7b/run.log"
+    assert cleaned.findings[0].evidence[0].ref.file == cleaned.run.files[0].path
+    assert cleaned.run.files[0].digest == diagnoses.rich().run.files[0].digest
+    assert cleaned.run.hardware["host"] == "[host-1]"
+    assert cleaned.run.curves[0].values == diagnoses.rich().run.curves[0].values
+    for text in (document.dumps(cleaned), markdown.render(cleaned), html.render(cleaned, redacted=taken, shared_bundle=True)):
+        assert "alice" not in text and "gpu-node-17" not in text
+    assert document.dumps(document.loads(document.dumps(cleaned))) == document.dumps(cleaned)
+
+
+def test_a_name_learnt_in_one_place_goes_everywhere() -> None:
+    rich = diagnoses.rich()
+    note = replace(rich.findings[0].evidence[0], note="started by alice on gpu-node-17.cluster.local")
+    cleaned, _ = redact(replace(rich, findings=(replace(rich.findings[0], evidence=(note,)),)))
+    assert cleaned.findings[0].evidence[0].note == "started by [user] on [host-1]"
+
+
+def test_nothing_private_means_nothing_listed() -> None:
+    one = diagnoses.healthy()
+    clean = replace(one, run=replace(one.run, source="run.log", files=(), curves=(), hardware={}, environment_refs={}))
+    assert redact(clean) == (clean, [])
+
+
+def test_hostile_text_does_not_raise() -> None:
+    redact(diagnoses.hostile())
