@@ -254,7 +254,7 @@ class Run:
     problems: tuple[Problem, ...] = ()
     planned_steps: int | None = None
     step_source: str = "none"
-    """How steps were found: printed, trainer_state, progress-bar, logging_steps, epoch, count, or none."""
+    """How steps were found: printed, trainer_state, progress-bar, logging_steps, speed, epoch, count, or none."""
     segments: int = 1
     failures: tuple[tuple[str, str], ...] = ()
     """(reader, text) of readers of ours that raised."""

@@ -23,6 +23,8 @@ def number(text: str) -> float | None:
     Accepts signs, exponents, thousands commas, nan/inf in any case, quotes, and the reprs of torch, NumPy and JAX
     scalars. Never raises. Underscores are not accepted: Python's `float` would read `1_000`.
     """
+    if text.isdecimal() and text.isascii():
+        return float(text)
     text = text.strip().strip("'\"").strip()
     if text.startswith(_WRAPPERS):
         text = _unwrapped(text)
@@ -34,7 +36,7 @@ def number(text: str) -> float | None:
     if text[0] not in "+-.0123456789":
         return None
     try:
-        return float(text.replace(",", "") if _THOUSANDS.fullmatch(text) else text)
+        return float(text.replace(",", "") if "," in text and _THOUSANDS.fullmatch(text) else text)
     except ValueError:
         return None
 

@@ -45,7 +45,7 @@ NAMED = (
     "label_smoothing_factor", "torch_compile", "fsdp", "padding_side", "response_template", "save_only_model", "ddp_timeout",
 )  # fmt: skip
 _ECHO = Lazy(r"[-*]? ?\"?(?P<name>[a-z][a-z0-9_]{1,40})\"?(?: ?: |: ?| = |=)(?P<value>[^\s{\[(].{0,200}|\[.{0,200}\])$")
-_OPEN = Lazy(r"(?P<name>\w*(?:Arguments|Config|Namespace))\((?P<rest>.*)$")
+_OPEN = Lazy(r"(?<!\w)(?P<name>\w{0,40}(?:Arguments|Config|Namespace))\((?P<rest>.*)$")
 _MODEL = Lazy(r"(?:Model config|Configuration|model config:?) (?P<name>\w*Config) (?P<rest>\{.*)$")
 _KEY = Lazy(r"[A-Za-z_]\w{0,60}=")
 

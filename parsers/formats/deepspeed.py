@@ -169,7 +169,7 @@ class DeepSpeed:
                 rank = int(found["rank"]) if found["rank"] else line.rank
                 yield _skipped(line, found["scale"], found["to"], found["left"], rank or None)
                 self._raised = ""
-        if not is_any and "OVERFLOW!" in text and "Skipping step" in text:
+        if not is_any and (("OVERFLOW! " in text and "Skipping step" in text) or text.strip(" !") == "OVERFLOW"):
             yield _skipped(line, "nan", None, None, line.rank)
 
     def _skip(self, line: Line, scale: str, to: str | None = None) -> Row:

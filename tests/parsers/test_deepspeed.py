@@ -177,3 +177,8 @@ def test_the_launcher() -> None:
 )
 def test_masked_targets_are_counted(text: str, count: float) -> None:
     assert [value for _, value in points(run_of(text + "\n"), "labels_masked")] == [count]
+
+
+def test_apex_skips() -> None:
+    run = run_of("Gradient overflow.  Skipping step, loss scaler 0 reducing loss scale to 32768.0\n" * 2)
+    assert [value for _, value in points(run, "loss_scale")] == [32768.0] * 2 and steps(run, "overflow") == [1, 2]
