@@ -243,10 +243,10 @@ def _stated(clock: Clock, environment: Environment) -> int | None:
 def _last_by_speed(tables: Tables) -> float | None:
     """The steps of a whole run, from the final dict: its seconds times its steps a second."""
     for table in tables.by_key.values():
-        if table.kind == "summary" and {"train_runtime", "train_steps_per_second"} <= set(table.names) and len(table) == 1:
-            seconds, speed = (table.columns[table.names.index(name)][0] for name in ("train_runtime", "train_steps_per_second"))
-            steps = seconds * speed
-            if math.isfinite(steps) and steps >= 1 and speed >= 0.02:
+        if table.kind == "summary" and {"train_runtime", "train_steps_per_second"} <= set(table.names):
+            seconds, speed = (table.columns[table.names.index(name)] for name in ("train_runtime", "train_steps_per_second"))
+            steps = seconds[0] * speed[0]
+            if len(set(seconds)) == 1 and math.isfinite(steps) and steps >= 1 and speed[0] >= 0.02:
                 return steps
     return None
 
