@@ -509,8 +509,11 @@ def search_ends(run: Run, metric: str) -> Answer:
     if series is None:
         return UNKNOWN
     values = finite(series.values)
+    steps = run.series("loss")
+    if not values and steps is None:
+        return UNKNOWN
     if values and min(values) <= 4.0:
         return _say(False, _at(series, len(series) - 1))
-    steps = run.series("loss") or series
+    steps = steps or series
     is_rare = len(series) < STREAK or len(series) < 0.05 * max(1, steps.steps[-1] if len(steps) else 1)
     return _say(is_rare, _at(series, 0), _at(series, len(series) - 1))
