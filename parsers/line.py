@@ -25,7 +25,7 @@ _PREFIXES: Final = (
     re.compile(r"(?P<host>localhost|\d{1,3}(?:\.\d{1,3}){3}): "),  # pdsh, by address
     re.compile(r" {0,3}(?P<rank>\d{1,4}): (?=[\[{(A-Z \t]|File |torch)"),  # srun --label
     re.compile(
-        r"(?P<host>[A-Za-z][\w.-]*\d[\w.-]*): (?=\[\d{4}-|\{'|Traceback|\[rank|\[20|  File |    "
+        r"(?P<host>[A-Za-z][\w.-]{0,60}\d[\w.-]{0,60}): (?=\[\d{4}-|\{'|Traceback|\[rank|\[20|  File |    "
         r"|[\w.]{2,60}(?:Error|Exception|Interrupt)\b)"
     ),  # pdsh
     re.compile(r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (?P<host>[\w.-]+) [\w./-]+(?:\[\d+\])?: "),  # syslog

@@ -24,7 +24,7 @@ MAX_KINDS = 64
 """Different assertions that are told apart."""
 
 _ASSERT = Lazy(
-    r"(?P<file>[\w.-]+\.(?:cu|cuh|h|hpp)):(?P<line>\d+): (?P<kernel>.{1,240}?): block: \[[\d,]+\], "
+    r"(?P<file>[\w.-]{1,60}\.(?:cu|cuh|h|hpp)):(?P<line>\d+): (?P<kernel>.{1,240}?): block: \[[\d,]+\], "
     r"thread: \[[\d,]+\] Assertion `(?P<text>[^`]{1,200})` failed"
 )
 _FAILED = Lazy(r"Assertion `(?P<text>[^`]{1,200})` failed")

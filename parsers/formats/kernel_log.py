@@ -61,7 +61,7 @@ class KernelLog:
 
     def feed(self, line: Line) -> Iterable[Record]:
         """A memory kill or a fault of the GPU."""
-        text = line.text
+        text = line.text[:4000]
         if found := _KILLED.search(text):
             data: dict[str, Value] = {"process": found["name"], "pid": int(found["pid"]), "sender": "kernel"}
             data["constraint"] = "cgroup" if found["cgroup"] else "host"

@@ -22,7 +22,7 @@ from parsers.line import Line
 from parsers.model import Event, Record, Value
 from parsers.registry import text_reader
 
-_WARN = Lazy(r"(?:\[(?P<device>\d+)\] )?(?:\S+:\d+ )?NCCL WARN (?P<text>.{1,300})")
+_WARN = Lazy(r"(?:\[(?P<device>\d+)\] )?(?:\S{1,120}:\d+ )?NCCL WARN (?P<text>.{1,300})")
 _PEER: Final = Lazy(
     r"Connection (?:closed by|reset by)|socketProgress|[Bb]roken pipe|Socket (?:recv|send) failed"
     r"|failed : (?:Connection|Broken)|Call to (?:recv|send) from"
@@ -53,7 +53,8 @@ class Nccl:
 
     def feed(self, line: Line) -> Iterable[Record]:
         """A failed transfer, a lost peer or refused use."""
-        found = _WARN.search(line.text)
+        at = line.text.find("NCCL WARN")
+        found = _WARN.search(line.text[max(0, at - 200) : at + 400]) if at >= 0 else None
         text = found["text"] if found else ""
         if not found and (duplicate := _DUPLICATE.search(line.text)):
             data: dict[str, Value] = {"backend": "nccl", "message": duplicate[0]}

@@ -36,7 +36,7 @@ class OpBuild:
 
     def feed(self, line: Line) -> Iterable[Record]:
         """The line of the tool that failed."""
-        found = _BUILD.search(line.text)
+        found = _BUILD.search(line.text[:4000])
         if found:
             data = {"message": line.text.strip()[:200], "action": "build"}
             yield Event(kinds.DEPENDENCY_ERROR, line.ref, rank=line.rank, time=line.time, data=data)

@@ -30,7 +30,7 @@ OUTSIDE: Final = frozenset({1, 9, 10, 12, 15, 24})
 
 _CHILD = Lazy(r"(?:line \d+: +|^ *\[\d+\]\+? +)(?P<pid>\d+)? ?(?P<word>[A-Z][A-Za-z ]{4,24}?)(?: ?\(core dumped\))?(?:  +|$)")
 _ALONE = Lazy(
-    r"(?:^|(?:it/s|s/it)(?:, [^\]]{0,200})?\])(?P<word>[A-Z][A-Za-z]{4,10}(?: [a-z0-9]{3,9}){0,3})(?: \(core dumped\))?$"
+    r"(?:^|(?:it/s|s/it)(?:, [^\]]{0,200})?\])(?P<word>[A-Z][A-Za-z]{4,14}(?: [a-z0-9]{3,9}){0,3})(?: \(core dumped\))?$"
 )
 _FATAL = Lazy(r"Fatal Python error: (?P<word>[A-Z][a-z]+(?: [a-z]+)*)")
 _MPI = Lazy(r"process rank (?P<rank>\d+) with PID (?P<pid>\d+) on node (?P<host>\S+) exited on signal (?P<number>\d+)")
@@ -59,7 +59,7 @@ class Signals:
 
     def feed(self, line: Line) -> Iterable[Record]:
         """The process that a signal ended."""
-        text = line.text
+        text = line.text[-4000:]
         if found := _MPI.search(text):
             code = -int(found["number"])
             data: dict[str, Value] = {

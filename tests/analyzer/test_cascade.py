@@ -1,0 +1,144 @@
+"""Which of many messages came first, on which rank, and what is only inferred. The cascades are those seen in public threads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from analyzer.model import Diagnosis
+from tests.failures import PEER, STEPS, child_failed, diagnosis_of, rules_of, stack
+
+WAIT = (
+    "[rank{rank}]:[E1124 02:{minute:02d}:00.5 ProcessGroupNCCL.cpp:689] [Rank {rank}] Watchdog caught collective operation timeout: "
+    "WorkNCCL(SeqNum={seq}, OpType={op}, NumelIn=1, NumelOut=1, Timeout(ms)=600000) ran for 600034 milliseconds before timing out.\n"
+)
+
+
+def first(found: Diagnosis) -> tuple[str, int, int | None, bool]:
+    """(rule, line, rank, whether it is inferred) of the first cause."""
+    cause = found.first_cause
+    assert cause is not None
+    return found.findings[cause.finding].rule, cause.ref.line, cause.rank, cause.is_inferred
+
+
+def test_the_rank_that_raised_wins_over_the_one_that_lost_its_peer(tmp_path: Path) -> None:
+    text = (
+        stack(PEER, "[rank0]: ")
+        + stack("RuntimeError: shard 00017.tar is truncated", "[rank1]: ")
+        + child_failed((1, 1, 5), ((0, -15, 4),))
+    )
+    found = diagnosis_of(tmp_path, text)
+    assert first(found) == ("traceback", 6, 1, False)
+    assert set(rules_of(found)) == {"traceback", "rank-failure"}
+    assert found.first_cause is not None
+    assert "1 lost connection" in found.first_cause.text
+
+
+def test_a_killed_rank_is_named_by_the_launcher_alone(tmp_path: Path) -> None:
+    text = STEPS + stack(PEER, "[rank0]: ") + child_failed((1, -9, 1414), ((0, -15, 1413),))
+    found = diagnosis_of(tmp_path, text)
+    rule, _, rank, is_inferred = first(found)
+    assert (rule, rank, is_inferred) == ("killed-by-signal", 1, False)
+    assert "communication-error" not in rules_of(found)
+    assert found.run.outcome == "killed"
+
+
+def test_a_timeout_is_the_echo_of_the_exception_ten_minutes_before_it(tmp_path: Path) -> None:
+    text = (
+        stack("FileNotFoundError: [Errno 2] No such file or directory: 'doc_idx.npy'", "192.168.205.202: [rank4]: ")
+        + "localhost: " + WAIT.format(rank=0, minute=29, seq=2, op="ALLREDUCE")
+    )  # fmt: skip
+    assert first(diagnosis_of(tmp_path, text)) == ("traceback", 3, 4, False)
+
+
+def test_a_timeout_without_a_cause_infers_the_rank_that_is_behind(tmp_path: Path) -> None:
+    text = WAIT.format(rank=2, minute=25, seq=532339, op="BROADCAST") + WAIT.format(
+        rank=0, minute=25, seq=532341, op="_ALLGATHER_BASE"
+    )
+    found = diagnosis_of(tmp_path, text)
+    assert first(found) == ("collective-timeout", 1, 2, True)
+    (finding,) = [f for f in found.findings if f.rule == "collective-timeout"]
+    assert finding.facts["is_desync"] is True
+    assert finding.facts["rank_behind"] == 2
+
+
+def test_a_timeout_without_a_cause_infers_the_rank_that_is_silent(tmp_path: Path) -> None:
+    text = "[2026-11-24 02:00:00,749] [INFO] [launch.py:180:main] dist_world_size=4\n"
+    text += "".join(WAIT.format(rank=rank, minute=25, seq=700, op="ALLREDUCE") for rank in (0, 1, 3))
+    found = diagnosis_of(tmp_path, text)
+    assert first(found) == ("collective-timeout", 2, 2, True)
+    assert found.first_cause is not None
+    assert "rank 2 never complained" in found.first_cause.text
+
+
+def test_the_time_waited_is_subtracted(tmp_path: Path) -> None:
+    text = "[2026-11-24 02:00:00,000] [INFO] [launch.py:1:main] Process 1 exits successfully.\n" + WAIT.format(
+        rank=0, minute=29, seq=7, op="ALLREDUCE"
+    )
+    found = diagnosis_of(tmp_path, text)
+    assert found.first_cause is None or found.first_cause.time == pytest.approx(1795487340.5 - 600.034)
+
+
+def test_nccl_s_allocation_wins_over_the_sockets_printed_before_it(tmp_path: Path) -> None:
+    text = (
+        "n1:30:66 [0] misc/socket.cc:49 NCCL WARN socketProgress: Connection closed by remote peer n1<51159>\n"
+        "n1:28:52 [3] include/alloc.h:178 NCCL WARN Cuda failure 'out of memory'\n"
+    )
+    found = diagnosis_of(tmp_path, text)
+    assert first(found) == ("oom-cuda", 2, None, False)
+    assert set(rules_of(found)) == {"oom-cuda"}
+
+
+def test_hardware_overrides_what_was_printed_before_it(tmp_path: Path) -> None:
+    text = stack("RuntimeError: bad state", "[rank0]: ") + "RuntimeError: CUDA error: uncorrectable ECC error encountered\n"
+    assert first(diagnosis_of(tmp_path, text))[0] == "hardware-fault"
+
+
+def test_a_lost_peer_alone_says_that_its_log_is_missing(tmp_path: Path) -> None:
+    text = STEPS + "n1:1:2 [0] misc/socket.cc:72 NCCL WARN socketProgress: Connection closed by remote peer n7<51159>\n"
+    found = diagnosis_of(tmp_path, text)
+    assert first(found) == ("communication-error", 5, None, True)
+    assert found.first_cause is not None
+    assert "not in this log" in found.first_cause.text
+
+
+def test_an_abort_that_only_the_launcher_tells_is_called_a_victim(tmp_path: Path) -> None:
+    found = diagnosis_of(tmp_path, child_failed((0, -6, 3431), ((1, -6, 3437),)))
+    rule, _, _, is_inferred = first(found)
+    assert (rule, is_inferred) == ("rank-failure", True)
+    assert found.first_cause is not None
+    assert "mostly a victim" in found.first_cause.text
+
+
+def test_a_run_that_was_asked_to_end_after_a_hang_began_to_end_with_the_hang(tmp_path: Path) -> None:
+    text = WAIT.format(rank=0, minute=29, seq=81, op="ALLREDUCE") + (
+        "W1124 02:47:45.765000 3587 torch/distributed/elastic/agent/server/api.py:739] Received 15 death signal, shutting down workers\n"
+    )
+    found = diagnosis_of(tmp_path, text)
+    assert first(found)[0] == "collective-timeout"
+    assert found.run.outcome == "killed"
+
+
+def test_a_healthy_run_has_no_first_cause(tmp_path: Path) -> None:
+    assert diagnosis_of(tmp_path, STEPS).first_cause is None
+
+
+def test_the_same_exception_of_all_ranks_is_one_finding(tmp_path: Path) -> None:
+    text = "".join(stack("KeyError: 'labels'", f"[rank{rank}]: ") for rank in range(8)) + child_failed((3, 1, 9))
+    found = diagnosis_of(tmp_path, text)
+    (finding,) = [f for f in found.findings if f.rule == "traceback"]
+    assert finding.facts["ranks"] == "0-7"
+    assert finding.facts["count"] == 8
+    assert [e.ref.line for e in finding.evidence] == [3, 6, 9, 12, 15]
+
+
+def test_files_of_ranks_are_one_story(tmp_path: Path) -> None:
+    from analyzer.diagnose import diagnose
+
+    (tmp_path / "rank0.log").write_text(STEPS + stack(PEER))
+    (tmp_path / "rank1.log").write_text(stack("RuntimeError: shard 00017.tar is truncated"))
+    found = diagnose([tmp_path / "rank0.log", tmp_path / "rank1.log"])
+    assert found.first_cause is not None
+    assert found.first_cause.ref.file.endswith("rank1.log")
+    assert set(rules_of(found)) == {"traceback"}
