@@ -93,6 +93,19 @@ _NAMES: Final = {
     "val_sparse_categorical_accuracy": EVAL_ACCURACY, "val_binary_accuracy": EVAL_ACCURACY,
     "eval_accuracy": EVAL_ACCURACY, "eval/accuracy": EVAL_ACCURACY, "val_acc": EVAL_ACCURACY, "val_accuracy": EVAL_ACCURACY,
     "eval_mean_token_accuracy": EVAL_ACCURACY, "eval/mean_token_accuracy": EVAL_ACCURACY, "val/accuracy": EVAL_ACCURACY,
+    # Tags of event files (the folder's split stands in front: `validation/` gives `eval_…`).
+    "loss/validation": EVAL_LOSS, "loss/eval": EVAL_LOSS, "loss/test": EVAL_LOSS, "loss_val": EVAL_LOSS,
+    "lm-loss-validation/lm loss validation": EVAL_LOSS, "eval_epoch_loss": EVAL_LOSS, "validation_metrics/loss": EVAL_LOSS,
+    "validation_metrics/global_avg_loss": EVAL_LOSS, "loss/training": LOSS, "loss_train": LOSS, 
+    "epoch_learning_rate": LR, "learning/current_learning_rate": LR, "lr-sgd/pg1": LR,
+    "gradients/total_norm": GRAD_NORM, "grad/norm": GRAD_NORM, "grad_2.0_norm_total": GRAD_NORM,
+    "iteration-time/iteration-time": STEP_TIME, "time_metrics/end_to_end(s)": STEP_TIME, "train_step_timing in s": STEP_TIME,
+    "perf/time_per_step": STEP_TIME, "perf/throughput": THROUGHPUT_TOKENS, "tokens_per_second_per_gpu": THROUGHPUT_TOKENS,
+    "perf/max_memory_allocated_gb": MEMORY_GPU, "perf/cpu_memory_used_gb": MEMORY_HOST, "train/memory(gib)": MEMORY_GPU,
+    "peak_memory_active": MEMORY_GPU, "training/epoch": EPOCH,
+    "epoch_accuracy": ACCURACY, "epoch_acc": ACCURACY, "accuracy/train": ACCURACY, "acc/train": ACCURACY,
+    "eval_epoch_accuracy": EVAL_ACCURACY, "eval_epoch_acc": EVAL_ACCURACY, "accuracy/val": EVAL_ACCURACY,
+    "accuracy/validation": EVAL_ACCURACY, "accuracy/test": EVAL_ACCURACY, "acc/val": EVAL_ACCURACY,
 }  # fmt: skip
 
 

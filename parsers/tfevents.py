@@ -85,6 +85,10 @@ class Purge(NamedTuple):
     step: int
     tags: frozenset[str] | None = None
 
+    def voids(self, tag: str) -> bool:
+        """Whether points of this tag are meant; TensorBoard takes an empty tag for all of them."""
+        return self.tags is None or tag in self.tags or "" in self.tags
+
 
 @dataclass(slots=True)
 class EventFile:
@@ -214,6 +218,7 @@ def decode(path: str | Path, fast: bool | None = None) -> EventFile:
         while (frames := framer.take(_BATCH)).starts:
             add_frames(framer, found, frames)
         found.records = framer.records
+        found.losses.settle()
         found.grown = max(0, os.fstat(file.fileno()).st_size - framer.size)
     return found
 
@@ -244,7 +249,7 @@ def shown(files: Sequence[EventFile]) -> dict[str, Scalars]:
     for tag, columns in tags.items():
         whole = Scalars(tag)
         for number, column in columns:
-            kept = _survivors(column, number, [(at, p.step) for at, p in purges if p.tags is None or tag in p.tags])
+            kept = _survivors(column, number, [(at, p.step) for at, p in purges if p.voids(tag)])
             part = column if kept is None else column.pick(kept)
             whole.lines += part.lines
             whole.steps += part.steps

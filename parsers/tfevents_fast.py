@@ -136,7 +136,8 @@ class _Cell:
         masked = (crc >> np.uint32(15) | crc << np.uint32(17)) + np.uint32(_DELTA)
         stored = np.ascontiguousarray(rows[:, shape.size : shape.size + 4]).view("<u4")[:, 0]
         times = np.ascontiguousarray(rows[:, shape.time : shape.time + 8]).view("<f8")[:, 0]
-        values = tail.view(shape.value_type)[:, 0].astype(np.float64)
+        with np.errstate(invalid="ignore"):  # a damaged value may be a signalling NaN
+            values = tail.view(shape.value_type)[:, 0].astype(np.float64)
         return _Numbers(_varints(step, count), times, values, masked == stored)
 
 

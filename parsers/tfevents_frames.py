@@ -24,8 +24,8 @@ FRAME: Final = 16
 """Bytes that a record adds to its payload."""
 _MAX_HEADERS: Final = 4096
 MAX_LOSSES: Final = 20
-MAX_TRIES: Final = 500_000
-"""Places that are tried for a header behind damage before the rest is given up: about a second's work."""
+MAX_TRIES: Final = 100_000
+"""Places that are tried for a header behind damage before the rest is given up: a second's work."""
 _ZEROS: Final = re.compile(rb"\0{5,}")
 """The upper five bytes of every believable length (below 16 MB)."""
 
@@ -46,7 +46,7 @@ def length_of(header: bytes) -> int | None:
 
 @dataclass(slots=True)
 class Losses:
-    """What could not be read: the first places in words, the rest counted."""
+    """What could not be read: the first places of the file in words, the rest counted."""
 
     kept: list[Loss] = field(default_factory=list)
     count: int = 0
@@ -54,8 +54,14 @@ class Losses:
     def add(self, line: int, reason: str) -> None:
         """Notes one more."""
         self.count += 1
-        if self.count <= MAX_LOSSES:
-            self.kept.append(Loss(line, reason))
+        self.kept.append(Loss(line, reason))
+        if len(self.kept) >= 10 * MAX_LOSSES:
+            self.settle()
+
+    def settle(self) -> None:
+        """Keeps the first places only, in order: columns do not come in the order of the file."""
+        self.kept.sort()
+        del self.kept[MAX_LOSSES:]
 
 
 class Frames(NamedTuple):
@@ -148,8 +154,12 @@ class Framer:
         if self.fill(0 if length is None else length + FRAME):
             return True
         self._lose(f"the file ends within a record: its last {left:,} bytes are missing their end")
-        self.at = len(self.data)
+        self._stop()
         return False
+
+    def _stop(self) -> None:
+        """Nothing more is read."""
+        self.data, self.at, self._offset = b"", 0, self.size
 
     def _lose(self, reason: str) -> None:
         self.records += 1
@@ -185,7 +195,7 @@ class Framer:
             is_found = found is not None
             self.at = max(self.at, len(self.data) - HEADER - 8) if found is None else found
             if not is_found and not (self._tries and self.fill()):
-                self.at = len(self.data)
+                self._stop()
                 break
         lost = self.place - begin if is_found else self.size - begin
         if not is_found and length is not None:
