@@ -72,12 +72,13 @@
   // Charts -------------------------------------------------------------------------------------------------------
   var charts = document.getElementById("charts");
   var figure = page.figure;
+  var zoomed = null;
 
   function color(name) { return typeof name === "string" && name.slice(0, 2) === "--" ? getComputedStyle(root).getPropertyValue(name).trim() : name; }
 
   // Colours stand in the figure as names of CSS variables; this gives them today's values.
   function themed(value) {
-    if (Array.isArray(value)) { return value.length && typeof value[0] === "object" ? value.map(themed) : value; }
+    if (Array.isArray(value)) { return value.length && typeof value[0] === "object" ? value.map(themed) : value.slice(); }
     if (value && typeof value === "object") {
       var out = {};
       Object.keys(value).forEach(function (key) { out[key] = themed(value[key]); });
@@ -99,7 +100,7 @@
       made.margin.l = 44;
       figure.short.forEach(function (text, index) { made.annotations[index].text = text; });
     }
-    if (window.zoomed) { made.xaxis.range = window.zoomed; }
+    if (zoomed) { made.xaxis.range = zoomed; }
     return made;
   }
 
@@ -109,7 +110,7 @@
   }
 
   function reset() {
-    window.zoomed = null;
+    zoomed = null;
     window.Plotly.relayout(charts, { "xaxis.range": figure.layout.xaxis.range.slice() });
   }
 
@@ -143,7 +144,7 @@
       });
       charts.on("plotly_relayout", function () {
         var range = charts.layout.xaxis.range;
-        window.zoomed = range ? range.slice() : null;
+        zoomed = range ? range.slice() : null;
       });
     });
     window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
