@@ -96,7 +96,7 @@ _NAMES: Final = {
     # Tags of event files (the folder's split stands in front: `validation/` gives `eval_…`).
     "loss/validation": EVAL_LOSS, "loss/eval": EVAL_LOSS, "loss/test": EVAL_LOSS, "loss_val": EVAL_LOSS,
     "lm-loss-validation/lm loss validation": EVAL_LOSS, "eval_epoch_loss": EVAL_LOSS, "validation_metrics/loss": EVAL_LOSS,
-    "validation_metrics/global_avg_loss": EVAL_LOSS, "loss/training": LOSS, "loss_train": LOSS, 
+    "validation_metrics/global_avg_loss": EVAL_LOSS, "loss/training": LOSS, "loss_train": LOSS,
     "epoch_learning_rate": LR, "learning/current_learning_rate": LR, "lr-sgd/pg1": LR,
     "gradients/total_norm": GRAD_NORM, "grad/norm": GRAD_NORM, "grad_2.0_norm_total": GRAD_NORM,
     "iteration-time/iteration-time": STEP_TIME, "time_metrics/end_to_end(s)": STEP_TIME, "train_step_timing in s": STEP_TIME,
