@@ -57,7 +57,7 @@ def decode_rest(framer: Framer, found: EventFile) -> None:
 
 
 def _sort(found: EventFile) -> None:
-    """Puts the points of each tag into the order of the file: records of two lengths were gathered one after the other."""
+    """Puts tags and the points of each into the order of the file: records were gathered length by length."""
     import numpy as np
 
     for key, column in found.scalars.items():
@@ -68,6 +68,7 @@ def _sort(found: EventFile) -> None:
             for name in ("lines", "steps", "times", "values"):
                 getattr(sorted_, name).frombytes(_raw(np.asarray(getattr(column, name))[order]))
             found.scalars[key] = sorted_
+    found.scalars = dict(sorted(found.scalars.items(), key=lambda item: item[1].lines[0]))
 
 
 def _raw(values: NDArray[np.generic]) -> memoryview:

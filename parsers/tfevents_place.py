@@ -2,7 +2,7 @@
 
 Keras, TF estimators and fairseq write one directory a split (`train/`, `validation/`, `eval/`, `valid/`), all with the
 same tags. torch's `add_scalars("Loss", {"train": …, "val": …})` writes one directory a curve (`Loss_train/`,
-`Loss_val/`), all with the tag `Loss`; `add_hparams` writes a directory named by time (`1795487985.7246397/`).
+`Loss_val/`; tensorboardX: `Loss/train/`), all with the tag `Loss`; `add_hparams` writes a directory named by time (`1795487985.7246397/`).
 """
 
 from __future__ import annotations
@@ -33,16 +33,24 @@ def split(path: str | Path) -> Literal["train", "eval"] | None:
 def curve(path: str | Path, tags: Collection[str]) -> str | None:
     """The key that `add_scalars` gave the only curve of this file, or None where it is no file of `add_scalars`.
 
-    Its folder is the tag (`/` as `_`), `_` and the key; the writer's own event file lies in the folder above.
+    torch's folder is the tag (`/` as `_`), `_` and the key; tensorboardX makes a folder of the key below one of the tag.
+    The writer's own event file lies in the folder above.
     """
     if len(tags) != 1:
         return None
+    tag = next(iter(tags))
     folder = Path(path).absolute().parent
-    stem = next(iter(tags)).replace("/", "_") + "_"
-    if not folder.name.startswith(stem) or folder.name == stem:
-        return None
+    stem = tag.replace("/", "_") + "_"
+    if folder.name.startswith(stem) and folder.name != stem:
+        return folder.name[len(stem) :] if _holds_events(folder.parent) else None
+    parts = tuple(part for part in tag.split("/") if part)
+    if parts and folder.parts[-len(parts) - 1 : -1] == parts:
+        return folder.name if _holds_events(folder.parents[len(parts)]) else None
+    return None
+
+
+def _holds_events(folder: Path) -> bool:
     try:
-        names = os.listdir(folder.parent)
+        return any("tfevents" in name for name in os.listdir(folder))
     except OSError:
-        return None
-    return folder.name[len(stem) :] if any("tfevents" in name for name in names) else None
+        return False
