@@ -5,7 +5,7 @@ Clauses, all of the form `kind:subject [operator value]`:
     rule:loss-zero                               a rule found something (unknown where the rule was skipped); a finding
                                                  that the rule itself calls mere information does not count
     event:cuda-oom                               a reader reported such an event (kinds.py)
-    line:NCCL WARN .* no CUDA-capable device     a line matches this `regex` pattern
+    line:NCCL WARN .* no CUDA-capable device     a line matches this `re` pattern
     package:deepspeed in >=0.12.4,<0.14.3        PEP 440; also `package:deepspeed` alone: is it there at all
     config:zero_optimization.overlap_comm == true     the (normalised) ds_config
     arg:bf16 == true                             training arguments
@@ -16,7 +16,8 @@ Clauses, all of the form `kind:subject [operator value]`:
     metric:grad_norm sentinel                    a shape of shapes.py
     metric:loss first > 6                        a statistic: first, last, min, max, median or count of the finite points
 
-Clauses joined by " and " are met where all of them are. Operators: == != > >= < <= in (a|b|c) contains matches exists. Texts are compared without regard to case.
+Clauses joined by " and " are met where all of them are.
+Operators: == != > >= < <= in (a|b|c) contains matches exists. Texts are compared without regard to case.
 """
 
 from __future__ import annotations
@@ -25,25 +26,22 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from analyzer import setting as settings
 from analyzer import shapes
-from analyzer.cause import Cause, ClauseSpec, Join
+from analyzer.cause import ClauseSpec, Join
 from analyzer.model import Clause, Evidence, Finding, State
+from analyzer.patterns import conjuncts
 from analyzer.rule import RULES
+from analyzer.versions import in_ranges
 from parsers.model import Environment, Event, Run, Value
-from parsers.signature import Signature
-
-if TYPE_CHECKING:
-    from packaging.specifiers import SpecifierSet
 
 Answer = tuple[State, tuple[Evidence, ...]]
 UNKNOWN: Final[Answer] = ("unknown", ())
 NOT_MET: Final[Answer] = ("not-met", ())
 MAX_EVIDENCE: Final = 3
 
-_AND = re.compile(r" and (?=(?:rule|event|line|package|config|arg|model|run|project|fact|hardware|tried|setting|metric):)")
 _OPERATOR = re.compile(r"\s(==|!=|>=|<=|>|<|in|contains|matches|exists)(?:\s+|$)")
 
 
@@ -118,12 +116,6 @@ def _answer(when: str, case: Case) -> Answer:
     return check(rest, case)
 
 
-@cache
-def conjuncts(when: str) -> tuple[str, ...]:
-    """`a:… and b:…` → its clauses; a `line:` pattern may hold the word itself."""
-    return tuple(_AND.split(when))
-
-
 def _rule(subject: str, case: Case) -> Answer:
     findings = case.findings.get(subject, ())
     if findings:
@@ -151,30 +143,6 @@ def _package(subject: str, case: Case) -> Answer:
         return ("met" if fact.value else "not-met"), cited
     inside = in_ranges(str(fact.value), ranges)
     return UNKNOWN if inside is None else ("met" if inside else "not-met", cited)
-
-
-@cache
-def in_ranges(version: str, ranges: str) -> bool | None:
-    """Whether a PEP 440 version lies in `>=1,<2` or any of `>=1,<2 || ==3`; None where it is no version."""
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        parsed = Version(version)
-    except InvalidVersion:
-        leading = re.match(r"\d+(?:\.\d+)*", version)
-        if not leading:
-            return None
-        parsed = Version(leading[0])
-    parsed = Version(parsed.public)
-    return any(specifiers(part).contains(parsed, prereleases=True) for part in ranges.split("||"))
-
-
-@cache
-def specifiers(text: str) -> SpecifierSet:
-    """One PEP 440 set; raises packaging's InvalidSpecifier where it is none."""
-    from packaging.specifiers import SpecifierSet
-
-    return SpecifierSet(text.strip())
 
 
 def _keyed(prefix: str) -> Callable[[str, Case], Answer]:
@@ -239,13 +207,13 @@ def _holds(value: Value, operator: str, wanted: str) -> bool | None:
     return any(_equal(text, option) for option in options) != (operator == "!=")
 
 
-def _matches(pattern: str, text: str) -> bool | None:
-    import regex
+def _matches(pattern: str, text: str) -> bool:
+    return _compiled(pattern).search(text[:4096]) is not None
 
-    try:
-        return regex.search(pattern, text[:4096], regex.IGNORECASE, timeout=0.1) is not None
-    except TimeoutError:
-        return None
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
 
 
 def _equal(text: str, wanted: str) -> bool:
@@ -255,7 +223,6 @@ def _equal(text: str, wanted: str) -> bool:
         return float(text) == float(wanted)
     except ValueError:
         return False
-
 
 
 def _metric(subject: str, case: Case) -> Answer:
@@ -279,67 +246,3 @@ _KINDS: Final[Mapping[str, Callable[[str, Case], Answer]]] = {
     "setting": _setting,
     "metric": _metric,
 }
-
-
-def signatures(causes: Sequence[Cause]) -> tuple[Signature, ...]:
-    """Every `line:` pattern of these causes, with the literal to look for first."""
-    found: dict[str, Signature] = {}
-    for cause in causes:
-        for texts, hint in _texts(cause):
-            for text in (part for when in texts for part in conjuncts(when)):
-                if text.startswith("line:"):
-                    pattern = text[5:]
-                    found.setdefault(pattern, Signature(pattern, pattern, _hint(pattern, hint)))
-    return tuple(found.values())
-
-
-def _texts(cause: Cause) -> list[tuple[tuple[str, ...], str]]:
-    return [(texts, "") for texts in cause.requires.values()] + [(spec.whens, spec.hint) for spec in cause.evidence]
-
-
-def _hint(pattern: str, named: str) -> str:
-    """The pattern's own literal; the one that the clause names where it has none."""
-    try:
-        return literal(pattern)
-    except ValueError:
-        if not named:
-            raise
-        return named
-
-
-@cache
-def literal(pattern: str) -> str:
-    """The longest literal that every match of `pattern` must hold: top level only, nothing optional or alternative.
-
-    Raises ValueError where there is none of at least four characters: the clause then names a `hint`.
-    """
-    if "|" in re.sub(r"\([^()]*\)|\[[^\]]*\]|\\\|", "", re.sub(r"\([^()]*\)", "", pattern)) or "(?i)" in pattern:
-        raise ValueError(f"no literal in {pattern!r}: name a hint")
-    flat, depth = [""], 0
-    index = 0
-    while index < len(pattern):
-        char = pattern[index]
-        step = 1
-        if char == "\\" and index + 1 < len(pattern):
-            step = 2
-            char = "" if pattern[index + 1] in "dDwWsSbBAZ" else pattern[index + 1]
-        elif char == "[":
-            step, char = pattern.index("]", index + 2) + 1 - index, ""
-        elif char in "()":
-            depth += 1 if char == "(" else -1
-            char = ""
-        elif char in ".^$":
-            char = ""
-        following = pattern[index + step : index + step + 1]
-        if char in "*+?{" and char and step == 1:
-            step = pattern.index("}", index) + 1 - index if char == "{" else 1
-            flat.append("")
-        elif depth or not char or following in ("*", "?", "{"):
-            flat.append("")
-        else:
-            flat[-1] += char
-        index += step
-    best = max(flat, key=len)
-    if len(best) < 4:
-        raise ValueError(f"no literal of four characters in {pattern!r}: name a hint")
-    return best

@@ -9,11 +9,12 @@ from pathlib import Path
 from analyzer import cause as causes_module
 from analyzer import rule as rules_module
 from analyzer.cascade import first_cause
-from analyzer.clauses import Case, signatures
+from analyzer.clauses import Case
 from analyzer.curves import curves
 from analyzer.differential import differential
 from analyzer.model import Diagnosis, Evidence, Failure, Finding, RunSummary, Skip, ordered
 from analyzer.outcome import outcome, verdict
+from analyzer.patterns import signatures
 from analyzer.quotes import with_quotes
 from analyzer.timeline import timeline
 from parsers import Fact, Run, read

@@ -71,7 +71,8 @@ def _root_first(rivals: list[Weighed]) -> list[Weighed]:
 
 def _told(one: Weighed) -> Match:
     """The match as it is shown: with remedy, experiment and sources, which are read only for causes that are listed,
-    and with the clauses that weighed something or ask for something."""
+    and with the clauses that weighed something or ask for something.
+    """
     cause = one.cause
     if not cause.remedy and (FOLDER / f"{cause.id}.toml").is_file():
         cause = complete(cause.id)

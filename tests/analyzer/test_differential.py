@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from analyzer import cause as causes
-from analyzer.clauses import Case, answer, conjuncts, in_ranges, join, literal, split
+from analyzer.clauses import Case, answer, join, split
 from analyzer.diagnose import Options, diagnose
 from analyzer.differential import differential
 from analyzer.model import Diagnosis, Match
+from analyzer.patterns import conjuncts, literal
 from parsers import Event, Fact, Run, SourceRef, kinds
 from parsers.model import Environment, Value
 
@@ -215,7 +216,6 @@ def test_join_is_kleene() -> None:
 def test_words_of_the_language() -> None:
     assert split("zero_optimization.stage in (1|2)") == ("zero_optimization.stage", "in", "(1|2)")
     assert conjuncts("line:found and lost") == ("line:found and lost",)
-    assert in_ranges("not-a-version", ">=1") is None
     assert literal(r"Attempted loss scale: 1(?:\.0)?, reducing to 1") == "Attempted loss scale: 1"
     with pytest.raises(ValueError, match="name a hint"):
         literal(r"\d+|\w+")
@@ -236,13 +236,16 @@ def test_a_cause_that_raises_is_told_and_isolated(tmp_path: Path) -> None:
         differential(broken, case(), strict=True)
 
 
-def test_every_run_can_afford_all_causes(tmp_path: Path) -> None:
-    """60 ms of CPU for loading and weighing; half is measured, the rest is room for slower machines."""
-    diagnosis_run = case(fact("package:deepspeed", "0.14.0"))
+def test_every_run_can_afford_all_causes() -> None:
+    """60 ms of CPU for loading and weighing, on a core that counts a million in 40 ms; a busy one is given its due."""
+    start = time.process_time()
+    sum(number & 7 for number in range(1_000_000))
+    pace = max(1.0, (time.process_time() - start) / 0.04)
+    run = case(fact("package:deepspeed", "0.14.0"))
     spent = []
     for _ in range(3):
         causes.load_for_weighing.cache_clear()
         start = time.process_time()
-        differential(causes.load_for_weighing(), diagnosis_run)
+        differential(causes.load_for_weighing(), run)
         spent.append(time.process_time() - start)
-    assert min(spent) < 0.06
+    assert min(spent) < 0.06 * pace
