@@ -1,8 +1,9 @@
 """What the place of an event file says: which split it holds, and which curve of `add_scalars`.
 
 Keras, TF estimators and fairseq write one directory a split (`train/`, `validation/`, `eval/`, `valid/`), all with the
-same tags. torch's `add_scalars("Loss", {"train": …, "val": …})` writes one directory a curve (`Loss_train/`,
-`Loss_val/`; tensorboardX: `Loss/train/`), all with the tag `Loss`; `add_hparams` writes a directory named by time (`1795487985.7246397/`).
+same tags. torch's `add_scalars("Loss", {"train": …, "val": …})` writes one directory a curve (`Loss_train/`, `Loss_val/`;
+tensorboardX: `Loss/train/`, `Loss/val/`), all with the tag `Loss`; `add_hparams` writes a directory named by time
+(`1795487985.7246397/`).
 """
 
 from __future__ import annotations

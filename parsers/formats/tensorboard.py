@@ -63,8 +63,8 @@ def _curves(found: EventFile) -> Iterator[Record]:
     columns = list(found.scalars.values())
     by_tag = {column.tag: column for column in columns}
     size = tfevents_axis.batch_size(columns)
-    split = tfevents_place.split(found.path)
     curve = tfevents_place.curve(found.path, by_tag)
+    split = None if curve else tfevents_place.split(found.path)  # a curve's key is part of its name
     starts = tuple(purge.line for purge in found.purges if purge.tags is None)
     for column in _whole(columns):
         steps = tfevents_axis.steps(column, size, by_tag)

@@ -81,7 +81,9 @@ TAGS = ("a", "b", "loss", "train/loss", "train/grad_norm", "x" * 150, "é/ß", "
 def mixed(rng: random.Random, step: int) -> bytes:
     """Some record that some writer writes."""
     tag, value = rng.choice(TAGS), rng.choice([rng.random(), float("nan"), float("inf"), 0.0, -1e-30])
-    kind = rng.choice(["simple"] * 4 + ["float", "content", "double", "half", "bfloat", "long", "many", "text", "histo", "start", "group"])
+    kind = rng.choice(
+        ["simple"] * 4 + ["float", "content", "double", "half", "bfloat", "long", "many", "text", "histo", "start", "group"]
+    )
     if kind == "start":
         return start(step)
     if kind == "text":

@@ -33,9 +33,7 @@ def reference(path: Path) -> EventAccumulator:
 
 def assert_equal(path: Path, fast: bool) -> EventFile:
     found, theirs = decode(path, fast), reference(path)
-    ours = {
-        tag: [repr(point) for point in zip(c.steps, c.times, c.values, strict=True)] for tag, c in shown([found]).items()
-    }
+    ours = {tag: [repr(point) for point in zip(c.steps, c.times, c.values, strict=True)] for tag, c in shown([found]).items()}
     assert ours == points(theirs)
     for tag in theirs.Tags()["tensors"]:
         plugin = theirs.summary_metadata[tag].plugin_data.plugin_name if tag in theirs.summary_metadata else ""
