@@ -187,13 +187,15 @@ def drawn(diagnosis: Diagnosis, form: str, request: Request) -> str:
     if request.redact and form in ("html", "markdown", "json"):
         from analyzer.output.redact import redact
 
-        diagnosis, _ = redact(diagnosis)
+        diagnosis, redacted = redact(diagnosis)
+    else:
+        redacted = None
     if form == "json":
         return document.dumps(diagnosis)
     if form == "html":
         from analyzer.output import html
 
-        return html.render(diagnosis, lang=request.lang)
+        return html.render(diagnosis, lang=request.lang, redacted=redacted)
     if form == "markdown":
         from analyzer.output import markdown
 

@@ -241,17 +241,23 @@ def _write_page(job: Batch, row: Row, number: int) -> None:
     from analyzer.output.redact import redact
 
     assert job.html is not None and row.diagnosis is not None
-    diagnosis = redact(row.diagnosis)[0] if job.redact else row.diagnosis
-    write(job.html / _page_name(row.root, number), html.render(diagnosis, lang=job.lang))
+    diagnosis, redacted = redact(row.diagnosis) if job.redact else (row.diagnosis, None)
+    library = job.html / html.BUNDLE_NAME
+    if not library.exists():
+        write(library, html.bundle() or "")
+    page = html.render(diagnosis, lang=job.lang, redacted=redacted, shared_bundle=True)
+    write(job.html / _page_name(row.root, number), page)
 
 
 def _write_index(job: Batch, done: Sequence[Row]) -> None:
     from analyzer.output import html
     from analyzer.output.index import index_row
+    from analyzer.output.redact import redact_row
 
     assert job.html is not None
     entries = [
-        index_row(row.root, _page_name(row.root, number) if row.diagnosis else "", row.diagnosis, row.error)
+        index_row(row.root, _page_name(row.root, number) if row.diagnosis else "", row.diagnosis, row.error, job.lang)
         for number, row in enumerate(done, 1)
     ]
+    entries = [redact_row(entry) for entry in entries] if job.redact else entries
     write(job.html / "index.html", html.render_index(entries, lang=job.lang))

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from analyzer.output import document, html, markdown
-from analyzer.output.redact import redact, redact_text
+from analyzer.output.index import index_row
+from analyzer.output.redact import redact, redact_row, redact_text
 from tests.output import diagnoses
 
 
@@ -86,3 +87,10 @@ def test_nothing_private_means_nothing_listed() -> None:
 
 def test_hostile_text_does_not_raise() -> None:
     redact(diagnoses.hostile())
+
+
+def test_a_row_of_the_index_keeps_its_page() -> None:
+    row = index_row("/home/alice/runs/1/run.log", "00001-alice.html", diagnoses.rich())
+    cleaned = redact_row(row)
+    assert cleaned.path == "/home/[user]/runs/1/run.log" and cleaned.href == "00001-alice.html"
+    assert cleaned.spark == row.spark and cleaned.verdict == "failed"
