@@ -140,7 +140,7 @@ class Incidents:
     def _fate(self, event: Event) -> tuple[Fate, bool]:
         file, line = event.ref.file, event.ref.line
         track = self._tracks.get(file)
-        is_over = event.kind in _FINAL or (event.kind == kinds.HOST_OOM and "header" not in event.data)
+        is_over = _is_over(event)
         borders = self._borders.get(file, [])
         after = bisect_right(borders, line)
         until = borders[after] if after < len(borders) else math.inf
@@ -178,6 +178,14 @@ class Incidents:
 
 _FINAL: Final = frozenset({kinds.CHILD_FAILED, kinds.SCHEDULER, kinds.INTERRUPTED, kinds.SIGNAL})
 """Kinds that say that a process is over: rows after them belong to another attempt."""
+
+
+def _is_over(event: Event) -> bool:
+    """Whether the message itself says that a process is over; a program may survive a signal that it was told of."""
+    if event.kind == kinds.SIGNAL and event.data.get("sender") == "program":
+        return False
+    return event.kind in _FINAL or (event.kind == kinds.HOST_OOM and "header" not in event.data)
+
 
 FAILURES: Final = frozenset({
     kinds.TRACEBACK, kinds.CUDA_OOM, kinds.HOST_OOM, kinds.SIGNAL, kinds.CHILD_FAILED, kinds.INTERRUPTED,

@@ -32,7 +32,7 @@ def oom_host(run: Run) -> Iterator[Finding]:
 
 def _summary(first: Incident) -> str:
     sender, process = first.text("sender"), first.text("process")
-    if sender in ("kernel", "slurm", "kubernetes", "ray"):
+    if sender in ("kernel", "slurm", "kubernetes", "ray", "pbs", "lsf"):
         limit = "the memory limit of its cgroup" if first.text("constraint") == "cgroup" else "the host's memory"
         who = f"{process} (pid {first.text('pid')})" if process else "a process"
         return f"{sender} killed {who} for exceeding {limit}"

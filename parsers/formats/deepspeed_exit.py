@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from parsers import exceptions, kinds
+from parsers import exit_codes, kinds
 from parsers.lazy import Lazy
 from parsers.line import Line
 from parsers.model import Event, Record, Value
@@ -43,14 +43,14 @@ class DeepSpeedExit:
         if found := _EXIT.search(line.text):
             code = int(found["code"])
             data: dict[str, Value] = {
-                "launcher": "deepspeed", "exit_code": code, "signal": exceptions.signal_of(code), "host": line.host,
-                "is_collateral": code in (-15, 143),
+                "launcher": "deepspeed", "exit_code": code, "signal": exit_codes.signal_of(code), "host": line.host,
+                "is_collateral": exit_codes.is_terminated(code),
             }  # fmt: skip
             yield Event(kinds.CHILD_FAILED, line.ref, time=line.time, data=data)
         elif found := _RECEIVED.search(line.text):
             name = found["signal"]
             kind = kinds.INTERRUPTED if name == "SIGINT" else kinds.SIGNAL
-            data = {"signal": name, "number": exceptions.NUMBERS.get(name, 0), "sender": "deepspeed"}
+            data = {"signal": name, "number": exit_codes.NUMBERS.get(name, 0), "sender": "deepspeed"}
             yield Event(kind, line.ref, time=line.time, data=data)
         elif found := _GOOD.search(line.text):
             yield Event(kinds.PROCESS_OK, line.ref, time=line.time, data={"pid": int(found["pid"])})

@@ -13,7 +13,7 @@ time and indented, inside torchrun's `ChildFailedError` block:
 
 Chains (`During handling of the above exception, …`, `The above exception was the direct cause …`, a DataLoader's
 `Original Traceback`) are one event: the last exception is what ended the program, the first is named beside it. Each
-chain yields a `traceback` event at its exception line and, where `exceptions.classify` knows what it is, an event of
+chain yields a `traceback` event at its exception line and, where `exception_kinds.classify` knows what it is, an event of
 that kind at the same place. Whether it was handled cannot be seen here: the analyzer looks whether training went on.
 
 Without prefixes the stacks of many ranks are mixed line by line; then every header is paired with one exception line
@@ -23,12 +23,12 @@ and the stack is a mixture. A stack that is never closed is reported without an 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from parsers import exceptions, kinds
-from parsers.exceptions import Raised
+from parsers.exception_kinds import LAUNCHER, Raised, classify
 from parsers.lazy import Lazy
 from parsers.line import Line
 from parsers.model import Event, Record, SourceRef, Value
@@ -54,7 +54,7 @@ _RANK = Lazy(r"\[rank(?P<rank>\d+)\]: ?$")
 _ENTRY_RANK = Lazy(r"rank\s*: (?P<rank>\d+) \(local_rank: ")
 _CHAINED = ("During handling of the above exception", "The above exception was the direct cause")
 _BAR = ("%|", "it/s]", "s/it]")
-_EMITTED_BY_OTHERS: Final = frozenset({kinds.CUDA_OOM, kinds.SCALE_MINIMUM, exceptions.LAUNCHER, ""})
+_EMITTED_BY_OTHERS: Final = frozenset({kinds.CUDA_OOM, kinds.SCALE_MINIMUM, LAUNCHER, ""})
 """Classes for which no second event is made: their own readers read the same line with more detail."""
 
 
@@ -184,7 +184,8 @@ class PythonTraceback:
         if not line.hints:
             return None
         text = line.text.strip()
-        found = ("KeyboardInterrupt", "") if text.startswith("KeyboardInterrupt") else exceptions.parse_bare(text)
+        is_stop = text.startswith(("KeyboardInterrupt", "Detected KeyboardInterrupt"))
+        found = ("KeyboardInterrupt", "") if is_stop else exceptions.parse_bare(text)
         if found is None:
             return None
         stack = _Stack(line.ref, line.rank, line.time, is_bare=True)
@@ -303,7 +304,7 @@ def _events(stack: _Stack) -> Iterator[Record]:
         ref = last.ref if last else stack.header
         yield Event(kinds.TRACEBACK, ref, rank=stack.rank, time=stack.time, data=data)
         if owner not in _EMITTED_BY_OTHERS and not stack.is_ignored:
-            yield Event(owner, ref, rank=stack.rank, time=stack.time, data=data | details)
+            yield Event(owner, ref, rank=stack.rank, time=stack.time, data={**data, **details})
 
 
 def _chains(raised: list[_Exception]) -> list[list[_Exception]]:
@@ -317,9 +318,9 @@ def _chains(raised: list[_Exception]) -> list[list[_Exception]]:
     return chains
 
 
-def _owner(chain: list[_Exception]) -> tuple[str, dict[str, Value]]:
+def _owner(chain: list[_Exception]) -> tuple[str, Mapping[str, Value]]:
     """The class of a chain: of its last exception, or of the nearest one before it that has a class."""
-    found = [exceptions.classify(Raised(e.name, e.message, e.stack)) for e in chain]
+    found = [classify(Raised(e.name, e.message, e.stack)) for e in chain]
     if found and found[0].kind == kinds.INTERRUPTED:
         return found[0].kind, found[0].data
     named = next((one for one in reversed(found) if one.kind), None)

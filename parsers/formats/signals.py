@@ -4,6 +4,7 @@
     Terminated                                                                       bash, of its own child
     Segmentation fault (core dumped)
     Fatal Python error: Segmentation fault                                           faulthandler
+    exiting program after receiving SIGTERM.                                         Megatron-LM, Lightning and others
     mpirun noticed that process rank 1 with PID 0 on node n3 exited on signal 9 (Killed).
 
 bash's word stands alone on its line, or right behind a progress bar that was being drawn. `Aborted` and a segmentation
@@ -12,10 +13,10 @@ fault come from inside the process; `Killed`, `Terminated` and `Hangup` from out
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-from parsers import exceptions, kinds
+from parsers import exit_codes, kinds
 from parsers.lazy import Lazy
 from parsers.line import Line
 from parsers.model import Event, Record, Value
@@ -33,6 +34,8 @@ _ALONE = Lazy(
     r"(?:^|(?:it/s|s/it)(?:, [^\]]{0,200})?\])(?P<word>[A-Z][A-Za-z]{4,14}(?: [a-z0-9]{3,9}){0,3})(?: \(core dumped\))?$"
 )
 _FATAL = Lazy(r"Fatal Python error: (?P<word>[A-Z][a-z]+(?: [a-z]+)*)")
+_TOLD = Lazy(r"(?:[Rr]eceived|[Cc]aught|receiving|[Gg]ot) (?:a )?(?:signal )?(?P<signal>SIG(?:TERM|HUP|USR1|USR2|XCPU))\b")
+_EXITED = Lazy(r"mpirun detected that one or more processes exited with non-zero status")
 _MPI = Lazy(r"process rank (?P<rank>\d+) with PID (?P<pid>\d+) on node (?P<host>\S+) exited on signal (?P<number>\d+)")
 
 
@@ -49,6 +52,11 @@ _MPI = Lazy(r"process rank (?P<rank>\d+) with PID (?P<pid>\d+) on node (?P<host>
         "Illegal instruction",
         "core dumped",
         "exited on signal",
+        "SIGTERM",
+        "SIGHUP",
+        "SIGUSR",
+        "SIGXCPU",
+        "mpirun detected",
     ),
     example="run.sh: line 1:  1248 Killed                  python3 train.py --seed 1",
 )
@@ -58,27 +66,43 @@ class Signals:
     hungry = False
 
     def feed(self, line: Line) -> Iterable[Record]:
-        """The process that a signal ended."""
+        """The process that a signal ended, or the rank that mpirun lost."""
         text = line.text[-4000:]
         if found := _MPI.search(text):
-            code = -int(found["number"])
-            data: dict[str, Value] = {
-                "launcher": "mpirun", "exit_code": code, "signal": exceptions.signal_of(code), "host": found["host"],
-                "pid": int(found["pid"]), "is_collateral": code == -15,
-            }  # fmt: skip
-            yield Event(kinds.CHILD_FAILED, line.ref, rank=int(found["rank"]), time=line.time, data=data)
-            return
-        for pattern, sender in ((_FATAL, "faulthandler"), (_CHILD, "shell"), (_ALONE, "shell")):
-            found = pattern.search(text)
-            number = _WORDS.get(found["word"].strip()) if found else None
-            if found and number:
-                pid = found.groupdict().get("pid")
-                data = {"signal": exceptions.SIGNALS[number], "number": number, "sender": sender, "is_outside": number in OUTSIDE}
-                yield Event(
-                    kinds.SIGNAL, line.ref, rank=line.rank, time=line.time, data=data | ({"pid": int(pid)} if pid else {})
-                )
-                return
+            yield _mpi(line, -int(found["number"]), rank=int(found["rank"]), host=found["host"], pid=int(found["pid"]))
+        elif _EXITED.search(text):
+            yield _mpi(line, 1)
+        elif (found := _TOLD.search(text)) and "sigkill_handler" not in text and "submitit" not in text:
+            yield _signal(line, exit_codes.NUMBERS[found["signal"]], "program")
+        else:
+            yield from _word(line, text)
 
     def close(self) -> Iterable[Record]:
         """Nothing is left over."""
         return ()
+
+
+def _word(line: Line, text: str) -> Iterator[Record]:
+    """The word that a shell or faulthandler prints for a signal."""
+    for pattern, sender in ((_FATAL, "faulthandler"), (_CHILD, "shell"), (_ALONE, "shell")):
+        found = pattern.search(text)
+        number = _WORDS.get(found["word"].strip()) if found else None
+        if found and number:
+            yield _signal(line, number, sender, found.groupdict().get("pid"))
+            return
+
+
+def _signal(line: Line, number: int, sender: str, pid: str | None = None) -> Event:
+    data: dict[str, Value] = {
+        "signal": exit_codes.SIGNALS[number],
+        "number": number,
+        "sender": sender,
+        "is_outside": number in OUTSIDE,
+    }
+    return Event(kinds.SIGNAL, line.ref, rank=line.rank, time=line.time, data=data | ({"pid": int(pid)} if pid else {}))
+
+
+def _mpi(line: Line, code: int, rank: int | None = None, **more: Value) -> Event:
+    data: dict[str, Value] = {"launcher": "mpirun", "exit_code": code, "signal": exit_codes.signal_of(code)}
+    data["is_collateral"] = exit_codes.is_terminated(code)
+    return Event(kinds.CHILD_FAILED, line.ref, rank=rank, time=line.time, data=data | more)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from parsers import exceptions, kinds
+from parsers import exit_codes, kinds
 from parsers.lazy import Lazy
 from parsers.line import Line, stamp
 from parsers.model import Event, Record, Value
@@ -27,7 +27,7 @@ _CANCELLED = Lazy(
     r"\*\*\* (?P<what>JOB|STEP) (?P<job>[\d.]+)(?: ON (?P<node>\S+))? (?:CANCELLED|STEPD TERMINATED ON \S+) "
     r"AT (?P<time>[\dT:-]+)(?: DUE TO (?P<reason>[A-Z ]+))?"
 )
-_OOM = Lazy(r"Detected \d+ oom[-_]kill event|oom_kill event")
+_OOM = Lazy(r"Detected \d+ oom[-_]kill event|oom_kill event|slurmstepd: error: .{0,80}[Ee]xceeded (?:job )?memory limit")
 _TASK = Lazy(r"srun: error: (?P<node>[^:\s]{1,120}): tasks? (?P<tasks>[\d,-]+): (?P<what>.{1,80})")
 _EXITED = Lazy(r"Exited with exit code (?P<code>\d+)")
 _PREEMPTED = Lazy(r"submitit \w+ .{0,40}Caught signal (?P<signal>SIG\w+) on (?P<node>[\w.-]+): this job is (?P<what>[\w ]+)\.")
@@ -41,7 +41,7 @@ _WORDS = {
 @text_reader(
     "slurm",
     title="SLURM (srun, slurmstepd) and submitit",
-    hints=("CANCELLED AT", "STEPD TERMINATED", "oom-kill event", "oom_kill event", "srun: error:", "submitit"),
+    hints=("CANCELLED AT", "STEPD TERMINATED", "oom-kill event", "oom_kill event", "memory limit", "srun: error:", "submitit"),
     example="slurmstepd: error: *** JOB 123456 ON node01 CANCELLED AT 2024-05-01T12:00:00 DUE TO TIME LIMIT ***",
 )
 class Slurm:
@@ -96,6 +96,6 @@ class Slurm:
         code = int(exited["code"]) if exited else -number
         if not code:
             return
-        self._has_failed = self._has_failed or code not in (-15, 143)
-        data = where | {"exit_code": code, "signal": exceptions.signal_of(code), "is_collateral": code in (-15, 143)}
+        self._has_failed = self._has_failed or not exit_codes.is_terminated(code)
+        data = where | {"exit_code": code, "signal": exit_codes.signal_of(code), "is_collateral": exit_codes.is_terminated(code)}
         yield Event(kinds.CHILD_FAILED, line.ref, rank=rank, time=line.time, data=data)

@@ -28,7 +28,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from parsers import exceptions, kinds
+from parsers import exit_codes, kinds
 from parsers.lazy import Lazy
 from parsers.line import Line, stamp
 from parsers.model import Event, Record, SourceRef, Value
@@ -45,6 +45,7 @@ _FIELD = Lazy(r"^\s*(?P<key>time|host|rank|exitcode)\s*: (?P<value>.*)$")
 _CODE = Lazy(r"(?P<code>-?\d+) \(pid: (?P<pid>\d+)\)")
 _RANKED = Lazy(r"(?P<rank>\d+) \(local_rank: (?P<local>\d+)\)")
 _SPAWNED = Lazy(r"process (?P<local>\d+) terminated with (?:signal (?P<signal>SIG[A-Z]+)|exit code (?P<code>\d+))")
+_RAISED = Lazy(r"-- Process (?P<local>\d+) terminated with the following error")
 _CHILD = Lazy(r"\[rank: (?P<rank>\d+)\] Child process with PID (?P<pid>\d+) terminated with code (?P<code>-?\d+)")
 
 
@@ -53,7 +54,7 @@ _CHILD = Lazy(r"\[rank: (?P<rank>\d+)\] Child process with PID (?P<pid>\d+) term
     title="torchrun / torch elastic: failed ranks and signals",
     hints=(
         "failed (exitcode:", "closing signal SIG", "death signal", "Root Cause (first observed failure)", "Failures:",
-        "exitcode  :", "ProcessExitedException", "Child process with PID",
+        "exitcode  :", "ProcessExitedException", "Child process with PID", "terminated with the following error",
     ),
     example="failed (exitcode: -9) local_rank: 1 (pid: 16574) of binary: /usr/bin/python3",
 )  # fmt: skip
@@ -131,22 +132,29 @@ def _single(line: Line) -> Iterator[Record]:
     elif found := _DEATH.search(text):
         yield _death(line, found["signal"])
     elif found := _SPAWNED.search(text):
-        number = -exceptions.NUMBERS.get(found["signal"] or "", 0)
+        number = -exit_codes.NUMBERS.get(found["signal"] or "", 0)
         code = number or int(found["code"] or 1)
         yield Event(kinds.CHILD_FAILED, line.ref, time=line.time, data=_child("spawn", code, local_rank=int(found["local"])))
+    elif found := _RAISED.search(text):
+        yield Event(kinds.CHILD_FAILED, line.ref, time=line.time, data=_child("spawn", 1, local_rank=int(found["local"])))
     elif found := _CHILD.search(text):
         data = _child("lightning", int(found["code"]), pid=int(found["pid"]))
         yield Event(kinds.CHILD_FAILED, line.ref, rank=int(found["rank"]), time=line.time, data=data)
 
 
 def _death(line: Line, name: str) -> Event:
-    number = int(name) if name.isdigit() else exceptions.NUMBERS.get(name, 0)
-    signal = exceptions.SIGNALS.get(number, name)
+    number = int(name) if name.isdigit() else exit_codes.NUMBERS.get(name, 0)
+    signal = exit_codes.SIGNALS.get(number, name)
     kind = kinds.INTERRUPTED if signal == "SIGINT" else kinds.SIGNAL
     return Event(kind, line.ref, time=line.time, data={"signal": signal, "number": number, "sender": "torchrun"})
 
 
 def _child(launcher: str, code: int, **more: Value) -> dict[str, Value]:
-    signal = exceptions.signal_of(code)
-    data: dict[str, Value] = {"launcher": launcher, "exit_code": code, "signal": signal, "is_collateral": code in (-15, 143)}
+    signal = exit_codes.signal_of(code)
+    data: dict[str, Value] = {
+        "launcher": launcher,
+        "exit_code": code,
+        "signal": signal,
+        "is_collateral": exit_codes.is_terminated(code),
+    }
     return data | {key: value for key, value in more.items() if value is not None}

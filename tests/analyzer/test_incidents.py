@@ -75,3 +75,22 @@ def test_a_lost_peer_after_a_good_end_is_nothing(tmp_path: Path) -> None:
 def test_ranges_are_short() -> None:
     assert ranges([0, 1, 2, 5]) == "0-2,5"
     assert ranges([7]) == "7"
+
+
+def test_a_signal_that_a_program_was_told_of_and_survived_is_nothing(tmp_path: Path) -> None:
+    assert diagnosis_of(tmp_path, STEPS + "Received SIGUSR1, saving a checkpoint\n" + MORE).loud() == ()
+
+
+def test_a_boxed_stack_of_rich_is_a_stack(tmp_path: Path) -> None:
+    box = (
+        "╭───────────── Traceback (most recent call last) ─────────────╮\n"
+        "│ /home/user/train.py:111 in main                             │\n"
+        "│                                                             │\n"
+        "│ ❱ 111     raise KeyError('x')                               │\n"
+        "╰─────────────────────────────────────────────────────────────╯\n"
+        "KeyError: 'x'\n"
+    )
+    (finding,) = diagnosis_of(tmp_path, STEPS + box).findings
+    assert finding.rule == "traceback"
+    assert finding.evidence[0].ref.line == 10
+    assert finding.facts["frame_line"] == 111

@@ -178,3 +178,24 @@ def test_a_line_of_a_megabyte_takes_no_quadratic_time(form: object, tmp_path: Pa
         list(reader.feed(line))
         list(reader.close())
         assert time.perf_counter() - start < 5.0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("exiting program after receiving SIGTERM.\n", {"signal": "SIGTERM", "sender": "program"}),
+        ("=>> PBS: job killed: walltime 3660 exceeded limit 3600\n", {"reason": "TIME LIMIT", "sender": "pbs"}),
+        ("TERM_MEMLIMIT: job killed after reaching LSF memory usage limit.\n", {"sender": "lsf"}),
+        ("-- Process 1 terminated with the following error:\n", {"launcher": "spawn", "local_rank": 1, "exit_code": 1}),
+        ("[rank: 1] Child process with PID 4242 terminated with code -9. Forcefully terminating all other processes to avoid zombies\n",
+         {"launcher": "lightning", "signal": "SIGKILL"}),
+        ("slurmstepd: error: Job 7 exceeded memory limit (70000 > 65536), being killed\n", {"sender": "slurm"}),
+        ("Traceback (most recent call last):\n  File \"/x/accelerate/commands/launch.py\", line 1017, in launch_command\n"
+         "subprocess.CalledProcessError: Command '['python', 'train.py']' died with <Signals.SIGKILL: 9>.\n",
+         {"launcher": "accelerate", "signal": "SIGKILL"}),
+    ],
+)  # fmt: skip
+def test_other_launchers_and_schedulers(text: str, expected: dict[str, object], tmp_path: Path) -> None:
+    found = [event for event in events_of(tmp_path, text, *FAILURES) if event.kind != kinds.TRACEBACK]
+    assert len(found) == 1
+    assert {key: found[0].data.get(key) for key in expected} == expected
