@@ -16,7 +16,7 @@ from parsers import Run, Series, metrics
 MIN_RECORDS: Final = 20
 """Four blocks of five: with fewer, a best level and an end cannot be told apart."""
 FIRST: Final = 2
-"""Records at the start whose median is the first level: a rate that is far too high leaves no more of them."""
+"""Records at the start of which the higher one is the first level: a rate that is far too high leaves no more of them."""
 MIN_NOISE: Final = 8
 """Points that an estimate of the noise needs."""
 RATIO: Final = 1.3
@@ -38,7 +38,7 @@ def divergence(run: Run) -> Iterator[Finding]:
     values = [series.values[i] for i in kept]
     width = max(5, len(values) // 40)
     levels = block_medians(values, width)
-    start = median(values[:FIRST])
+    start = max(values[:FIRST])
     levels[0] = min(levels[0], start)  # a run may be lost within its first block
     best = min(range(len(levels)), key=levels.__getitem__)
     end = median(values[-width:])

@@ -19,6 +19,8 @@ LASTING: Final = 10.0
 LASTING_RECORDS: Final = 5
 SINGLE: Final = 100.0
 """Times the level before, for one record: two orders of magnitude. Batches of odd data give ten to thirty."""
+MANY: Final = 3
+"""Single records that high which are no chance any more."""
 SIGMAS: Final = 6.0
 """Standard deviations of the norm's logarithm between neighbours: a norm that varies threefold has a wide band."""
 MAX_SHARE: Final = 0.05
@@ -52,7 +54,7 @@ def _finding(run: Run, series: Series, kept: Sequence[int], values: Sequence[flo
     recovered = bool(after) and median(after[:LASTING_RECORDS]) < LASTING / 2 * first.level
     return Finding(
         rule="grad-explosion",
-        severity="warning" if is_lasting or len(loud) > 1 else "info",
+        severity="warning" if is_lasting or len(loud) >= MANY else "info",
         confidence="high" if is_lasting else "medium",
         summary=f"gradient norm rises from about {number(first.level)} to {number(series.values[peak])} "
         f"at step {series.steps[peak]}{'' if recovered else ' and stays high'}",

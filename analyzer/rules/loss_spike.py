@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 from typing import Final
@@ -10,7 +11,7 @@ from analyzer.model import Finding
 from analyzer.onset import sound
 from analyzer.regime import is_policy_training
 from analyzer.rule import at, number, rule
-from analyzer.signals import Excursion, excursions, noise
+from analyzer.signals import Excursion, excursions, noise, thinned
 from parsers import Run, Series, metrics
 
 MIN_RECORDS: Final = 24
@@ -21,9 +22,11 @@ AFTER_RESUME: Final = 10
 """Records after a restart that are not judged: optimizer state and data order begin anew."""
 SIGMAS: Final = 8.0
 """Above the level by this many standard deviations of the point-to-point noise."""
+RELATIVE_SIGMAS: Final = 6.0
+"""And by this many of the noise of its logarithm: a loss of batch size 1 varies in proportion to itself."""
 RISE: Final = 0.25
 """And by a quarter of the level itself: narrow bands make far outliers of nothing."""
-CLEAR: Final = 2.0
+CLEAR: Final = 3.0
 """Peaks must stand out from the next lower one by this factor: a noisy loss has a continuum of peaks, not a spike."""
 MAX_SPIKES: Final = 5
 """More excursions than this are the run's nature."""
@@ -33,6 +36,8 @@ FIRST: Final = 3
 """Records whose median is the first level."""
 HIGH: Final = 1.5
 """Times the first level: above it the loss has diverged, and jumps are the least of its troubles."""
+LOW: Final = 0.1
+"""Of the first level: below it a spike is one sample that is not yet known by heart."""
 LEFT: Final = 0.5
 """Of the excess that may be left after it: more has not come back, and is `divergence`'s matter."""
 
@@ -46,22 +51,30 @@ def loss_spike(run: Run) -> Iterator[Finding]:
     if len(kept) < MIN_RECORDS or is_policy_training(run):
         return
     values = [series.values[i] for i in kept]
-    sigma = noise(values)
-
-    def band(level: float) -> float:
-        return max(SIGMAS * sigma, RISE * abs(level))
-
-    found = [e for e in excursions(values, band, WARM_UP) if e.level <= HIGH * median(values[:FIRST])]
-    spikes = [e for e in _clear(found, band) if _comes_back(values, e) and not _is_resumed(series, kept, e)]
+    band = _band(values)
+    found = [e for e in excursions(values, lambda level: band(level) / 2, WARM_UP) if e.level <= HIGH * median(values[:FIRST])]
+    spikes = [
+        e
+        for e in _clear(found, band)
+        if values[e.peak] >= LOW * median(values[:FIRST]) and _comes_back(values, e) and not _is_resumed(series, kept, e)
+    ]
     if spikes:
         yield _finding(run, series, kept, spikes)
+
+
+def _band(values: Sequence[float]) -> Callable[[float], float]:
+    """How far above a level the loss may be: by its noise, plain and in proportion, and by a share of the level."""
+    sigma = noise(values)
+    relative = noise([math.log(v) for v in thinned(values) if v > 0])
+    factor = max(RISE, math.exp(min(RELATIVE_SIGMAS * relative, 10.0)) - 1)
+    return lambda level: max(SIGMAS * sigma, factor * abs(level))
 
 
 def _clear(found: Sequence[Excursion], band: Callable[[float], float]) -> list[Excursion]:
     """Those excursions that stand apart from all others and from the band, in order of time; none where nothing does."""
     ranked = sorted(found, key=lambda e: -e.excess)
     for count in range(min(MAX_SPIKES, len(ranked)), 0, -1):
-        following = ranked[count].excess if count < len(ranked) else band(ranked[-1].level)
+        following = ranked[count].excess if count < len(ranked) else band(ranked[-1].level) / 2
         if ranked[count - 1].excess >= CLEAR * following:
             return sorted(ranked[:count])
     return []

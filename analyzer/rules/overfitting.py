@@ -10,13 +10,15 @@ from typing import Final
 from analyzer.model import Finding
 from analyzer.onset import sound
 from analyzer.rule import at, number, rule
-from analyzer.signals import current
+from analyzer.signals import current, noise
 from parsers import Run, Series, metrics
 
 MIN_RISING: Final = 3
 """Evaluations after the best one: one or two may be noise."""
 RISE: Final = 0.10
 """The last evaluations must be this much above the best: a tenth. Below, stopping early gains little."""
+SIGMAS: Final = 3.0
+"""And outside of the noise of one evaluation."""
 HINT: Final = 0.03
 """From here on it is worth an info."""
 
@@ -34,6 +36,8 @@ def overfitting(run: Run) -> Iterator[Finding]:
     end = median(values[-min(3, len(values) - best - 1) :]) if best + 1 < len(values) else values[best]
     rise = (end - values[best]) / abs(values[best]) if values[best] else 0.0
     rising = sum(value > values[best] * (1 + HINT / 2) for value in values[best + 1 :])
+    if end - values[best] < SIGMAS * noise(values):
+        return
     if rise < HINT or rising < MIN_RISING or rising < 0.8 * (len(values) - best - 1):
         return
     training = _training(run, series.steps[kept[best]])
