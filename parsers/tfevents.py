@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from parsers import tfevents_crc, tfevents_proto
+from parsers.tfevents_fields import MalformedError, UnusualError
 from parsers.tfevents_frames import Framer, Frames, Losses
-from parsers.tfevents_proto import Entry, HParams, Item, MalformedError, UnusualError
+from parsers.tfevents_proto import Entry, HParams, Item
 
 FAST_BYTES: Final = 2**20
 """Files from this size on are decoded with NumPy: importing it costs what plain Python needs for about so many bytes."""

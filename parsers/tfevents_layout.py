@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from parsers.tfevents_proto import BYTES, FIXED32, FIXED64, VARINT, MalformedError, Part, UnusualError, fields
+from parsers.tfevents_fields import BYTES, FIXED32, FIXED64, VARINT, MalformedError, Part, UnusualError, fields
 
 MAX_PAYLOAD: Final = 4096
 _TENSOR_FLOATS: Final = {(1, 5): "<f4", (2, 6): "<f8"}

@@ -18,7 +18,7 @@ from typing import Final
 from parsers import kinds, objects
 from parsers.model import Event, Fact, Problem, Record, Row, SourceRef, Value
 from parsers.registry import file_reader
-from parsers.tfevents_proto import BYTES, MalformedError, UnusualError, fields, signed
+from parsers.tfevents_fields import BYTES, MalformedError, UnusualError, fields, signed
 from parsers.wandb_records import MAGIC, Damage, records
 
 _HISTORY, _CONFIG, _STATS, _RUN, _EXIT, _ENVIRONMENT = 2, 5, 7, 17, 18, 26
