@@ -18,7 +18,7 @@
     [[evidence]]                            # each clause is met, not met or unknown
     when = "package:deepspeed in >=0.12.4,<0.14.3"   # or any = […] / all = […] / none = […] of such texts;
                                             # one text may join clauses: "setting:lora == true and metric:loss last > 6"
-    text = "deepspeed is in >=0.12.4,<0.14.3"        # what the ledger shows; the clause itself where left out
+    text = "deepspeed is >=0.12.4,<0.14.3"           # what the ledger shows; made from the clause where left out
     strength = "strong"                     # decisive 5 · strong 3 · moderate 1.5 · weak 0.5, `-against` for minus
     otherwise = "strong-against"            # added when it is *not* met (nothing where left out)
     ask = "pip show deepspeed"              # how the user finds out when it is unknown

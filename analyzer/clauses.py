@@ -81,8 +81,14 @@ def weigh(spec: ClauseSpec, case: Case) -> Clause:
     """The clause, answered and weighed for this run."""
     state, evidence = join(spec.join, [answer(when, case) for when in spec.whens])
     added = spec.if_met if state == "met" else spec.if_not if state == "not-met" else 0.0
-    text = spec.text or f" {'and' if spec.join == 'all' else 'or'} ".join(spec.whens)
+    text = spec.text or f" {'and' if spec.join == 'all' else 'or'} ".join(map(_plain, spec.whens))
     return Clause(text, state, added, spec.strength, evidence, spec.ask)
+
+
+def _plain(when: str) -> str:
+    """A clause without words of its own, as a reader wants it: `package:torch in ==2.5.0` → `torch is ==2.5.0`."""
+    name, found, ranges = when.removeprefix("package:").partition(" in ")
+    return f"{name} is {ranges.replace(' || ', ' or ')}" if found and when.startswith("package:") else when
 
 
 def join(how: Join, answers: Sequence[Answer]) -> Answer:

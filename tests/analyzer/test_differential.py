@@ -63,10 +63,10 @@ def test_overlap_is_first_and_likely_with_version_and_config(tmp_path: Path) -> 
     assert first.id == "ds-zero12-overlap-multirank"
     assert first.verdict == "likely"
     ledger = states(first)
-    assert ledger["package:deepspeed in >=0.12.4,<0.14.3"] == "met"
+    assert ledger["deepspeed is >=0.12.4,<0.14.3"] == "met"
     assert ledger["overlap_comm is on"] == "met"
     assert ledger["ZeRO stage 1 or 2"] == "met"
-    version = next(clause for clause in first.clauses if clause.text.startswith("package:deepspeed"))
+    version = next(clause for clause in first.clauses if clause.text.startswith("deepspeed is"))
     assert version.evidence[0].ref.line == 1 and "0.14.0" in version.evidence[0].ref.text
     assert first.remedy["config"] == {"zero_optimization.overlap_comm": False}
     assert first.remedy["packages"] == ["deepspeed<=0.12.3 or deepspeed>=0.19.3"]
@@ -77,7 +77,7 @@ def test_outside_the_window_the_order_is_another(tmp_path: Path) -> None:
     diagnosis = judged(tmp_path, CONFIG.format(version="0.12.3") + curve(DIES))
     assert diagnosis.causes[0].id != "ds-zero12-overlap-multirank"
     overlap = [match for match in diagnosis.causes if match.id == "ds-zero12-overlap-multirank"]
-    assert all(states(match)["package:deepspeed in >=0.12.4,<0.14.3"] == "not-met" for match in overlap)
+    assert all(states(match)["deepspeed is >=0.12.4,<0.14.3"] == "not-met" for match in overlap)
 
 
 def test_a_later_window_has_a_cause_of_its_own(tmp_path: Path) -> None:
