@@ -12,16 +12,12 @@ from analyzer.cascade import first_cause
 from analyzer.clauses import Case
 from analyzer.curves import curves
 from analyzer.differential import differential
-from analyzer.model import Diagnosis, Evidence, Failure, Finding, RunSummary, Skip, ordered
+from analyzer.model import Diagnosis, Evidence, Failure, Finding, Outcome, RunSummary, Skip, Verdict, ordered
 from analyzer.outcome import outcome, verdict
 from analyzer.patterns import signatures
 from analyzer.quotes import with_quotes
 from analyzer.timeline import timeline
 from parsers import Fact, Run, read
-
-
-class NothingRecognisedError(Exception):
-    """No metric and no event in the input: nothing may be judged, least of all as healthy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +52,7 @@ def judge(run: Run, options: Options | None = None) -> Diagnosis:
     matches, notes, broken = differential(causes_module.load_for_weighing(), case, options.strict)
     ended = outcome(run)
     diagnosis = Diagnosis(
-        run=_summary(run, ended, findings),
+        run=_summary(run, ended, verdict(run, findings, matches)),
         findings=findings,
         causes=matches,
         notes=notes,
@@ -84,7 +80,7 @@ def _run_rules(run: Run, options: Options) -> tuple[tuple[Finding, ...], tuple[S
     return ordered(findings), tuple(skips), tuple(failures)
 
 
-def _summary(run: Run, ended: str, findings: Sequence[Finding]) -> RunSummary:
+def _summary(run: Run, ended: Outcome, judged: Verdict) -> RunSummary:
     environment = run.environment
     keyed = {prefix: dict(environment.under(prefix)) for prefix in ("package:", "config:", "hardware:", "arg:")}
     return RunSummary(
@@ -101,9 +97,9 @@ def _summary(run: Run, ended: str, findings: Sequence[Finding]) -> RunSummary:
         hardware={name: fact.value for name, fact in keyed["hardware:"].items()},
         arguments={name: fact.value for name, fact in keyed["arg:"].items()},
         environment_refs={fact.key: fact.ref for group in keyed.values() for fact in group.values()},
-        outcome=ended,  # type: ignore[arg-type]
-        verdict=verdict(run, findings),
+        outcome=ended,
+        verdict=judged,
     )
 
 
-__all__ = ["Evidence", "NothingRecognisedError", "Options", "diagnose", "judge"]
+__all__ = ["Evidence", "Options", "diagnose", "judge"]

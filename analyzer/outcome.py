@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from analyzer.incidents import Incident, Incidents, is_root
-from analyzer.model import Finding, Outcome, Verdict
+from analyzer.model import Finding, Match, Outcome, Verdict
 from parsers import Run, kinds
 
 _KILLS: Final = frozenset({kinds.SIGNAL, kinds.SCHEDULER, kinds.HOST_OOM})
@@ -46,10 +46,15 @@ def _is_kill(one: Incident) -> bool:
     return one.event.kind in _KILLS and one.text("signal") not in _INSIDE
 
 
-def verdict(run: Run, findings: Sequence[Finding]) -> Verdict:
-    """failed: something critical. suspicious: a warning. healthy: neither, in a run with metrics. Else unjudged."""
+def verdict(run: Run, findings: Sequence[Finding], causes: Sequence[Match] = ()) -> Verdict:
+    """failed: something critical. suspicious: a warning. healthy: neither, in a run with metrics. Else unjudged.
+
+    A log without metrics in which a known cause was recognised by its message is suspicious, not unjudged.
+    """
     if any(finding.severity == "critical" for finding in findings):
         return "failed"
     if any(finding.severity == "warning" for finding in findings):
         return "suspicious"
-    return "healthy" if run.tracks else "unjudged"
+    if not run.tracks:
+        return "suspicious" if causes else "unjudged"
+    return "healthy"
