@@ -163,3 +163,14 @@ def test_ten_thousand_caught_exceptions_do_not_hide_the_last(tmp_path: Path) -> 
     events = events_of(tmp_path, text, kinds.TRACEBACK)
     assert len(events) < 700
     assert events[-1].data["exception"] == "KeyError"
+
+
+def test_an_optional_import_does_not_own_what_was_raised_while_it_was_handled(tmp_path: Path) -> None:
+    text = (
+        stack("ModuleNotFoundError: No module named 'flash_attn'")
+        + "\nDuring handling of the above exception, another exception occurred:\n\n"
+        + stack("ValueError: head size 96 needs the fallback")
+    )
+    (event,) = events_of(tmp_path, text, kinds.TRACEBACK)
+    assert event.data["exception"] == "ValueError"
+    assert event.data["owner"] == ""
