@@ -20,9 +20,10 @@ from parsers.line import Line
 from parsers.model import Row
 from parsers.pairs import Numbers, numbers
 
-_BAR = Lazy(
-    r"(?P<label>[^|\r]{0,120}?):?\s{0,9}\d{1,3}%\|[^|]{0,200}\| {0,8}(?P<at>\d{1,12})/(?P<of>\d{1,12}) \[(?P<inside>[^\]]{0,999})"
-)
+_PERCENT: Final = "%|"
+_REST = Lazy(r"[^|]{0,200}\| {0,8}(?P<at>\d{1,12})/(?P<of>\d{1,12}) \[(?P<inside>[^\]]{0,999})")
+_LABEL: Final = 120
+"""Characters before the percentage that are looked at."""
 _POSTFIX = Lazy(r"(?P<name>[A-Za-z_][\w/.\-]{0,60})=(?P<value>tensor\([^)]{0,80}\)|[^,\]\s]{1,60})")
 _IN_LABEL = Lazy(r"(?P<name>[A-Za-z_]{0,30}(?:loss|lr|acc|ppl|grad_norm))\s{0,3}[:= ]\s{0,3}(?P<value>[-+\d.naife]{1,24})", 2)
 _EPOCH = Lazy(r"[Ee]poch[\s:\[(#=]{0,4}(?P<epoch>\d{1,9})(?P<slash>\s?/\s?\d)?")
@@ -47,12 +48,22 @@ class Bar:
 
 def bars(text: str) -> Iterator[Bar]:
     """The bars with metrics in a fragment (several where redraws are glued)."""
-    for found in _BAR.finditer(text):
-        items = [(m["name"], m["value"]) for m in _POSTFIX.finditer(found["inside"])]
-        items += [(m["name"], m["value"]) for m in _IN_LABEL.finditer(found["label"])]
-        values = numbers(pair for pair in items if pair[0] != "v_num")
-        if any(_is_telling(name) for name, _ in values):
-            yield Bar(found["label"].strip(), int(found["at"]), int(found["of"]), values)
+    start, at = 0, text.find(_PERCENT)
+    while at >= 0:
+        found = _REST.match(text, at + len(_PERCENT))
+        if found:
+            label = text[max(start, at - _LABEL) : at].rstrip("0123456789").strip()
+            start = found.end()
+            yield from _bar(label, int(found["at"]), int(found["of"]), found["inside"])
+        at = text.find(_PERCENT, max(start, at + 1))
+
+
+def _bar(label: str, at: int, of: int, inside: str) -> Iterator[Bar]:
+    items = [(m["name"], m["value"]) for m in _POSTFIX.finditer(inside)]
+    items += [(m["name"], m["value"]) for m in _IN_LABEL.finditer(label)]
+    values = numbers(pair for pair in items if pair[0] != "v_num")
+    if any(_is_telling(name) for name, _ in values):
+        yield Bar(label, at, of, values)
 
 
 def _is_telling(name: str) -> bool:

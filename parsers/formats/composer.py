@@ -24,6 +24,8 @@ from parsers.model import Fact, Record, Row
 from parsers.registry import text_reader
 from parsers.values import number
 
+MAX_LENGTH = 4000
+"""No head or metric line is longer."""
 _HEAD = Lazy(
     r"(?:\[epoch=(?P<epoch>\d{1,9})(?:/\d+)?\])?\[(?P<unit>batch|token|sample|ba|tok|sp|ep|epoch)="
     r"(?P<at>\d{1,18})(?:/(?P<of>\d{1,18}))?\]:?$"
@@ -49,7 +51,9 @@ class Composer:
 
     def feed(self, line: Line) -> Iterable[Record]:
         """The plan from a head, a row from a metric line."""
-        if found := _HEAD.search(line.text):
+        if len(line.text) > MAX_LENGTH:
+            self.hungry = False
+        elif found := _HEAD.search(line.text):
             self.hungry = True
             yield from self._head(line, found.groupdict())
         elif _EVAL_HEAD.search(line.text):

@@ -48,6 +48,8 @@ class Coqui:
 
     def feed(self, line: Line) -> Iterable[Record]:
         """A row from a metric line; the start once."""
+        if len(line.text) > 1000:
+            return
         if found := _HEAD.search(line.text):
             self._mode, self._step, self._time = "train", int(found["step"]), stamp(found["time"])
         elif "EVAL PERFORMANCE" in line.text:

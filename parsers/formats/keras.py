@@ -42,6 +42,8 @@ class Keras:
 
     def __init__(self) -> None:
         self._epoch = 0
+        self._epochs = 0
+        self._planned = 0
         self._is_open = True
         self._partial: tuple[Line, int, int, str] | None = None
         self._step: int | None = None
@@ -50,8 +52,9 @@ class Keras:
         """Rows of a full bar; the plan from the first epoch."""
         if "/" in line.text and (found := _EPOCH.match(line.text.strip())):
             self._epoch, self._is_open = int(found["epoch"]), True
-            if self._epoch == 1:
-                yield Fact("run:planned_epochs", int(found["epochs"]), line.ref)
+            if not self._epochs:
+                self._epochs = int(found["epochs"])
+                yield Fact("run:planned_epochs", self._epochs, line.ref)
         elif " - " in line.text and ": " in line.text:
             for bar in _BAR.finditer(line.text):
                 yield from self._bar(line, int(bar["at"]), int(bar["of"]), bar["rest"])
@@ -68,7 +71,10 @@ class Keras:
             self._partial = (line, at, of, rest) if self._is_open else None
             return
         self._partial = None
-        if any(True for _ in _ITEM.finditer(rest)):
+        if _ITEM.search(rest):
+            if self._epochs and self._is_open and self._epochs * of != self._planned:
+                self._planned = self._epochs * of
+                yield Fact("run:planned_steps", self._planned, line.ref)
             yield from self._rows(line, at, of, rest)
             self._is_open = False
 

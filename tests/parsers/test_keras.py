@@ -28,7 +28,7 @@ def test_steps_are_batches(tmp_path: Path) -> None:
     got = points(run, "loss")
     assert [step for step, _ in got] == [100, 200, 220] and got[0][1] == 0.5 and math.isnan(got[1][1]) and got[2][1] == 0.6
     assert points(run, "eval_loss")[0] == (100, 0.45) and points(run, "accuracy")[0] == (100, 0.91)
-    assert kinds(run) == [k.NAN_REPORT]
+    assert kinds(run) == [k.NAN_REPORT] and run.planned_steps == 300
 
 
 def test_verbose_2_and_an_evaluation(tmp_path: Path) -> None:
