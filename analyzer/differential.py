@@ -5,7 +5,7 @@ The order is prior + what each clause adds (met or not met; unknown adds nothing
 against it. *likely*: clearly ahead of the next root cause. *possible*: the rest.
 
 Decoders ("loss 0.0 is a filtered NaN") are said beside the causes and never compete with them. A benign explanation
-is said beside them too, unless it outweighs every cause: then "nothing is wrong" is the answer and leads.
+is said beside them too, unless it is well supported and outweighs every cause: then "nothing is wrong" is the answer.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def differential(
     weighed, failures = _weigh_all(causes, case, strict)
     rivals = _root_first([one for one in weighed if one.cause.kind in ("root-cause", "amplifier", "echo")])
     notes = [one for one in weighed if one.cause.kind in ("decoder", "benign")]
-    best = rivals[0].match.score if rivals else LISTED
+    best = max(LIKELY, rivals[0].match.score if rivals else LIKELY)
     leader = next((one for one in notes if one.cause.kind == "benign" and one.match.score >= best), None)
     ranked = [leader, *rivals] if leader else rivals
     listed = [one for one in ranked if one.match.score >= ranked[0].match.score - BEHIND][:MAX_LISTED]

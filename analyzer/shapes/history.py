@@ -42,13 +42,22 @@ def _level(series: Series, start: int, stop: int) -> float:
 
 @shape
 def jumps_after_restart(run: Run, metric: str) -> Answer:
-    """The first values of a resumed part lie at least 10 % above the last ones before it."""
+    """The first values of a resumed part lie at least 10 % above the last ones before it, and well below the very first:
+    a part that begins where the run began is another run.
+    """
     series = run.series(metric)
     if series is None or not len(series) or series.segments[-1] == 0:
         return UNKNOWN
     starts = [i for i in range(1, len(series)) if series.segments[i] > series.segments[i - 1]]
-    jumps = [i for i in starts if _level(series, i, i + 5) > 1.1 * _level(series, i - 5, i)]
+    jumps = [i for i in starts if _is_resumed_higher(series, i)]
     return say(bool(jumps), *[at(series, i) for i in jumps[:2]])
+
+
+def _is_resumed_higher(series: Series, i: int) -> bool:
+    before = finite(series.values[max(0, i - 5) : i])
+    after = _level(series, i, i + 5)
+    is_higher = bool(before) and after > max(max(before), 1.1 * median(before))
+    return is_higher and series.steps[i] > series.steps[0] and after < 0.9 * _level(series, 0, 3)
 
 
 @shape
@@ -98,11 +107,9 @@ def search_ends(run: Run, metric: str) -> Answer:
     if series is None:
         return UNKNOWN
     values = finite(series.values)
-    steps = run.series("loss")
-    if not values and steps is None:
+    if not values and run.series("loss") is None:
         return UNKNOWN
     if values and min(values) <= 4.0:
         return say(False, at(series, len(series) - 1))
-    steps = steps or series
-    is_rare = len(series) < STREAK or len(series) < 0.05 * max(1, steps.steps[-1] if len(steps) else 1)
+    is_rare = len(series) < STREAK or len(series) < 0.05 * (run.last_step or 1)
     return say(is_rare, at(series, 0), at(series, len(series) - 1))

@@ -67,10 +67,13 @@ def test_shape(metric: str, shape: str, met: Mapping[str, list[float]], unmet: M
     assert shapes.ask(run_of({"other": [1.0]}), metric, shape)[0] == "unknown"
 
 
-def test_a_jump_belongs_to_the_restart() -> None:
-    values = [2.0, 1.9, 1.8, 1.7, 2.4, 2.3, 2.2]
-    assert shapes.ask(run_of({"loss": values}, [0, 0, 0, 0, 1, 1, 1]), "loss", "jumps-after-restart")[0] == "met"
+def test_a_jump_belongs_to_a_resume_not_to_another_run() -> None:
+    values = [4.0, 3.0, 2.5, 2.0, 1.9, 1.8, 1.7, 1.7, 2.4, 2.3, 2.2]
+    resumed = run_of({"loss": values}, [0] * 8 + [1] * 3)
+    assert shapes.ask(resumed, "loss", "jumps-after-restart")[0] == "met"
     assert shapes.ask(run_of({"loss": values}), "loss", "jumps-after-restart")[0] == "unknown"
+    again = run_of({"loss": [*values[:8], 4.0, 3.0, 2.5]}, [0] * 8 + [1] * 3)
+    assert shapes.ask(again, "loss", "jumps-after-restart")[0] == "not-met"
 
 
 def test_steps_down_at_epochs_but_not_a_steady_fall() -> None:
