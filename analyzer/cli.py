@@ -45,6 +45,9 @@ Exit codes: 0 judged · 1 a finding at --fail-on or worse · 2 wrong usage · 3 
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command line `arguments` (default: the process's own) and exits."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal that knows no `→` shows `?`, and the report still comes
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words in (["--help"], ["-h"]):
         sys.stdout.write(HELP)

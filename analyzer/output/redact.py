@@ -51,7 +51,7 @@ _DOMAIN: Final = re.compile(
 _CLOUD: Final = re.compile(r"\bip-\d{1,3}-\d{1,3}-\d{1,3}-\d{1,3}\b")
 _IPV4: Final = re.compile(r"(?<![\w.=+-])((?:\d{1,3}\.){3}\d{1,3})(?![\w.+]|-\w)")
 _IPV6: Final = re.compile(
-    r"(?<![\w:.])(?=[0-9a-f:]{0,3}[0-9a-f]*[a-f0-9]*:)((?:[0-9a-f]{1,4}:){3,7}(?::?[0-9a-f]{1,4}|:))(?![\w:.])"
+    r"(?<![\w:.])((?:[0-9a-f]{1,4}:){3,7}[0-9a-f]{1,4}|(?:[0-9a-f]{1,4}:){1,6}(?::[0-9a-f]{1,4}){1,6})(?![\w:.])"
 )
 _VERSIONED: Final = re.compile(r"[A-Za-z][\w.-]*(?:\s{2,}|\s*==\s*|\s+version\s+|\s+v|\s*:\s*)$", re.IGNORECASE)
 _PUBLIC_HOSTS: Final = frozenset({"localhost", "none", "null", "true", "false", "auto", "unknown", "self", "name", "memory"})
@@ -165,6 +165,8 @@ class _Redactor:
         address = match[1]
         if address in _PUBLIC_IPS or ("." in address and any(int(part) > 255 for part in address.split("."))):
             return match[0]
+        if ":" in address and not _is_ipv6(address):
+            return match[0]
         if _VERSIONED.search(match.string[max(0, match.start() - 60) : match.start()]):
             return match[0]
         return match[0].replace(address, self.ips.setdefault(address, f"[ip-{len(self.ips) + 1}]"))
@@ -186,6 +188,11 @@ def _keep_word(match: re.Match[str]) -> str:
     if not is_secret or value.lower() in ("none", "null", "true", "false") or value.startswith(("[", "<", "$", "*")):
         return match[0]
     return f"{match[1]}[secret]"
+
+
+def _is_ipv6(text: str) -> bool:
+    """Tells an address from a duration (1:02:03:04) and from a C++ name (c10::ad)."""
+    return any(mark in "abcdef" for mark in text) and (text.count(":") >= 3 or text.startswith(("fe80", "fd", "fc", "2")))
 
 
 def _is_plain(values: Any) -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -29,6 +30,7 @@ from tests.output import diagnoses
         ("connect to 10.1.2.3:29500 failed", "connect to [ip-1]:29500 failed"),
         ("10.1.2.3 and 10.1.2.4 and 10.1.2.3", "[ip-1] and [ip-2] and [ip-1]"),
         ("peer fe80:0:0:0:1:2:3:4 gone", "peer [ip-1] gone"),
+        ("[fe80::1]:29500 and 2001:db8::7", "[[ip-1]]:29500 and [ip-2]"),
         ("  host      : node-12.cluster.local", "  host      : [host-1]"),
         ("MASTER_ADDR=ip-10-0-12-7 port", "MASTER_ADDR=[host-1] port"),
     ],
@@ -52,7 +54,8 @@ def test_private_names_and_secrets_go(text: str, cleaned: str) -> None:
         "/opt/venv/lib/python3.12/site-packages/deepspeed/runtime/zero/linear.py:47",
         "sha256:0123456789abcdef",
         "/root/train.py",
-        "12:34:56 eta 1:02:03",
+        "12:34:56 eta 1:02:03, ran 1:02:03:04",
+        "c10::ad std::vector",
     ],
 )
 def test_what_the_diagnosis_rests_on_stays(text: str) -> None:
@@ -94,3 +97,10 @@ def test_a_row_of_the_index_keeps_its_page() -> None:
     cleaned = redact_row(row)
     assert cleaned.path == "/home/[user]/runs/1/run.log" and cleaned.href == "00001-alice.html"
     assert cleaned.spark == row.spark and cleaned.verdict == "failed"
+
+
+@pytest.mark.parametrize("piece", ["a", "a.", "1.", "a:", "0a:", "x@", "/home/", "API_KEY_", "eyJ", "host: ", "://a:", "-", "f::"])
+def test_a_long_line_costs_linear_time(piece: str) -> None:
+    started = time.process_time()
+    redact_text(piece * (100_000 // len(piece)))
+    assert time.process_time() - started < 2
