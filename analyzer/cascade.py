@@ -108,7 +108,7 @@ def _cause(first: Candidate, incidents: Incidents, clocks: Clocks) -> FirstCause
     ref = finding.evidence[0].ref if incident is None else incident.event.ref
     rank = ref.rank if incident is None else _rank(incident, incidents)
     time = None if incident is None else clocks.began(incident.event)
-    inferred = _inference(first)
+    inferred = _inference(first) or _silent(first, rank, incidents)
     if inferred is None:
         return FirstCause(first.number, ref, rank, time, False, finding.summary + _echoes(first, incidents))
     culprit, why = inferred
@@ -146,6 +146,20 @@ def _inference(first: Candidate) -> tuple[int | None, str] | None:
     if first.tier == POINTER and first.incident is not None:
         return _as_rank(facts.get("rank")), "only the launcher's report is here, the process's own messages are not"
     return None
+
+
+def _silent(first: Candidate, rank: int | None, incidents: Incidents) -> tuple[int, str] | None:
+    """The rank that a launcher did not name: the only one that printed nothing while the others lost their peer."""
+    if rank is not None or first.incident is None or first.incident.event.kind not in (kinds.CHILD_FAILED, kinds.SIGNAL):
+        return None
+    same = [one for one in incidents.all if one.attempt == first.incident.attempt and one.event.rank is not None]
+    if not any(one.event.data.get("is_peer") for one in same):
+        return None
+    silent = set(incidents.world()) - {one.event.rank for one in same}
+    if len(silent) != 1:
+        return None
+    (culprit,) = silent
+    return culprit, f"rank {culprit} printed nothing while the others lost their peer"
 
 
 def _as_rank(value: object) -> int | None:

@@ -30,6 +30,8 @@ MIN_ROWS: Final = 3
 notice that a peer is gone."""
 BUFFER: Final = 16 * 2**10
 """Bytes of rows that a buffered standard output may still deliver after a crash: twice glibc's buffer."""
+MAX_RANKS: Final = 2**16
+"""Ranks beyond which a number is none."""
 MAX_EVIDENCE: Final = 5
 """Lines that a finding cites: more of the same convince nobody."""
 
@@ -106,6 +108,15 @@ class Incidents:
             return True
         stop = self.stop_of(incident.attempt)
         return stop is not None and incident.event.kind in _COLLATERAL_AFTER_STOP and incident.place >= _with_torn(stop.place)
+
+    def world(self) -> tuple[int, ...]:
+        """The ranks of the run: 0 to the world size where that was printed, else those that are spoken of."""
+        size = self._run.environment.number("run:world_size")
+        if size and 1 < size <= MAX_RANKS:
+            return tuple(range(int(size)))
+        spoken = {event.rank for event in self._run.events} | {track.rank for track in self._run.tracks}
+        highest = max((rank for rank in spoken if rank is not None), default=0)
+        return tuple(range(highest + 1)) if 0 < highest < MAX_RANKS else ()
 
     def roots(self, attempt: int, besides: Collection[str] = ()) -> tuple[Incident, ...]:
         """What may have begun the end of an attempt, in the order of the files; kinds in `besides` left out."""

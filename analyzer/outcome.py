@@ -32,12 +32,18 @@ def outcome(run: Run) -> Outcome:
 
 
 def _ended(fatal: Sequence[Incident], incidents: Incidents) -> Outcome:
-    if incidents.stop_of(fatal[-1].attempt) is not None:
+    stop = incidents.stop_of(fatal[-1].attempt)
+    if stop is not None and not any(_is_after(one, stop, incidents) for one in fatal):
         return "stopped"
     roots = [one for one in fatal if is_root(one) and one.event.kind not in _WAITS] or [one for one in fatal if is_root(one)]
     if roots and _is_kill(roots[0]):
         return "killed"
     return "crashed"
+
+
+def _is_after(one: Incident, stop: Incident, incidents: Incidents) -> bool:
+    """Whether a failure that is no part of stopping came after the user's Ctrl-C: another start that failed."""
+    return is_root(one) and one.event.kind != kinds.INTERRUPTED and one.place > stop.place and not incidents.is_collateral(one)
 
 
 def _is_kill(one: Incident) -> bool:

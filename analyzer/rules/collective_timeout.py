@@ -21,10 +21,11 @@ MAX_LISTED: Final = 64
 @rule(title="a collective timed out", severity="critical")
 def collective_timeout(run: Run) -> Iterator[Finding]:
     """One finding for all ranks that waited, with what their sequence numbers say about the one that did not come."""
-    found = Incidents(run).of_kind(kinds.COLLECTIVE_TIMEOUT)
+    incidents = Incidents(run)
+    found = incidents.of_kind(kinds.COLLECTIVE_TIMEOUT)
     if found:
         first = next((one for one in found if one.number("seq") is not None), found[0])
-        facts = _facts(first) | _compared(found) | _missing(run, found)
+        facts = _facts(first) | _compared(found) | _missing(incidents, found)
         ordered = [first, *(one for one in found if one is not first)]
         yield finding("collective-timeout", ordered, _summary(first, facts), note="the rank that waited", facts=facts)
 
@@ -62,14 +63,11 @@ def _compared(found: Sequence[Incident]) -> dict[str, Value]:
     return facts
 
 
-def _missing(run: Run, found: Sequence[Incident]) -> dict[str, Value]:
+def _missing(incidents: Incidents, found: Sequence[Incident]) -> dict[str, Value]:
     """Ranks that never complained: they are the ones that did not come."""
-    world = run.environment.number("run:world_size")
     waiting = {one.event.rank for one in found if one.event.rank is not None}
-    if not world or not waiting or not 1 < world <= 2**16:
-        return {}
-    missing = sorted(set(range(int(world))) - waiting)
-    return {"ranks_silent": ranges(missing[:MAX_LISTED])} if missing and len(missing) < len(waiting) + MAX_LISTED else {}
+    missing = sorted(set(incidents.world()) - waiting) if waiting else []
+    return {"ranks_silent": ranges(missing)} if 0 < len(missing) <= MAX_LISTED else {}
 
 
 def _summary(first: Incident, facts: dict[str, Value]) -> str:

@@ -45,7 +45,7 @@ def _summary(one: Incident, found: Sequence[Incident]) -> str:
 
 
 def _gib(size: float) -> str:
-    return f"{size / GIB:.2f} GiB" if size >= GIB / 10 else f"{size / 2**20:.1f} MiB"
+    return f"{size / GIB:.2f} GiB" if size >= GIB else f"{size / 2**20:.1f} MiB"
 
 
 def _facts(one: Incident) -> dict[str, Value]:

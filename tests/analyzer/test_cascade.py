@@ -142,3 +142,20 @@ def test_files_of_ranks_are_one_story(tmp_path: Path) -> None:
     assert found.first_cause is not None
     assert found.first_cause.ref.file.endswith("rank1.log")
     assert set(rules_of(found)) == {"traceback"}
+
+
+def test_the_rank_that_deepspeed_does_not_name_is_the_one_that_printed_nothing(tmp_path: Path) -> None:
+    text = (
+        "[2026-11-24 02:00:00,749] [INFO] [launch.py:180:main] dist_world_size=2\n" + STEPS + stack(PEER, "[rank0]: ")
+        + "[2026-11-24 02:55:14,084] [ERROR] [launch.py:325:sigkill_handler] ['python3', '--local_rank=1'] exits with return code = -9\n"
+    )  # fmt: skip
+    found = diagnosis_of(tmp_path, text)
+    assert first(found) == ("killed-by-signal", 9, 1, True)
+    assert found.first_cause is not None
+    assert "rank 1 printed nothing" in found.first_cause.text
+
+
+def test_gloo_waits_and_the_launcher_knows_who_else_there_was(tmp_path: Path) -> None:
+    timeout = "RuntimeError: [/pytorch/third_party/gloo/gloo/transport/tcp/unbound_buffer.cc:78] Timed out waiting 15000ms for recv operation"
+    found = diagnosis_of(tmp_path, stack(timeout, "[rank0]: ") + child_failed((0, 1, 1812), ((1, -15, 1813),)))
+    assert first(found) == ("collective-timeout", 3, 1, True)

@@ -19,6 +19,10 @@ from tests.failures import END, MORE, PEER, STEPS, child_failed, diagnosis_of, s
         (STEPS + END + stack("OSError: [Errno 28] No space left on device"), "crashed"),
         (STEPS + stack("KeyError: 'x'") + MORE + END, "completed"),
         (STEPS + stack("KeyboardInterrupt"), "stopped"),
+        (
+            STEPS + stack("KeyboardInterrupt") + "next try\n" * 9 + stack("ImportError: cannot import name 'x' from 'y'"),
+            "crashed",
+        ),
         (STEPS + "Terminated\n", "killed"),
         (STEPS + "Segmentation fault (core dumped)\n", "crashed"),
         (STEPS + "slurmstepd: error: *** JOB 1 ON n1 CANCELLED AT 2024-05-01T12:00:00 DUE TO PREEMPTION ***\n", "killed"),
