@@ -94,7 +94,7 @@ def index_view(rows: Sequence[Row], s: Strings) -> dict[str, Any]:
 
 
 def _groups(rows: Sequence[Row], s: Strings) -> list[Group]:
-    """Failed and suspicious runs by first cause, largest group first."""
+    """Failed and suspicious runs by first cause, largest group first, those without a known cause last."""
     by_cause: dict[str, list[Row]] = {}
     for one in rows:
         if one.verdict in ("failed", "suspicious"):
@@ -106,7 +106,7 @@ def _groups(rows: Sequence[Row], s: Strings) -> list[Group]:
             common = {key: text for key, text in common.items() if one.settings.get(key) == text}
         shared = s("index.shared", settings=", ".join(common.values())) if common and len(members) > 1 else ""
         groups.append(Group(members[0].cause_title if cause else s("index.group_none"), len(members), shared, cause))
-    return sorted(groups, key=lambda group: (-group.count, group.key))
+    return sorted(groups, key=lambda group: (not group.key, -group.count, group.key))
 
 
 def _cells(one: Row) -> dict[str, Any]:
