@@ -17,11 +17,11 @@ if os.path.dirname(os.path.dirname(_PLACE)) != os.path.dirname(os.path.dirname(_
     )
 
 if TYPE_CHECKING:
-    from analyzer.diagnose import Options, diagnose
+    from analyzer.diagnosis import Options, diagnose
     from analyzer.model import Diagnosis, Evidence, Finding, Match
 
 _HOMES = {
-    "diagnose": "analyzer.diagnose", "Options": "analyzer.diagnose", "Diagnosis": "analyzer.model",
+    "diagnose": "analyzer.diagnosis", "Options": "analyzer.diagnosis", "Diagnosis": "analyzer.model",
     "Evidence": "analyzer.model", "Finding": "analyzer.model", "Match": "analyzer.model",
 }  # fmt: skip
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from analyzer.diagnose import diagnose
+from analyzer.diagnosis import diagnose
 from analyzer.model import CauseVerdict
 from parsers import UnreadableError
 

@@ -13,7 +13,7 @@ from analyzer.errors import NOTHING, OK, OURS, USAGE, AnalyzerError, UsageError
 from analyzer.writing import exit_code, write
 
 if TYPE_CHECKING:
-    from analyzer.diagnose import Options
+    from analyzer.diagnosis import Options
     from analyzer.model import Diagnosis
     from parsers.discover import RunFiles
 
@@ -54,7 +54,7 @@ class Request:
     def options(self) -> Options:
         """What `diagnose` needs to know. Raises UsageError for rules that do not exist."""
         from analyzer import rule
-        from analyzer.diagnose import Options
+        from analyzer.diagnosis import Options
 
         known = {one.id for one in rule.load()}
         for name in (*self.only, *self.ignore):
@@ -111,7 +111,7 @@ def run(request: Request) -> int:
 def _diagnose(files: RunFiles, options: Options) -> Diagnosis:
     from dataclasses import replace
 
-    from analyzer.diagnose import diagnose
+    from analyzer.diagnosis import diagnose
 
     diagnosis = diagnose(files.files, options)
     if len(files.files) > 1:

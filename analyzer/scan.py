@@ -19,7 +19,7 @@ from analyzer.writing import exit_code, write
 from parsers.model import SourceRef
 
 if TYPE_CHECKING:
-    from analyzer.diagnose import Options
+    from analyzer.diagnosis import Options
     from parsers.discover import RunFiles
 
 CHUNK: Final = 8
@@ -54,7 +54,7 @@ class Row:
 
 def diagnose_runs(runs: Sequence[RunFiles], options: Options) -> list[Row]:
     """Diagnoses runs one after the other; what a run raises becomes its row's error unless `options.strict`."""
-    from analyzer.diagnose import diagnose
+    from analyzer.diagnosis import diagnose
     from parsers import UnreadableError
 
     rows = []

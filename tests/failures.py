@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analyzer.diagnose import diagnose
+from analyzer.diagnosis import diagnose
 from analyzer.model import Diagnosis
 from parsers import Event, Run, read
 

@@ -134,7 +134,7 @@ def test_the_same_exception_of_all_ranks_is_one_finding(tmp_path: Path) -> None:
 
 
 def test_files_of_ranks_are_one_story(tmp_path: Path) -> None:
-    from analyzer.diagnose import diagnose
+    from analyzer.diagnosis import diagnose
 
     (tmp_path / "rank0.log").write_text(STEPS + stack(PEER))
     (tmp_path / "rank1.log").write_text(stack("RuntimeError: shard 00017.tar is truncated"))

@@ -13,7 +13,7 @@ from analyzer import cause as causes
 from analyzer import rule as rules
 from analyzer import setting, shapes
 from analyzer.clauses import split
-from analyzer.diagnose import Options, diagnose
+from analyzer.diagnosis import Options, diagnose
 from analyzer.patterns import conjuncts, signatures
 from analyzer.versions import in_ranges
 from parsers import Fact, SourceRef, kinds

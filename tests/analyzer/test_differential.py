@@ -10,7 +10,7 @@ import pytest
 
 from analyzer import cause as causes
 from analyzer.clauses import Case, answer, join, split
-from analyzer.diagnose import Options, diagnose
+from analyzer.diagnosis import Options, diagnose
 from analyzer.differential import differential
 from analyzer.model import Diagnosis, Match
 from analyzer.patterns import conjuncts, literal

@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from analyzer.diagnose import diagnose
+from analyzer.diagnosis import diagnose
 from analyzer.output import html
 from analyzer.output.index import index_row
 from analyzer.output.redact import redact
