@@ -28,7 +28,10 @@ LR_ZERO_WARNING: Final = "lr-zero-warning"
 """`tried to get lr value before scheduler/optimizer started stepping`: every step so far was skipped."""
 
 TRACEBACK: Final = "traceback"
-"""A Python exception with its stack. data: exception, message, frame (last `File …` line), is_final, handled."""
+"""A Python exception with its stack. data: exception, message, frame and frame_line (innermost), header (line of its first
+line), owner (kind of the more specific event, '' where there is none), count, is_copy (torchrun's), is_bare (no stack),
+is_ignored (clean-up code), root_exception, root_message, root_line (first of a chain). Whether it was handled cannot be
+seen in it: `analyzer.incidents` looks whether training went on."""
 CUDA_OOM: Final = "cuda-oom"
 """Device memory exhausted. data: tried (bytes), total, free, allocated, reserved, other (bytes of other processes), gpu."""
 HOST_OOM: Final = "host-oom"
@@ -40,9 +43,11 @@ CHILD_FAILED: Final = "child-failed"
 INTERRUPTED: Final = "interrupted"
 """KeyboardInterrupt or SIGINT: the user stopped the run."""
 COLLECTIVE_TIMEOUT: Final = "collective-timeout"
-"""A collective did not finish in time. data: backend, op, seq, numel, timeout_ms, ran_ms, last_enqueued, last_completed, group."""
+"""A collective did not finish in time. data: backend, op, seq, numel, timeout_ms, ran_ms, last_enqueued, last_completed,
+group, clock (seconds since 1 January of a year that is not printed)."""
 COMMUNICATION_ERROR: Final = "communication-error"
-"""NCCL, gloo, RDMA or store failure that is no time-out. data: backend, code, message, is_echo."""
+"""NCCL, gloo, RDMA or store failure that is no time-out. data: backend, code, message, is_peer (a lost peer:
+mostly an echo)."""
 DEVICE_ASSERT: Final = "device-assert"
 """A device-side assert, illegal access or index out of range. data: kernel, assertion, message, count."""
 HARDWARE: Final = "hardware"
