@@ -99,7 +99,9 @@ def test_a_row_of_the_index_keeps_its_page() -> None:
     assert cleaned.spark == row.spark and cleaned.verdict == "failed"
 
 
-@pytest.mark.parametrize("piece", ["a", "a.", "1.", "a:", "0a:", "x@", "/home/", "API_KEY_", "eyJ", "host: ", "://a:", "-", "f::"])
+@pytest.mark.parametrize(
+    "piece", ["a", "a.", "1.", "a:", "0a:", "x@", "/home/", "API_KEY_", "eyJ", "host: ", "://a:", "-", "f::"]
+)
 def test_a_long_line_costs_linear_time(piece: str) -> None:
     started = time.process_time()
     redact_text(piece * (100_000 // len(piece)))
