@@ -129,11 +129,11 @@ class _Pushback:
     def read(self, size: int = -1) -> bytes:
         if not self._head:
             return self._raw.read(size)
+        data, self._head = self._head, b""
         if size < 0:
-            data, self._head = self._head + self._raw.read(), b""
-        else:
-            data, self._head = self._head[:size], self._head[size:]
-        return data
+            return data + self._raw.read()
+        self._head = data[size:]
+        return data[:size] + self._raw.read(size - len(data)) if len(data) < size else data[:size]
 
     def readinto(self, buffer: bytearray) -> int:
         data = self.read(len(buffer))
