@@ -56,6 +56,7 @@ class Case:
     events: Mapping[str, tuple[Event, ...]] = field(default_factory=dict)
     answers: dict[str, Answer] = field(default_factory=dict, compare=False, repr=False)
     """Clauses answered so far: many causes ask the same."""
+    settings: dict[str, settings.Setting | None] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, run: Run, findings: Sequence[Finding], skipped: Sequence[str]) -> Case:
@@ -179,7 +180,9 @@ def compare(environment: Environment, key: str, operator: str, wanted: str) -> A
 
 def _setting(subject: str, case: Case) -> Answer:
     name, operator, wanted = split(subject)
-    found = settings.resolve(case.run, name)
+    if name not in case.settings:
+        case.settings[name] = settings.resolve(case.run, name)
+    found = case.settings[name]
     if found is None:
         return UNKNOWN
     holds = _holds(found.value, operator, wanted)

@@ -40,9 +40,11 @@ def _texts(cause: Cause) -> list[tuple[tuple[str, ...], str]]:
 
 
 def _hint(pattern: str, named: str) -> str:
-    """The pattern's own literal; the one that the clause names where it has none."""
+    """The literal that the clause names, where it is part of the pattern; else the pattern's own, else the named one."""
     if not _SPECIAL.search(pattern):
         return pattern
+    if named and named in pattern:
+        return named
     try:
         return literal(pattern)
     except ValueError:

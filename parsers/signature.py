@@ -57,6 +57,8 @@ class _Reader:
             yield from events
 
     def _is_match(self, signature: Signature, line: Line) -> bool:
+        if signature.pattern == signature.hint:  # its literal is all of it, and was found
+            return True
         pattern = self._compiled.get(signature.pattern)
         if pattern is None:
             pattern = self._compiled[signature.pattern] = re.compile(signature.pattern)

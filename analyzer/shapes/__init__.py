@@ -12,8 +12,8 @@ from statistics import median
 from typing import Final
 
 from analyzer.shapes import around_onset, history, levels, points
-from analyzer.shapes.register import SHAPES, UNKNOWN, Answer, at, say
-from analyzer.signals import finite
+from analyzer.shapes.register import SHAPES, UNKNOWN, Answer, at, remembered, say
+from analyzer.shapes.register import points as finite_points
 from parsers.model import Run
 
 _STATISTICS: Final[dict[str, Callable[[Sequence[float]], float]]] = {
@@ -38,11 +38,11 @@ def ask(run: Run, metric: str, name: str) -> Answer:
 
 
 def _statistic(run: Run, metric: str, statistic: str, operator: str, wanted: float) -> Answer:
-    series = run.series(metric)
-    values = finite(series.values) if series else []
-    if series is None or not values:
+    found = finite_points(run, metric)
+    if found is None:
         return UNKNOWN
-    got = _STATISTICS[statistic](values)
+    series, values = found
+    got = remembered(run, f"{statistic} {metric}", lambda: _STATISTICS[statistic](values))
     index = next((i for i, v in enumerate(series.values) if v == got), len(series) - 1)
     return say(_COMPARE[operator](got, wanted), at(series, index))
 

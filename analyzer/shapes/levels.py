@@ -6,7 +6,7 @@ import math
 from statistics import median
 from typing import Final
 
-from analyzer.shapes.register import UNKNOWN, Answer, at, say, shape
+from analyzer.shapes.register import UNKNOWN, Answer, at, points, say, shape
 from analyzer.signals import finite
 from parsers.model import Run, Series
 
@@ -29,10 +29,10 @@ def near_ln2(run: Run, metric: str) -> Answer:
 @shape
 def near_ln_vocabulary(run: Run, metric: str) -> Answer:
     """The metric sits within half a percent of the natural logarithm of a usual vocabulary size, and does not move."""
-    series = run.series(metric)
-    values = finite(series.values) if series else []
-    if series is None or len(values) < 2:
+    found = points(run, metric)
+    if found is None or len(found[1]) < 2:
         return UNKNOWN
+    series, values = found
     level = median(values)
     still = max(values) - min(values) < 0.02 * level
     return say(still and any(abs(level - ln) < 0.005 * ln for ln in LN_VOCABULARIES), at(series, len(series) - 1))
@@ -41,18 +41,17 @@ def near_ln_vocabulary(run: Run, metric: str) -> Answer:
 @shape
 def above_uniform(run: Run, metric: str) -> Answer:
     """The first value is above ln(262144) = 12.5: worse than guessing in any usual vocabulary, so not a mean of losses."""
-    series = run.series(metric)
-    values = finite(series.values) if series else []
-    return UNKNOWN if series is None or not values else say(values[0] > 12.6, at(series, 0))
+    found = points(run, metric)
+    return UNKNOWN if found is None else say(found[1][0] > 12.6, at(found[0], 0))
 
 
 @shape
 def above_clipping(run: Run, metric: str) -> Answer:
     """Most values are above the norm that gradients are clipped to (1.0 where it is not known)."""
-    series = run.series(metric)
-    values = finite(series.values) if series else []
-    if series is None or len(values) < 3:
+    found = points(run, metric)
+    if found is None or len(found[1]) < 3:
         return UNKNOWN
+    series, values = found
     limit = run.environment.number("arg:max_grad_norm") or run.environment.number("config:gradient_clipping") or 1.0
     return say(sum(1 for v in values if v > limit) > 0.5 * len(values), at(series, 0))
 
@@ -96,10 +95,10 @@ def flat(run: Run, metric: str) -> Answer:
 
 
 def _ends(run: Run, metric: str) -> tuple[float, float, Series] | None:
-    series = run.series(metric)
-    values = finite(series.values) if series else []
-    if series is None or len(values) < 5:
+    found = points(run, metric)
+    if found is None or len(found[1]) < 5:
         return None
+    series, values = found
     part = max(1, len(values) // 5)
     return median(values[:part]), median(values[-part:]), series
 
@@ -128,9 +127,9 @@ def plateau_at_6_to_12(run: Run, metric: str) -> Answer:
 @shape
 def collapses_to_near_zero(run: Run, metric: str) -> Answer:
     """The metric falls below 0.05 within the first tenth of the records (at most 50) and stays there."""
-    series = run.series(metric)
-    values = finite(series.values) if series else []
-    if series is None or len(values) < 5:
+    found = points(run, metric)
+    if found is None or len(found[1]) < 5:
         return UNKNOWN
+    series, values = found
     early = values[min(50, max(3, len(values) // 10)) :]
     return say(values[0] > 0.3 and bool(early) and median(early) < 0.05, at(series, len(series) - 1))

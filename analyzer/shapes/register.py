@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final, TypeVar, cast
 
 from analyzer.model import Evidence, State
 from analyzer.onset import Onset, onset
+from analyzer.signals import finite
 from parsers.model import Run, Series
 
 Answer = tuple[State, tuple[Evidence, ...]]
 Shape = Callable[[Run, str], Answer]
+T = TypeVar("T")
 SHAPES: Final[dict[str, Shape]] = {}
 UNKNOWN: Final[Answer] = ("unknown", ())
 
@@ -32,16 +34,32 @@ def at(series: Series, index: int) -> Evidence:
     return Evidence(series.ref(index))
 
 
-_latest: list[tuple[Run, Onset | None]] = []
+_latest: list[tuple[Run, dict[str, Any]]] = []
+
+
+def remembered(run: Run, key: str, find: Callable[[], T]) -> T:
+    """What `find` answers, worked out once a run: a dozen shapes ask the same of a series of a million points.
+
+    Only the latest run is remembered.
+    """
+    if not _latest or _latest[0][0] is not run:
+        _latest[:] = [(run, {})]
+    known = _latest[0][1]
+    if key not in known:
+        known[key] = find()
+    return cast(T, known[key])
 
 
 def first_bad(run: Run) -> Onset | None:
-    """The run's first bad record. The latest answer is kept: a dozen shapes ask the same of a run of a million points."""
-    if _latest and _latest[0][0] is run:
-        return _latest[0][1]
-    found = onset(run)
-    _latest[:] = [(run, found)]
-    return found
+    """The run's first bad record."""
+    return remembered(run, "onset", lambda: onset(run))
+
+
+def points(run: Run, metric: str) -> tuple[Series, list[float]] | None:
+    """A series and its finite values; None where it was not logged or has none."""
+    series = run.series(metric)
+    values = remembered(run, f"finite {metric}", lambda: finite(series.values)) if series is not None else []
+    return (series, values) if series is not None and values else None
 
 
 def placed(run: Run, metric: str) -> tuple[Series, Onset, int] | None:
