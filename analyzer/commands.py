@@ -76,7 +76,7 @@ def diagnose_(
 @app.command()
 def scan(
     folders: Annotated[list[str], typer.Argument(metavar="DIR...", help="folders (or files) that hold runs")],
-    format_: Annotated[str | None, typer.Option("--format", help="terminal (a table), json, or jsonl (a document a line)")] = None,
+    format_: Annotated[str | None, typer.Option("--format", help="terminal (table), json or jsonl (a document a line)")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="write the table or the JSON Lines here")] = None,
     html: Annotated[Path | None, typer.Option("--html", metavar="DIR", help="write an index and a page a run here")] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="processes (0: one a core)")] = 0,

@@ -100,7 +100,8 @@ def run(request: Request) -> int:
         raise UsageError("--html and --output name the same file: give them different names.")
     runs = list(find_runs(request.paths))
     if not runs:
-        raise AnalyzerError(f"no log, event file or Trainer state in {' '.join(request.paths)}: name the file itself.", NOTHING)
+        places = " ".join(request.paths)
+        raise AnalyzerError(f"no log, event file or Trainer state in {places}: name the file itself.", NOTHING)
     if len(runs) > 1:
         return _batch(request, runs)
     diagnosis = _diagnose(runs[0], request.options)
@@ -150,7 +151,9 @@ def run_render(request: Request) -> int:
         text = sys.stdin.read() if str(path) == "-" else path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise AnalyzerError(f"{path} cannot be read ({reason}): name a file that `analyze -o report.json` wrote.", NOTHING) from None
+        raise AnalyzerError(
+            f"{path} cannot be read ({reason}): name a file that `analyze -o report.json` wrote.", NOTHING
+        ) from None
     try:
         diagnosis = document.loads(text)
     except document.DocumentError as error:

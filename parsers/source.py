@@ -36,7 +36,6 @@ MAX_RATIO: Final = 2000
 STDIN: Final = "-"
 
 
-
 class UnreadableError(Exception):
     """A path cannot be read as a log; the text is one sentence that says what to do."""
 
@@ -114,7 +113,7 @@ def _zstd(raw: BinaryIO) -> BinaryIO:
 _DECOMPRESSORS: Final[dict[bytes, Callable[[BinaryIO], BinaryIO]]] = {
     b"\x1f\x8b": lambda raw: gzip.GzipFile(fileobj=raw, mode="rb"),  # type: ignore[dict-item, return-value]
     b"\x28\xb5\x2f\xfd": _zstd,
-    b"\xfd7zXZ\x00": lambda raw: lzma.LZMAFile(raw),  # type: ignore[dict-item, return-value]
+    b"\xfd7zXZ\x00": lambda raw: lzma.LZMAFile(raw),  # type: ignore[dict-item, return-value]  # noqa: SIM115
     b"BZh": lambda raw: bz2.BZ2File(raw),  # type: ignore[dict-item, return-value]
 }
 

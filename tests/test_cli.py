@@ -170,7 +170,10 @@ def test_a_saved_document_is_drawn_again_the_same(tmp_path: Path) -> None:
     again = analyze("render", saved, "--format", "json", "--no-redact")
     assert json.loads(again.stdout) == json.loads(saved.read_text("utf-8"))
     for form in ("terminal", "markdown", "html"):
-        assert analyze("render", saved, "--format", form, "--no-redact").stdout == analyze(NAN, "--format", form, "--no-redact").stdout
+        assert (
+            analyze("render", saved, "--format", form, "--no-redact").stdout
+            == analyze(NAN, "--format", form, "--no-redact").stdout
+        )
 
 
 def test_the_same_bytes_give_the_same_document() -> None:

@@ -51,5 +51,12 @@ def test_the_installed_command_works_in_an_empty_folder(wheel: Path, tmp_path: P
     assert done.returncode == 0, done.stderr
     assert "loss-zero" in done.stdout
     assert (empty / "report.html").stat().st_size > 10_000
-    where = subprocess.run([*command[:2], "import analyzer; print(analyzer.__file__)"], cwd=empty, env=env, capture_output=True, text=True, check=True)
+    where = subprocess.run(
+        [*command[:2], "import analyzer; print(analyzer.__file__)"],
+        cwd=empty,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert str(home) in where.stdout

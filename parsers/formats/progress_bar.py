@@ -1,6 +1,6 @@
-"""tqdm's progress bars: the only place where many logs show the step they are at.
+r"""tqdm's progress bars: the only place where many logs show the step they are at.
 
-    `  4%|▍         | 10/250 [00:29<11:40,  2.92s/it]`            tqdm, any version; redrawn with `\\r` on stderr
+    `  4%|▍         | 10/250 [00:29<11:40,  2.92s/it]`            tqdm, any version; redrawn with `\r` on stderr
     `Training:  40%|████      | 2/5 [00:01<00:02,  1.31it/s, loss=0.52]`      with a description and a postfix
 
 A bar says how far something is, not what: `steps.py` finds out which bar counts training steps.

@@ -62,7 +62,7 @@ def test_cited_lines_are_read_again(tmp_path: Path) -> None:
 
 def test_a_directory_and_a_missing_file_are_refused(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nothing"):
-        with pytest.raises(UnreadableError, match="check|name"):
+        with pytest.raises(UnreadableError, match=r"check|name"):
             list(blocks(path))
 
 
