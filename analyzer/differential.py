@@ -27,7 +27,7 @@ LISTED: Final = 0.5
 BEHIND: Final = 7.0
 """Log-odds behind the first at which a cause is not worth a line either: odds of a thousand to one."""
 SUPPORTED: Final = 2.0
-"""Log-odds at which a root cause comes before amplifiers of whatever weight."""
+"""Log-odds at which a root cause comes before amplifiers of whatever weight, and a benign explanation may lead."""
 MAX_LISTED: Final = 8
 STRONG: Final = 3.0
 
@@ -52,7 +52,7 @@ def differential(
     weighed, failures = _weigh_all(causes, case, strict)
     rivals = _root_first([one for one in weighed if one.cause.kind in ("root-cause", "amplifier", "echo")])
     notes = [one for one in weighed if one.cause.kind in ("decoder", "benign")]
-    best = max(LIKELY, rivals[0].match.score if rivals else LIKELY)
+    best = max(SUPPORTED, rivals[0].match.score if rivals else SUPPORTED)
     leader = next((one for one in notes if one.cause.kind == "benign" and one.match.score >= best), None)
     ranked = [leader, *rivals] if leader else rivals
     listed = [one for one in ranked if one.match.score >= ranked[0].match.score - BEHIND][:MAX_LISTED]
