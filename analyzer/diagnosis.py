@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from analyzer import cause as causes_module
@@ -17,7 +18,9 @@ from analyzer.outcome import outcome, verdict
 from analyzer.patterns import signatures
 from analyzer.quotes import with_quotes
 from analyzer.timeline import timeline
-from parsers import Fact, Run, read
+from parsers import Fact, Run, Signature, UnreadableError, read
+from parsers.discover import find_runs
+from parsers.source import STDIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +36,32 @@ class Options:
 def diagnose(paths: Sequence[str | Path] | str | Path, options: Options | None = None) -> Diagnosis:
     """Reads the files of one run and judges it.
 
-    Raises parsers.UnreadableError where nothing can be opened. A run in which nothing was recognised has the
-    verdict `unjudged`.
+    A directory stands for the files of the one run that it holds. Raises parsers.UnreadableError where nothing can be
+    opened or a directory holds several runs. A run in which nothing was recognised has the verdict `unjudged`.
     """
     options = options or Options()
     several = [paths] if isinstance(paths, str | Path) else list(paths)
-    causes = causes_module.load_for_weighing()
-    run = read(several, signatures(causes), options.facts, options.strict)
-    return judge(run, options)
+    files = [file for path in several for file in _files_of(path)]
+    diagnosis = judge(read(files, _signatures(), options.facts, options.strict), options)
+    if len(several) == 1 and len(files) > 1:
+        diagnosis = replace(diagnosis, run=replace(diagnosis.run, source=str(several[0])))
+    return diagnosis
+
+
+@cache
+def _signatures() -> tuple[Signature, ...]:
+    """The causes' patterns: worked out once, however many runs are judged."""
+    return signatures(causes_module.load_for_weighing())
+
+
+def _files_of(path: str | Path) -> tuple[str | Path, ...]:
+    if str(path) == STDIN or not Path(path).is_dir():
+        return (path,)
+    runs = list(find_runs([path]))
+    if len(runs) != 1:
+        many = f"holds {len(runs)} runs: name one, or scan it" if runs else "holds no log and no event file: name the file itself"
+        raise UnreadableError(f"{path} {many}.")
+    return runs[0].files
 
 
 def judge(run: Run, options: Options | None = None) -> Diagnosis:

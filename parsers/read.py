@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -82,7 +83,7 @@ def read(
     """
     collected = Collected(facts=list(facts))
     errors: list[UnreadableError] = []
-    router = make_router(signatures)
+    router = make_router(tuple(signatures))
     for path in paths:
         try:
             _read_file(path, router, collected, strict)
@@ -98,8 +99,9 @@ def read(
     )  # fmt: skip
 
 
-def make_router(signatures: Sequence[Signature] = ()) -> Router:
-    """The automaton over all text readers' hints and the signatures'."""
+@lru_cache(maxsize=4)
+def make_router(signatures: tuple[Signature, ...] = ()) -> Router:
+    """The automaton over all text readers' hints and the signatures'; kept, as a scan asks for the same one every time."""
     formats: list[TextFormat] = list(registry.text_formats())
     if signatures:
         formats.append(signature_format(signatures))
