@@ -177,10 +177,10 @@ def _view(diagnosis: Diagnosis, s: Strings) -> dict[str, Any]:
         return anchors.get((ref.file, ref.line), "")
 
     return {
-        "d": diagnosis, "headline": story.headline(diagnosis, s), "loud": bool(diagnosis.loud()),
+        "d": diagnosis, "headline": story.headline(diagnosis, s), "loud": story.is_told(diagnosis),
         "lead": story.leading(diagnosis), "identity": story.identity(diagnosis, s), "span": story.span(diagnosis),
-        "has_why": bool(diagnosis.loud() or diagnosis.notes or diagnosis.verdict != "healthy"),
-        "steps": story.steps(diagnosis, diagnosis.causes[0], s) if diagnosis.causes and diagnosis.loud() else [],
+        "has_why": bool(diagnosis.notes or diagnosis.verdict != "healthy"),
+        "steps": story.steps(diagnosis, diagnosis.causes[0], s) if diagnosis.causes and story.is_told(diagnosis) else [],
         "picture": overview(diagnosis, s), "anchor": anchor, "line_id": line_id, "schema": SCHEMA_VERSION,
         "texts": [story.finding_text(finding, s) for finding in diagnosis.findings],
         "meanings": [not_meant(finding.rule) for finding in diagnosis.findings],

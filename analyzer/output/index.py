@@ -54,7 +54,7 @@ def index_row(path: str, href: str, diagnosis: Diagnosis | None, error: str = ""
         return Row(path=path, href=href, verdict="unjudged", finding=error)
     s = catalogue(lang)
     lead = story.leading(diagnosis)
-    cause = diagnosis.causes[0] if diagnosis.causes and diagnosis.loud() else None
+    cause = diagnosis.causes[0] if diagnosis.causes and diagnosis.verdict in ("failed", "suspicious") else None
     times = sorted(entry.time for entry in diagnosis.timeline if entry.time is not None and story.clock(entry.time))
     loss = story.curve(diagnosis, "loss")
     return Row(

@@ -87,7 +87,7 @@ def _quoted(finding: Finding) -> str:
 def _cause(diagnosis: Diagnosis, s: Strings) -> Iterator[str]:
     for note in diagnosis.notes:
         yield from ("", f"> {prose(note.title)}")
-    if not diagnosis.loud():
+    if not story.is_told(diagnosis):
         return
     if not diagnosis.causes:
         yield from ("", f"**{s('md.cause')}** {s('term.no_cause')}")
@@ -125,7 +125,7 @@ def _details(diagnosis: Diagnosis, s: Strings) -> Iterator[str]:
     if not facts and len(diagnosis.causes) < 2 and not diagnosis.skips:
         return
     yield from ("", f"<details><summary>{s('md.details')}</summary>", "")
-    for rival in diagnosis.causes[1:4] if diagnosis.loud() else ():
+    for rival in diagnosis.causes[1:4] if story.is_told(diagnosis) else ():
         yield f"**{s('ui.rivals')} ({s('cause.' + rival.verdict)})** {escape(rival.title)} (`{_code(rival.id)}`)"
         yield from ("", *_ledger(rival, s), "")
     if facts:

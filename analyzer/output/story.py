@@ -53,6 +53,11 @@ def leading(diagnosis: Diagnosis) -> Finding | None:
     return loud[0] if loud else None
 
 
+def is_told(diagnosis: Diagnosis) -> bool:
+    """Whether something went wrong that causes can explain: a loud finding, or a cause known by its own message alone."""
+    return diagnosis.verdict in ("failed", "suspicious")
+
+
 def headline(diagnosis: Diagnosis, s: Strings) -> str:
     """One sentence without the verdict word."""
     finding = leading(diagnosis)
@@ -61,7 +66,7 @@ def headline(diagnosis: Diagnosis, s: Strings) -> str:
     if finding is not None:
         return finding_text(finding, s)
     if diagnosis.verdict != "healthy":
-        return s("headline.plain")
+        return s("headline.cause", title=neutral(diagnosis.causes[0].title)) if diagnosis.causes else s("headline.plain")
     loss = curve(diagnosis, "loss")
     if loss is None:
         return s("headline.healthy")

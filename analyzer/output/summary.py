@@ -148,7 +148,7 @@ class Summary:
     def why(self) -> list[Line]:
         """The leading cause with its ledger, and its rivals."""
         causes, head = self.diagnosis.causes, self._label("term.why")
-        if not self.diagnosis.loud():
+        if not story.is_told(self.diagnosis):
             return []
         if not causes:
             return [[(head, "head"), (self.s("term.no_cause"), "")]]
@@ -189,7 +189,7 @@ class Summary:
 
     def do(self) -> list[Line]:
         """The steps in order, what must be thrown away, and the run that settles it."""
-        if not self.diagnosis.loud():
+        if not story.is_told(self.diagnosis):
             return []
         head = self._label("term.do")
         if not self.diagnosis.causes:
