@@ -1,24 +1,50 @@
 """Rules: what one is, how they are found, and how one is run without taking the others down.
 
-A rule is `analyzer/rules/<symptom>.py` with one decorated function and `<symptom>.md`, its page, beside it.
+A rule is `analyzer/rules/<symptom>.py` with one decorated function and `<symptom>.md`, its page, beside it. A user's own
+rule is one such file in a folder of theirs; it lives as long as the call that named the folder.
+
+The numbers that a judgement hangs on are `Threshold`s, declared in the decorator: a project file may state others for its
+runs. What is stated holds while `run_rule` runs that rule, and nowhere else.
 """
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import pkgutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Generic, Literal, TypeVar
 
-from analyzer.model import Evidence, Failure, Finding, Severity, Skip
+from analyzer.model import SEVERITIES, Evidence, Failure, Finding, Severity, Skip
 from parsers.model import Run, Series
 
 Check = Callable[[Run], Iterator[Finding]]
 RULES: Final[dict[str, Rule]] = {}
+"""The shipped rules that were imported so far, by id."""
+
+N = TypeVar("N", int, float)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Threshold(Generic[N]):
+    """A number of a rule and why it is that one. Its type is that of `default`: a count stays a whole number."""
+
+    default: N
+    reason: str
+
+    @property
+    def value(self) -> N:
+        """The number that holds in this run of the rule: as the project states it, else the default."""
+        stated = _STATED.get().get(self)
+        return self.default if stated is None else type(self.default)(stated)
+
+
+_STATED: Final[ContextVar[Mapping[Threshold[Any], float]]] = ContextVar("stated thresholds", default={})  # noqa: B039
+_OWN: Final[ContextVar[list[Rule] | None]] = ContextVar("rules of the file that is being loaded", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +59,7 @@ class Rule:
     status: Literal["stable", "preview"]
     check: Check = field(repr=False)
     page: Path
+    thresholds: Mapping[str, Threshold[int] | Threshold[float]] = field(default_factory=dict, repr=False)
 
     @property
     def text(self) -> str:
@@ -47,13 +74,23 @@ def rule(
     needs: Sequence[str] = (),
     since: str = "0.1",
     status: Literal["stable", "preview"] = "stable",
+    thresholds: Mapping[str, Threshold[int] | Threshold[float]] | None = None,
 ) -> Callable[[Check], Check]:
-    """Registers a rule under the name of its module: `loss_zero.py` finds `loss-zero`."""
+    """Registers a rule under the name of its module: `loss_zero.py` finds `loss-zero`.
+
+    `thresholds`: the numbers that a project file may change, under the names it uses (`min-records`).
+    """
 
     def add(check: Check) -> Check:
         source = Path(check.__code__.co_filename)
         id_ = source.stem.replace("_", "-")
-        RULES[id_] = Rule(id_, title, severity, tuple(needs), since, status, check, source.with_suffix(".md"))
+        page = source.with_suffix(".md")
+        card = Rule(id_, title, severity, tuple(needs), since, status, check, page, dict(thresholds or {}))
+        own = _OWN.get()
+        if own is None:
+            RULES[id_] = card
+        else:
+            own.append(card)
         return check
 
     return add
@@ -68,27 +105,51 @@ def load() -> tuple[Rule, ...]:
     return tuple(RULES[id_] for id_ in sorted(RULES))
 
 
-def load_folder(folder: Path) -> tuple[Rule, ...]:
-    """A user's own rules: every `*.py` of a folder, imported. Only for folders the user names."""
-    before = set(RULES)
-    for path in sorted(folder.glob("*.py")):
-        spec = importlib.util.spec_from_file_location(f"nanalyze_user_rules.{path.stem}", path)
-        if spec and spec.loader:
-            spec.loader.exec_module(importlib.util.module_from_spec(spec))
-    return tuple(RULES[id_] for id_ in sorted(set(RULES) - before))
+@contextmanager
+def collecting() -> Iterator[list[Rule]]:
+    """Rules that are defined inside go into the list and not among the shipped ones."""
+    load()
+    found: list[Rule] = []
+    token = _OWN.set(found)
+    try:
+        yield found
+    finally:
+        _OWN.reset(token)
 
 
-def run_rule(one: Rule, run: Run, strict: bool = False) -> tuple[tuple[Finding, ...], Skip | None, Failure | None]:
-    """What one rule says: findings, or why it could not judge, or that it failed (re-raised when `strict`)."""
+def run_rule(
+    one: Rule, run: Run, strict: bool = False, stated: Mapping[str, float] | None = None
+) -> tuple[tuple[Finding, ...], Skip | None, Failure | None]:
+    """What one rule says: findings, or why it could not judge, or that it failed (re-raised when `strict`).
+
+    `stated`: thresholds by name that hold instead of the rule's own, for this run of it.
+    """
     missing = tuple(need for need in one.needs if not any(run.series(name) for name in need.split("|")))
     if missing:
         return (), Skip(one.id, missing), None
+    token = _STATED.set({one.thresholds[name]: value for name, value in (stated or {}).items()})
     try:
-        return tuple(one.check(run)), None, None
+        return tuple(_checked(one, found) for found in one.check(run)), None, None
     except Exception as error:
         if strict:
             raise
         return (), None, Failure(one.id, f"{type(error).__name__}: {error}")
+    finally:
+        _STATED.reset(token)
+
+
+def _checked(one: Rule, found: Finding) -> Finding:
+    """What the rule yielded, if the document can hold it: a user's rule may yield anything. Raises TypeError."""
+    if not isinstance(found, Finding):
+        raise TypeError(f"a rule yields findings, not {type(found).__name__}")
+    if found.rule != one.id:
+        raise TypeError(f"the rule {one.id} yields a finding of {found.rule!r}")
+    if found.severity not in SEVERITIES or not all(isinstance(evidence, Evidence) for evidence in found.evidence):
+        raise TypeError(f"a finding of severity {found.severity!r}, or one whose evidence is none")
+    wrong = [key for key, value in found.facts.items() if not isinstance(value, str | int | float | bool | None)]
+    if wrong:
+        raise TypeError(f"the fact {wrong[0]!r} is no text, number or truth value")
+    return found
 
 
 def at(series: Series, index: int, note: str = "") -> Evidence:

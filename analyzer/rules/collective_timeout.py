@@ -7,18 +7,26 @@ from typing import Final
 
 from analyzer.incidents import Incident, Incidents, finding, ranges
 from analyzer.model import Finding
-from analyzer.rule import rule
+from analyzer.rule import Threshold, rule
 from parsers import Run, kinds
 from parsers.model import Value
 
-EARLY: Final = 5
-"""Sequence numbers up to this are set-up, not training."""
-STALLED: Final = 1.5
-"""Waited longer than the limit by this factor: the watchdog itself stood still (suspended, frozen machine, held lock)."""
+EARLY: Final = Threshold(5, "Sequence numbers up to this are set-up, not training.")
+STALLED: Final = Threshold(
+    1.5,
+    "Waited longer than the limit by this factor: the watchdog itself stood still (suspended, frozen machine, held lock).",
+)
 MAX_LISTED: Final = 64
 
 
-@rule(title="a collective timed out", severity="critical")
+@rule(
+    title="a collective timed out",
+    severity="critical",
+    thresholds={
+        "early": EARLY,
+        "stalled": STALLED,
+    },
+)
 def collective_timeout(run: Run) -> Iterator[Finding]:
     """One finding for all ranks that waited, with what their sequence numbers say about the one that did not come."""
     incidents = Incidents(run)
@@ -38,12 +46,12 @@ def _facts(one: Incident) -> dict[str, Value]:
         facts["timeout_seconds"] = timeout / 1000
     if ran:
         facts["waited_seconds"] = ran / 1000
-    facts["phase"] = "start-up" if seq is not None and seq <= EARLY else "training" if one.step is not None else "unknown"
+    facts["phase"] = "start-up" if seq is not None and seq <= EARLY.value else "training" if one.step is not None else "unknown"
     if one.number("numel") == 1:
         facts["reading"] = (
             "one element: a barrier or a flag, so look for a rank that was busy on the host (saving, tokenising, evaluating)"
         )
-    if timeout and ran and ran > STALLED * timeout:
+    if timeout and ran and ran > STALLED.value * timeout:
         facts["reading"] = "waited far beyond the limit: the process itself stood still"
     return facts
 

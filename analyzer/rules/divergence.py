@@ -9,43 +9,55 @@ from typing import Final
 from analyzer.model import Finding
 from analyzer.onset import sound
 from analyzer.regime import is_policy_training
-from analyzer.rule import at, number, rule
+from analyzer.rule import Threshold, at, number, rule
 from analyzer.signals import block_medians, noise
 from parsers import Run, Series, metrics
 
-MIN_RECORDS: Final = 20
-"""Four blocks of five: with fewer, a best level and an end cannot be told apart."""
-FIRST: Final = 2
-"""Records at the start of which the higher one is the first level: a rate that is far too high leaves no more of them."""
-MIN_NOISE: Final = 8
-"""Points that an estimate of the noise needs."""
-RATIO: Final = 1.3
-"""The end must be this much above the best level: the loss of changing data moves by a tenth or two."""
-LOST: Final = 0.5
-"""And half of all that had been gained since the start must be lost again."""
-SIGMAS: Final = 5.0
-"""And it must be this far outside of the noise of one record."""
+MIN_RECORDS: Final = Threshold(20, "Four blocks of five: with fewer, a best level and an end cannot be told apart.")
+FIRST: Final = Threshold(
+    2,
+    "Records at the start of which the higher one is the first level: a rate that is far too high leaves no more of them.",
+)
+MIN_NOISE: Final = Threshold(8, "Points that an estimate of the noise needs.")
+RATIO: Final = Threshold(
+    1.3,
+    "The end must be this much above the best level: the loss of changing data moves by a tenth or two.",
+)
+LOST: Final = Threshold(0.5, "And half of all that had been gained since the start must be lost again.")
+SIGMAS: Final = Threshold(5.0, "And it must be this far outside of the noise of one record.")
 
 
-@rule(title="the loss diverges", severity="critical", needs=("loss",))
+@rule(
+    title="the loss diverges",
+    severity="critical",
+    needs=("loss",),
+    thresholds={
+        "min-records": MIN_RECORDS,
+        "first": FIRST,
+        "min-noise": MIN_NOISE,
+        "ratio": RATIO,
+        "lost": LOST,
+        "sigmas": SIGMAS,
+    },
+)
 def divergence(run: Run) -> Iterator[Finding]:
     """The level at the end against the best level of the run."""
     series = run.series(metrics.LOSS)
     assert series is not None
     kept = sound(series)
-    if len(kept) < MIN_RECORDS or is_policy_training(run):
+    if len(kept) < MIN_RECORDS.value or is_policy_training(run):
         return
     values = [series.values[i] for i in kept]
     width = max(5, len(values) // 40)
     levels = block_medians(values, width)
-    start = max(values[:FIRST])
+    start = max(values[: FIRST.value])
     levels[0] = min(levels[0], start)  # a run may be lost within its first block
     best = min(range(len(levels)), key=levels.__getitem__)
     end = median(values[-width:])
     rise = end - levels[best]
-    if levels[best] <= 0 or end < RATIO * levels[best] or rise < SIGMAS * _noise(values, best * width, width):
+    if levels[best] <= 0 or end < RATIO.value * levels[best] or rise < SIGMAS.value * _noise(values, best * width, width):
         return
-    if rise < LOST * (start - levels[best]) or min(levels[-2:]) < levels[best] + rise / 2:
+    if rise < LOST.value * (start - levels[best]) or min(levels[-2:]) < levels[best] + rise / 2:
         return
     yield _finding(run, series, kept, _start(values, levels, best, width, end), levels[best], end)
 
@@ -53,7 +65,7 @@ def divergence(run: Run) -> Iterator[Finding]:
 def _noise(values: Sequence[float], best: int, width: int) -> float:
     """The smaller one of the noise about the best level and at the end: a loss that diverges is noisy where it does."""
     around = values[max(0, best - 2 * width) : best + width]
-    return min(noise(part) for part in (around, values[-3 * width :]) if len(part) >= MIN_NOISE)
+    return min(noise(part) for part in (around, values[-3 * width :]) if len(part) >= MIN_NOISE.value)
 
 
 def _start(values: Sequence[float], levels: Sequence[float], best: int, width: int, end: float) -> int:

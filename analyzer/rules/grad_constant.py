@@ -7,25 +7,37 @@ from collections.abc import Iterator, Sequence
 from typing import Final, Literal
 
 from analyzer.model import Finding
-from analyzer.rule import at, rule
+from analyzer.rule import Threshold, at, rule
 from analyzer.signals import Streak, aligned, resolution
 from parsers import Run, Series, metrics
 
-MIN_RECORDS: Final = 3
-"""Two equal norms in a row can be chance in four digits; three with a bad loss are not."""
-MIN_ALONE: Final = 10
-"""Equal records that are needed where the loss is not logged or looks well."""
-MIN_VARIED: Final = 5
-"""Different values that must come before, where the loss says nothing: the norm varied, now it does not."""
-MAX_GROUPS: Final = 16
-"""Parameter groups of an optimizer that a masked norm is looked for: each puts -1 for its own, so sqrt(groups) is printed."""
-TOLERANCE: Final = 2e-3
-"""Of the squared norm: 1.414 printed with three decimals is off by 6e-4."""
+MIN_RECORDS: Final = Threshold(3, "Two equal norms in a row can be chance in four digits; three with a bad loss are not.")
+MIN_ALONE: Final = Threshold(10, "Equal records that are needed where the loss is not logged or looks well.")
+MIN_VARIED: Final = Threshold(
+    5,
+    "Different values that must come before, where the loss says nothing: the norm varied, now it does not.",
+)
+MAX_GROUPS: Final = Threshold(
+    16,
+    "Parameter groups of an optimizer that a masked norm is looked for: each puts -1 for its own, so sqrt(groups) is printed.",
+)
+TOLERANCE: Final = Threshold(2e-3, "Of the squared norm: 1.414 printed with three decimals is off by 6e-4.")
 
 Kind = Literal["masked", "stale", "constant"]
 
 
-@rule(title="the gradient norm sticks to one value", severity="critical", needs=("grad_norm",))
+@rule(
+    title="the gradient norm sticks to one value",
+    severity="critical",
+    needs=("grad_norm",),
+    thresholds={
+        "min-records": MIN_RECORDS,
+        "min-alone": MIN_ALONE,
+        "min-varied": MIN_VARIED,
+        "max-groups": MAX_GROUPS,
+        "tolerance": TOLERANCE,
+    },
+)
 def grad_constant(run: Run) -> Iterator[Finding]:
     """Exact repetition with a bad loss; or for long, after it varied, at a value that is no clipping threshold."""
     series = run.series(metrics.GRAD_NORM)
@@ -46,7 +58,7 @@ def _repeated(values: Sequence[float]) -> list[Streak]:
     """Stretches of at least MIN_RECORDS equal finite non-zero values."""
     breaks = [i for i in range(1, len(values)) if values[i] != values[i - 1]]
     edges = zip([0, *breaks], [*breaks, len(values)], strict=True)
-    return [Streak(a, b) for a, b in edges if b - a >= MIN_RECORDS and math.isfinite(values[a]) and values[a] != 0.0]
+    return [Streak(a, b) for a, b in edges if b - a >= MIN_RECORDS.value and math.isfinite(values[a]) and values[a] != 0.0]
 
 
 def _kind(series: Series, streak: Streak, losses: Sequence[float | None], scales: Sequence[float | None]) -> Kind | None:
@@ -54,14 +66,18 @@ def _kind(series: Series, streak: Streak, losses: Sequence[float | None], scales
     value, is_final = series.values[streak.start], streak.stop == len(series)
     bad = sum(_is_bad(losses[i]) for i in range(streak.start, streak.stop))
     groups = _groups(value, scales[streak.start])
-    if bad >= MIN_RECORDS - 1 and bad >= streak.length - 1:
+    if bad >= MIN_RECORDS.value - 1 and bad >= streak.length - 1:
         if groups and _is_bad(losses[streak.start]):
             return "masked"
         return "stale" if is_final else None
-    if bad or streak.length < MIN_ALONE or not is_final:
+    if bad or streak.length < MIN_ALONE.value or not is_final:
         return None
     before = [v for v in series.values[: streak.start] if math.isfinite(v) and v != 0.0]
-    if len(set(before)) < MIN_VARIED or max(before) <= value * (1 + TOLERANCE) or resolution(series.values) > 1e-3 * value:
+    if (
+        len(set(before)) < MIN_VARIED.value
+        or max(before) <= value * (1 + TOLERANCE.value)
+        or resolution(series.values) > 1e-3 * value
+    ):
         return None
     return "masked" if groups else "constant"
 
@@ -74,7 +90,7 @@ def _groups(value: float, scale: float | None) -> int:
     """The number of groups whose masked norms give this value, as printed or divided by the loss scale; 0 where none does."""
     for candidate in (value, value * scale if scale and scale > 1.0 else 0.0):
         squared = candidate * candidate
-        if 0.5 < squared < MAX_GROUPS + 0.5 and abs(squared - round(squared)) <= TOLERANCE * squared:
+        if 0.5 < squared < MAX_GROUPS.value + 0.5 and abs(squared - round(squared)) <= TOLERANCE.value * squared:
             return round(squared)
     return 0
 

@@ -8,58 +8,79 @@ from statistics import median
 from typing import Final
 
 from analyzer.model import Finding
-from analyzer.rule import at, number, rule
+from analyzer.rule import Threshold, at, number, rule
 from analyzer.signals import Excursion, current, excursions, noise
 from parsers import Run, Series, metrics
 
-WARM_UP: Final = 20
-"""Records at the start that are not judged: norms of a fresh model fall by an order of magnitude on their own."""
-LASTING: Final = 10.0
-"""Times the level before, for at least LASTING_RECORDS records."""
-LASTING_RECORDS: Final = 5
-SINGLE: Final = 100.0
-"""Times the level before, for one record: two orders of magnitude. Batches of odd data give ten to thirty."""
-MANY: Final = 3
-"""Single records that high which are no chance any more."""
-SIGMAS: Final = 6.0
-"""Standard deviations of the norm's logarithm between neighbours: a norm that varies threefold has a wide band."""
-MAX_SHARE: Final = 0.05
-"""Records above the band that still are excursions: a norm that jumps all the time has a wide band."""
+WARM_UP: Final = Threshold(
+    20,
+    "Records at the start that are not judged: norms of a fresh model fall by an order of magnitude on their own.",
+)
+LASTING: Final = Threshold(10.0, "Times the level before, for at least LASTING_RECORDS records.")
+LASTING_RECORDS: Final = Threshold(5, "Records that it must last: fewer may be one odd stretch of data.")
+SINGLE: Final = Threshold(
+    100.0,
+    "Times the level before, for one record: two orders of magnitude. Batches of odd data give ten to thirty.",
+)
+MANY: Final = Threshold(3, "Single records that high which are no chance any more.")
+SIGMAS: Final = Threshold(
+    6.0,
+    "Standard deviations of the norm's logarithm between neighbours: a norm that varies threefold has a wide band.",
+)
+MAX_SHARE: Final = Threshold(
+    0.05,
+    "Records above the band that still are excursions: a norm that jumps all the time has a wide band.",
+)
 
 
-@rule(title="the gradient norm explodes", severity="warning", needs=("grad_norm",))
+@rule(
+    title="the gradient norm explodes",
+    severity="warning",
+    needs=("grad_norm",),
+    thresholds={
+        "warm-up": WARM_UP,
+        "lasting": LASTING,
+        "lasting-records": LASTING_RECORDS,
+        "single": SINGLE,
+        "many": MANY,
+        "sigmas": SIGMAS,
+        "max-share": MAX_SHARE,
+    },
+)
 def grad_explosion(run: Run) -> Iterator[Finding]:
     """The first excursion that lasts, or is two orders of magnitude high."""
     series = run.series(metrics.GRAD_NORM)
     assert series is not None
     kept = [i for i in current(series) if math.isfinite(series.values[i]) and series.values[i] > 0.0]
     values = [series.values[i] for i in kept]
-    if len(values) <= WARM_UP or max(values) < LASTING * median(values[: 4 * WARM_UP]):
+    if len(values) <= WARM_UP.value or max(values) < LASTING.value * median(values[: 4 * WARM_UP.value]):
         return
-    wide = math.exp(SIGMAS * min(noise([math.log(v) for v in values]), 10.0))
-    found = excursions(values, lambda level: (max(LASTING, wide) - 1) * level, WARM_UP)
-    usual = median(values[:WARM_UP])
+    wide = math.exp(SIGMAS.value * min(noise([math.log(v) for v in values]), 10.0))
+    found = excursions(values, lambda level: (max(LASTING.value, wide) - 1) * level, WARM_UP.value)
+    usual = median(values[: WARM_UP.value])
     loud = [e for e in found if values[e.peak] >= usual]
-    loud = [e for e in loud if e.stop - e.start >= LASTING_RECORDS or values[e.peak] >= max(SINGLE, 2 * wide) * e.level]
-    isolated = [e for e in found if e.stop - e.start < LASTING_RECORDS]
-    if loud and sum(e.stop - e.start for e in isolated) <= max(2, MAX_SHARE * len(values)):
+    loud = [
+        e for e in loud if e.stop - e.start >= LASTING_RECORDS.value or values[e.peak] >= max(SINGLE.value, 2 * wide) * e.level
+    ]
+    isolated = [e for e in found if e.stop - e.start < LASTING_RECORDS.value]
+    if loud and sum(e.stop - e.start for e in isolated) <= max(2, MAX_SHARE.value * len(values)):
         yield _finding(run, series, kept, values, loud)
 
 
 def _finding(run: Run, series: Series, kept: Sequence[int], values: Sequence[float], loud: Sequence[Excursion]) -> Finding:
     first = loud[0]
     start, peak = kept[first.start], kept[first.peak]
-    is_lasting = first.stop - first.start >= LASTING_RECORDS
+    is_lasting = first.stop - first.start >= LASTING_RECORDS.value
     after = values[first.stop :]
-    recovered = bool(after) and median(after[:LASTING_RECORDS]) < LASTING / 2 * first.level
+    recovered = bool(after) and median(after[: LASTING_RECORDS.value]) < LASTING.value / 2 * first.level
     return Finding(
         rule="grad-explosion",
-        severity="warning" if is_lasting or len(loud) >= MANY else "info",
+        severity="warning" if is_lasting or len(loud) >= MANY.value else "info",
         confidence="high" if is_lasting else "medium",
         summary=f"gradient norm rises from about {number(first.level)} to {number(series.values[peak])} "
         f"at step {series.steps[peak]}{'' if recovered else ' and stays high'}",
         evidence=(
-            at(series, start, f"first record above {LASTING:.0f} times the level before"),
+            at(series, start, f"first record above {LASTING.value:.0f} times the level before"),
             *((at(series, peak, "highest"),) if peak != start else ()),
             *((at(series, start - 1, "last record before it"),) if start else ()),
         ),

@@ -8,23 +8,35 @@ from typing import Final
 
 from analyzer.model import Confidence, Finding, Severity
 from analyzer.regime import grad_norms, precision
-from analyzer.rule import rule, span, until, writer
+from analyzer.rule import Threshold, rule, span, until, writer
 from analyzer.signals import Streak, aligned, non_finite_streaks
 from parsers import Run, Series, metrics
 
 SEARCH_FP16: Final = 20
 """Records within which a dynamic loss scale finds its level: from 2**16 at most 17 halvings."""
-SEARCH_UNKNOWN: Final = 3
-"""The same where the precision is not known: only what begins with the run may be the search."""
-MAX_SKIP: Final = 2
-"""A scaler that is settled skips one step, two with hysteresis; more is no probing of the range."""
-MAX_SKIP_SHARE: Final = 0.02
-"""Share of records that scaler skips may take: it raises the scale once in 1,000 or 2,000 steps."""
-LOST_SHARE: Final = 0.5
-"""More bad records than this are no recovery, whatever the last one says."""
+SEARCH_UNKNOWN: Final = Threshold(
+    3,
+    "The same where the precision is not known: only what begins with the run may be the search.",
+)
+MAX_SKIP: Final = Threshold(2, "A scaler that is settled skips one step, two with hysteresis; more is no probing of the range.")
+MAX_SKIP_SHARE: Final = Threshold(
+    0.02,
+    "Share of records that scaler skips may take: it raises the scale once in 1,000 or 2,000 steps.",
+)
+LOST_SHARE: Final = Threshold(0.5, "More bad records than this are no recovery, whatever the last one says.")
 
 
-@rule(title="the gradient norm is NaN or infinite", severity="critical", needs=("grad_norm",))
+@rule(
+    title="the gradient norm is NaN or infinite",
+    severity="critical",
+    needs=("grad_norm",),
+    thresholds={
+        "search-unknown": SEARCH_UNKNOWN,
+        "max-skip": MAX_SKIP,
+        "max-skip-share": MAX_SKIP_SHARE,
+        "lost-share": LOST_SHARE,
+    },
+)
 def grad_nan(run: Run) -> Iterator[Finding]:
     """Non-finite norms, but for the search for the first loss scale; critical when they last."""
     for series in grad_norms(run):
@@ -50,7 +62,7 @@ def _is_search(run: Run, series: Series, streak: Streak, losses: Sequence[float 
     known = precision(run)
     if known == "fp16":
         return streak.stop <= SEARCH_FP16
-    return known is None and streak.start < SEARCH_UNKNOWN
+    return known is None and streak.start < SEARCH_UNKNOWN.value
 
 
 def _finding(run: Run, series: Series, bad: Sequence[Streak], losses: Sequence[float | None]) -> Finding:
@@ -86,9 +98,9 @@ def _weight(run: Run, series: Series, bad: Sequence[Streak], losses: Sequence[fl
     sound = all(_is_sound(losses[i]) for streak in bad for i in range(streak.start, streak.stop))
     if last.stop == len(series) and (last.length >= 2 or len(series) == 1 or not sound):
         return "critical", "high"
-    if count > LOST_SHARE * len(series):
+    if count > LOST_SHARE.value * len(series):
         return "critical", "medium"
-    is_rare = max(streak.length for streak in bad) <= MAX_SKIP and count <= max(1, MAX_SKIP_SHARE * len(series))
+    is_rare = max(streak.length for streak in bad) <= MAX_SKIP.value and count <= max(1, MAX_SKIP_SHARE.value * len(series))
     if sound and is_rare and (precision(run) == "fp16" or _lr_stood_still(run, series, bad)):
         return "info", "medium"
     return "warning", "high"

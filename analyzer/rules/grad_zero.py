@@ -8,19 +8,28 @@ from typing import Final
 from analyzer.model import Evidence, Finding
 from analyzer.onset import sound
 from analyzer.regime import is_policy_training
-from analyzer.rule import rule, span, until
+from analyzer.rule import Threshold, rule, span, until
 from analyzer.signals import Streak, aligned, fall, is_zero, streaks
 from parsers import Run, Series, kinds, metrics
 
-MIN_FINAL: Final = 3
-"""Records of exact 0 at the end that are a state, not one empty batch."""
-MIN_PASSING: Final = 10
-"""Records of exact 0 in mid-run that deserve a look though training went on afterwards."""
-FALLS: Final = 0.05
-"""A loss that falls by a twentieth is being trained, whatever the norm prints (DeepSpeed 0.9 in bf16 prints 0)."""
+MIN_FINAL: Final = Threshold(3, "Records of exact 0 at the end that are a state, not one empty batch.")
+MIN_PASSING: Final = Threshold(10, "Records of exact 0 in mid-run that deserve a look though training went on afterwards.")
+FALLS: Final = Threshold(
+    0.05,
+    "A loss that falls by a twentieth is being trained, whatever the norm prints (DeepSpeed 0.9 in bf16 prints 0).",
+)
 
 
-@rule(title="the gradient norm is 0", severity="critical", needs=("grad_norm",))
+@rule(
+    title="the gradient norm is 0",
+    severity="critical",
+    needs=("grad_norm",),
+    thresholds={
+        "min-final": MIN_FINAL,
+        "min-passing": MIN_PASSING,
+        "falls": FALLS,
+    },
+)
 def grad_zero(run: Run) -> Iterator[Finding]:
     """Exact zeros to the end, or for long; a warning that inputs need no gradient is told as info."""
     series = run.series(metrics.GRAD_NORM)
@@ -35,12 +44,12 @@ def grad_zero(run: Run) -> Iterator[Finding]:
 def _dead(run: Run, series: Series) -> Streak | None:
     found = list(streaks(series.values, is_zero))
     last = found[-1]
-    if last.stop == len(series) and last.length >= min(MIN_FINAL, len(series)):
+    if last.stop == len(series) and last.length >= min(MIN_FINAL.value, len(series)):
         return None if last.start == 0 and _learns(run) else last
     losses = aligned(series, run.series(metrics.LOSS))
     for streak in found:
         is_masked = any(losses[i] == 0.0 for i in range(streak.start, streak.stop))
-        if streak.start > 0 and streak.length >= MIN_PASSING and not is_masked:
+        if streak.start > 0 and streak.length >= MIN_PASSING.value and not is_masked:
             return streak
     return None
 
@@ -52,7 +61,7 @@ def _learns(run: Run) -> bool:
     if len(values) < 5:
         return False
     first, last, error = fall(values)
-    return first - last > max(FALLS * abs(first), 3 * error)
+    return first - last > max(FALLS.value * abs(first), 3 * error)
 
 
 def _finding(run: Run, series: Series, dead: Streak) -> Finding:

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from analyzer.model import Finding
-from analyzer.rule import at, rule
+from analyzer.rule import Threshold, at, rule
 from parsers import Run, Series, kinds, metrics
 
-DONE: Final = 0.98
-"""Of the planned steps: the last logging interval may be missing."""
+DONE: Final = Threshold(0.98, "Of the planned steps: the last logging interval may be missing.")
 _REASONS: Final = (
     kinds.RUN_END, kinds.PROCESS_OK, kinds.CUDA_OOM, kinds.HOST_OOM, kinds.SIGNAL, kinds.CHILD_FAILED, kinds.INTERRUPTED,
     kinds.COLLECTIVE_TIMEOUT, kinds.COMMUNICATION_ERROR, kinds.DEVICE_ASSERT, kinds.HARDWARE, kinds.DATALOADER,
@@ -20,14 +19,21 @@ _REASONS: Final = (
 """What counts as a reason: a good end, or anything that ends a process."""
 
 
-@rule(title="the log ends before the planned steps", severity="info", needs=("loss|lr|grad_norm|step_time",))
+@rule(
+    title="the log ends before the planned steps",
+    severity="info",
+    needs=("loss|lr|grad_norm|step_time",),
+    thresholds={
+        "done": DONE,
+    },
+)
 def incomplete(run: Run) -> Iterator[Finding]:
     """Planned steps are known, the last one is short of them, and no end, crash or signal was told since the last start."""
     planned, last = run.planned_steps, run.last_step
     if not planned or last is None or last >= planned - 1 or _has_reason(run):
         return
     series = _latest(run)
-    if last + _interval(series) >= planned and last >= DONE * planned:
+    if last + _interval(series) >= planned and last >= DONE.value * planned:
         return
     yield Finding(
         rule="incomplete",

@@ -6,27 +6,32 @@ from collections.abc import Iterator
 from typing import Final
 
 from analyzer.model import Evidence, Finding, Severity
-from analyzer.rule import at, rule
+from analyzer.rule import Threshold, at, rule
 from parsers import Run, Series, metrics
 
-HANDFUL: Final = 10
-"""Messages that every data set has: a conversation with a stray separator."""
-FEW: Final = 0.01
-"""Share of the samples seen below which it is worth a word, no more."""
-MOST: Final = 0.2
-"""Share above which the run trains on something else than its data."""
-MANY: Final = 200
-"""Messages that are many even where the number of samples is unknown."""
+HANDFUL: Final = Threshold(10, "Messages that every data set has: a conversation with a stray separator.")
+FEW: Final = Threshold(0.01, "Share of the samples seen below which it is worth a word, no more.")
+MOST: Final = Threshold(0.2, "Share above which the run trains on something else than its data.")
+MANY: Final = Threshold(200, "Messages that are many even where the number of samples is unknown.")
 
 
-@rule(title="the targets of many samples were masked away", severity="critical")
+@rule(
+    title="the targets of many samples were masked away",
+    severity="critical",
+    thresholds={
+        "handful": HANDFUL,
+        "few": FEW,
+        "most": MOST,
+        "many": MANY,
+    },
+)
 def labels_masked(run: Run) -> Iterator[Finding]:
     """Counts samples, not messages; says the share where batch size and steps are known."""
     found = run.series(metrics.LABELS_MASKED)
     if found is None:
         return
     count = sum(found.values)
-    if count <= HANDFUL:
+    if count <= HANDFUL.value:
         return
     share = _share(run, count)
     severity = _severity(count, share)
@@ -56,8 +61,8 @@ def _share(run: Run, count: float) -> float | None:
 
 def _severity(count: float, share: float | None) -> Severity:
     if share is None:
-        return "critical" if count >= MANY else "warning"
-    return "critical" if share >= MOST else "warning" if share >= FEW else "info"
+        return "critical" if count >= MANY.value else "warning"
+    return "critical" if share >= MOST.value else "warning" if share >= FEW.value else "info"
 
 
 def _step(run: Run, found: Series, index: int) -> int | None:

@@ -11,30 +11,37 @@ from typing import Final
 from analyzer.model import Finding
 from analyzer.onset import sound
 from analyzer.regime import is_policy_training
-from analyzer.rule import at, number, rule
+from analyzer.rule import Threshold, at, number, rule
 from analyzer.signals import current
 from parsers import Run, Series, metrics
 
-FIRST: Final = 3
-"""Records at the start whose median is the initial loss."""
-ABOVE_CHANCE: Final = 1.5
-"""Times ln(vocabulary): a fresh model starts at it, a badly initialised one a little above."""
-TOLERANCE: Final = 0.15
-"""Relative distance of train/eval from the number of accumulation steps."""
-MIN_EVALUATIONS: Final = 2
-MIN_SHARE: Final = 0.5
-"""Evaluations at which the ratio must be that number: two, and half of them."""
-NEAR: Final = 10
-"""Records before an evaluation whose median it is compared with."""
+FIRST: Final = Threshold(3, "Records at the start whose median is the initial loss.")
+ABOVE_CHANCE: Final = Threshold(1.5, "Times ln(vocabulary): a fresh model starts at it, a badly initialised one a little above.")
+TOLERANCE: Final = Threshold(0.15, "Relative distance of train/eval from the number of accumulation steps.")
+MIN_EVALUATIONS: Final = Threshold(2, "Evaluations at which the ratio must be that number: one may be chance.")
+MIN_SHARE: Final = Threshold(0.5, "Share of the evaluations at which the ratio must be that number: half of them.")
+NEAR: Final = Threshold(10, "Records before an evaluation whose median it is compared with.")
 
 
-@rule(title="the logged loss is a multiple of what it can be", severity="warning", needs=("loss",))
+@rule(
+    title="the logged loss is a multiple of what it can be",
+    severity="warning",
+    needs=("loss",),
+    thresholds={
+        "first": FIRST,
+        "above-chance": ABOVE_CHANCE,
+        "tolerance": TOLERANCE,
+        "min-evaluations": MIN_EVALUATIONS,
+        "min-share": MIN_SHARE,
+        "near": NEAR,
+    },
+)
 def loss_inflated(run: Run) -> Iterator[Finding]:
     """Training loss over evaluation loss against the accumulation steps; else the first loss against ln(vocabulary)."""
     series = run.series(metrics.LOSS)
     assert series is not None
     kept = sound(series)
-    if len(kept) < FIRST or is_policy_training(run):
+    if len(kept) < FIRST.value or is_policy_training(run):
         return
     steps = _accumulation(run)
     found = _multiple(run, series, kept, steps) if steps else None
@@ -58,11 +65,11 @@ def _multiple(run: Run, series: Series, kept: Sequence[int], steps: int) -> Find
     pairs: list[tuple[int, float]] = []
     for j in current(evaluations):
         place = bisect_right(at_steps, evaluations.steps[j])
-        near = [series.values[i] for i in kept[max(0, place - NEAR) : place]]
+        near = [series.values[i] for i in kept[max(0, place - NEAR.value) : place]]
         if near and evaluations.values[j] > 0:
             pairs.append((j, median(near) / evaluations.values[j]))
-    close = [(j, ratio) for j, ratio in pairs if abs(ratio / steps - 1) <= TOLERANCE]
-    if len(close) < max(MIN_EVALUATIONS, MIN_SHARE * len(pairs)):
+    close = [(j, ratio) for j, ratio in pairs if abs(ratio / steps - 1) <= TOLERANCE.value]
+    if len(close) < max(MIN_EVALUATIONS.value, MIN_SHARE.value * len(pairs)):
         return None
     j, ratio = close[0]
     beside = max(0, bisect_right(at_steps, evaluations.steps[j]) - 1)
@@ -83,10 +90,10 @@ def _above_chance(run: Run, series: Series, kept: Sequence[int], steps: int) -> 
     vocabulary = run.environment.number("model:vocab_size")
     if not vocabulary or vocabulary < 100:
         return None
-    chance, first = math.log(vocabulary), median(series.values[i] for i in kept[:FIRST])
-    if first <= ABOVE_CHANCE * chance:
+    chance, first = math.log(vocabulary), median(series.values[i] for i in kept[: FIRST.value])
+    if first <= ABOVE_CHANCE.value * chance:
         return None
-    multiple = bool(steps) and first / steps <= ABOVE_CHANCE * chance
+    multiple = bool(steps) and first / steps <= ABOVE_CHANCE.value * chance
     also = f"; divided by the {steps} accumulation steps it is {number(first / steps)}" if multiple else ""
     return Finding(
         rule="loss-inflated",

@@ -8,15 +8,24 @@ from typing import Final
 
 from analyzer.model import Confidence, Finding, Severity
 from analyzer.regime import losses
-from analyzer.rule import rule, span, until, writer
+from analyzer.rule import Threshold, rule, span, until, writer
 from analyzer.signals import Streak, non_finite_streaks
 from parsers import Run, Series
 
-MIN_SOUND: Final = 3
-"""Finite records that must follow before a bad first record counts as a placeholder printed before anything ran."""
+MIN_SOUND: Final = Threshold(
+    3,
+    "Finite records that must follow before a bad first record counts as a placeholder printed before anything ran.",
+)
 
 
-@rule(title="the training loss is NaN or infinite", severity="critical", needs=("loss",))
+@rule(
+    title="the training loss is NaN or infinite",
+    severity="critical",
+    needs=("loss",),
+    thresholds={
+        "min-sound": MIN_SOUND,
+    },
+)
 def loss_nan(run: Run) -> Iterator[Finding]:
     """NaN or infinite losses of the preferred writer, or of another one where that alone shows them."""
     for series in losses(run):
@@ -55,7 +64,7 @@ def _finding(run: Run, series: Series, bad: Sequence[Streak]) -> Finding:
 def _weight(series: Series, bad: Sequence[Streak], is_final: bool) -> tuple[Severity, Confidence]:
     if is_final:
         return "critical", "high"
-    if bad[0].stop == 1 and len(bad) == 1 and len(series) > MIN_SOUND:
+    if bad[0].stop == 1 and len(bad) == 1 and len(series) > MIN_SOUND.value:
         return "info", "low"
     return "warning", "high"
 

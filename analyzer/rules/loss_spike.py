@@ -10,53 +10,71 @@ from typing import Final
 from analyzer.model import Finding
 from analyzer.onset import sound
 from analyzer.regime import is_policy_training
-from analyzer.rule import at, number, rule
+from analyzer.rule import Threshold, at, number, rule
 from analyzer.signals import Excursion, excursions, noise, thinned
 from parsers import Run, Series, metrics
 
-MIN_RECORDS: Final = 24
-"""Three blocks: with fewer there is no band to leave."""
-WARM_UP: Final = 8
-"""Records at the start that are not judged: a fresh model's loss may jump before it falls."""
-AFTER_RESUME: Final = 10
-"""Records after a restart that are not judged: optimizer state and data order begin anew."""
-SIGMAS: Final = 8.0
-"""Above the level by this many standard deviations of the point-to-point noise."""
-RELATIVE_SIGMAS: Final = 6.0
-"""And by this many of the noise of its logarithm: a loss of batch size 1 varies in proportion to itself."""
-RISE: Final = 0.25
-"""And by a quarter of the level itself: narrow bands make far outliers of nothing."""
-CLEAR: Final = 3.0
-"""Peaks must stand out from the next lower one by this factor: a noisy loss has a continuum of peaks, not a spike."""
-MAX_SPIKES: Final = 5
-"""More excursions than this are the run's nature."""
-MAX_WIDTH: Final = 0.15
-"""Share of the run beyond which an excursion is a phase, not a spike."""
-FIRST: Final = 3
-"""Records whose median is the first level."""
-HIGH: Final = 1.5
-"""Times the first level: above it the loss has diverged, and jumps are the least of its troubles."""
-LOW: Final = 0.1
-"""Of the first level: below it a spike is one sample that is not yet known by heart."""
-LEFT: Final = 0.5
-"""Of the excess that may be left after it: more has not come back, and is `divergence`'s matter."""
+MIN_RECORDS: Final = Threshold(24, "Three blocks: with fewer there is no band to leave.")
+WARM_UP: Final = Threshold(8, "Records at the start that are not judged: a fresh model's loss may jump before it falls.")
+AFTER_RESUME: Final = Threshold(10, "Records after a restart that are not judged: optimizer state and data order begin anew.")
+SIGMAS: Final = Threshold(8.0, "Above the level by this many standard deviations of the point-to-point noise.")
+RELATIVE_SIGMAS: Final = Threshold(
+    6.0,
+    "And by this many of the noise of its logarithm: a loss of batch size 1 varies in proportion to itself.",
+)
+RISE: Final = Threshold(0.25, "And by a quarter of the level itself: narrow bands make far outliers of nothing.")
+CLEAR: Final = Threshold(
+    3.0,
+    "Peaks must stand out from the next lower one by this factor: a noisy loss has a continuum of peaks, not a spike.",
+)
+MAX_SPIKES: Final = Threshold(5, "More excursions than this are the run's nature.")
+MAX_WIDTH: Final = Threshold(0.15, "Share of the run beyond which an excursion is a phase, not a spike.")
+FIRST: Final = Threshold(3, "Records whose median is the first level.")
+HIGH: Final = Threshold(1.5, "Times the first level: above it the loss has diverged, and jumps are the least of its troubles.")
+LOW: Final = Threshold(0.1, "Of the first level: below it a spike is one sample that is not yet known by heart.")
+LEFT: Final = Threshold(0.5, "Of the excess that may be left after it: more has not come back, and is `divergence`'s matter.")
 
 
-@rule(title="the loss spikes and comes back", severity="warning", needs=("loss",))
+@rule(
+    title="the loss spikes and comes back",
+    severity="warning",
+    needs=("loss",),
+    thresholds={
+        "min-records": MIN_RECORDS,
+        "warm-up": WARM_UP,
+        "after-resume": AFTER_RESUME,
+        "sigmas": SIGMAS,
+        "relative-sigmas": RELATIVE_SIGMAS,
+        "rise": RISE,
+        "clear": CLEAR,
+        "max-spikes": MAX_SPIKES,
+        "max-width": MAX_WIDTH,
+        "first": FIRST,
+        "high": HIGH,
+        "low": LOW,
+        "left": LEFT,
+    },
+)
 def loss_spike(run: Run) -> Iterator[Finding]:
     """The clear, passing excursions of the training loss, as one finding."""
     series = run.series(metrics.LOSS)
     assert series is not None
     kept = sound(series)
-    if len(kept) < MIN_RECORDS or is_policy_training(run):
+    if len(kept) < MIN_RECORDS.value or is_policy_training(run):
         return
     values = [series.values[i] for i in kept]
     band = _band(values)
-    found = [e for e in excursions(values, lambda level: band(level) / 2, WARM_UP) if e.level <= HIGH * median(values[:FIRST])]
+    found = [
+        e
+        for e in excursions(values, lambda level: band(level) / 2, WARM_UP.value)
+        if e.level <= HIGH.value * median(values[: FIRST.value])
+    ]
     spikes = [
         e
         for e in _clear(found, band)
-        if values[e.peak] >= LOW * median(values[:FIRST]) and _comes_back(values, e) and not _is_resumed(series, kept, e)
+        if values[e.peak] >= LOW.value * median(values[: FIRST.value])
+        and _comes_back(values, e)
+        and not _is_resumed(series, kept, e)
     ]
     if spikes:
         yield _finding(run, series, kept, spikes)
@@ -66,30 +84,30 @@ def _band(values: Sequence[float]) -> Callable[[float], float]:
     """How far above a level the loss may be: by its noise, plain and in proportion, and by a share of the level."""
     sigma = noise(values)
     relative = noise([math.log(v) for v in thinned(values) if v > 0])
-    factor = max(RISE, math.exp(min(RELATIVE_SIGMAS * relative, 10.0)) - 1)
-    return lambda level: max(SIGMAS * sigma, factor * abs(level))
+    factor = max(RISE.value, math.exp(min(RELATIVE_SIGMAS.value * relative, 10.0)) - 1)
+    return lambda level: max(SIGMAS.value * sigma, factor * abs(level))
 
 
 def _clear(found: Sequence[Excursion], band: Callable[[float], float]) -> list[Excursion]:
     """Those excursions that stand apart from all others and from the band, in order of time; none where nothing does."""
     ranked = sorted(found, key=lambda e: -e.excess)
-    for count in range(min(MAX_SPIKES, len(ranked)), 0, -1):
+    for count in range(min(MAX_SPIKES.value, len(ranked)), 0, -1):
         following = ranked[count].excess if count < len(ranked) else band(ranked[-1].level) / 2
-        if ranked[count - 1].excess >= CLEAR * following:
+        if ranked[count - 1].excess >= CLEAR.value * following:
             return sorted(ranked[:count])
     return []
 
 
 def _comes_back(values: Sequence[float], spike: Excursion) -> bool:
     after = values[spike.stop : spike.stop + 5]
-    if len(after) < 3 or spike.stop - spike.start > max(3, MAX_WIDTH * len(values)):
+    if len(after) < 3 or spike.stop - spike.start > max(3, MAX_WIDTH.value * len(values)):
         return False
-    return median(after) - spike.level <= LEFT * spike.excess
+    return median(after) - spike.level <= LEFT.value * spike.excess
 
 
 def _is_resumed(series: Series, kept: Sequence[int], spike: Excursion) -> bool:
     """Whether a restart lies just before it."""
-    return series.segments[kept[max(0, spike.start - AFTER_RESUME)]] != series.segments[kept[spike.start]]
+    return series.segments[kept[max(0, spike.start - AFTER_RESUME.value)]] != series.segments[kept[spike.start]]
 
 
 def _finding(run: Run, series: Series, kept: Sequence[int], spikes: Sequence[Excursion]) -> Finding:
@@ -99,7 +117,7 @@ def _finding(run: Run, series: Series, kept: Sequence[int], spikes: Sequence[Exc
     return Finding(
         rule="loss-spike",
         severity="warning",
-        confidence="high" if worst.excess >= 2 * RISE * abs(worst.level) else "medium",
+        confidence="high" if worst.excess >= 2 * RISE.value * abs(worst.level) else "medium",
         summary=f"loss jumps from about {number(worst.level)} to {number(series.values[peak])} at step {series.steps[peak]} "
         f"and is back after {worst.stop - worst.start} record{'s' if worst.stop - worst.start > 1 else ''}{more}",
         evidence=(

@@ -9,20 +9,27 @@ from typing import Final
 from analyzer.model import Finding
 from analyzer.onset import is_rounded_zero
 from analyzer.regime import is_policy_training
-from analyzer.rule import rule, span, until
+from analyzer.rule import Threshold, rule, span, until
 from analyzer.signals import Streak, aligned, is_zero, streaks
 from parsers import Run, Series, metrics
 
-MIN_RECORDS: Final = 2
-"""One exact zero can be one fully masked batch; two in a row are a state."""
-MIN_ISOLATED: Final = 3
-MIN_SHARE: Final = 0.02
-"""Isolated zeros: three of them, and one record in fifty. Below that a handful of empty samples explains them."""
+MIN_RECORDS: Final = Threshold(2, "One exact zero can be one fully masked batch; two in a row are a state.")
+MIN_ISOLATED: Final = Threshold(3, "Isolated zeros: three of them. Below that a handful of empty samples explains them.")
+MIN_SHARE: Final = Threshold(0.02, "Share of the records that isolated zeros must be: one in fifty.")
 
 Values = Sequence[float | None]
 
 
-@rule(title="the training loss is exactly 0", severity="critical", needs=("loss",))
+@rule(
+    title="the training loss is exactly 0",
+    severity="critical",
+    needs=("loss",),
+    thresholds={
+        "min-records": MIN_RECORDS,
+        "min-isolated": MIN_ISOLATED,
+        "min-share": MIN_SHARE,
+    },
+)
 def loss_zero(run: Run) -> Iterator[Finding]:
     """Zeros that last at least two records, or come again and again; critical when they last to the end."""
     series = run.series(metrics.LOSS)
@@ -36,17 +43,17 @@ def loss_zero(run: Run) -> Iterator[Finding]:
     dead, is_final = _dead(found, series, norms)
     if dead is not None:
         yield _lasting(run, series, dead, is_final, norms)
-    elif sum(s.length for s in found) >= max(MIN_ISOLATED, MIN_SHARE * len(series)):
+    elif sum(s.length for s in found) >= max(MIN_ISOLATED.value, MIN_SHARE.value * len(series)):
         yield _recurring(run, series, found, norms)
 
 
 def _dead(found: Sequence[Streak], series: Series, norms: Values) -> tuple[Streak | None, bool]:
     """The stretch to report, and whether it is the end of the run; None where zeros are isolated."""
     last = found[-1]
-    is_final = last.stop == len(series) and (last.length >= MIN_RECORDS or _is_bad(norms[last.start]))
+    is_final = last.stop == len(series) and (last.length >= MIN_RECORDS.value or _is_bad(norms[last.start]))
     if is_final and not _is_intermittent(found):
         return last, True
-    long = [streak for streak in found if streak.length >= MIN_RECORDS]
+    long = [streak for streak in found if streak.length >= MIN_RECORDS.value]
     return (long[0], False) if long and not _is_intermittent(found) else (None, False)
 
 

@@ -7,30 +7,39 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from analyzer.model import Finding
-from analyzer.rule import at, number, rule
+from analyzer.rule import Threshold, at, number, rule
 from analyzer.signals import current, is_interleaved
 from parsers import Run, Series, metrics
 
-MIN_RECORDS: Final = 10
-"""Fewer records show no schedule."""
-FALLEN: Final = 0.8
-"""Of its highest: a rate below it has left its peak."""
-RISES: Final = 1.5
-"""Times its lowest since the peak: a rate above it has risen again."""
-MIN_CYCLES: Final = 2
-"""Rises that make a schedule of cycles, which is meant so."""
-MIN_DECAY: Final = 3
-"""Different rates on the way down: a drop in one go and a new warm-up is how some schedulers begin."""
+MIN_RECORDS: Final = Threshold(10, "Fewer records show no schedule.")
+FALLEN: Final = Threshold(0.8, "Of its highest: a rate below it has left its peak.")
+RISES: Final = Threshold(1.5, "Times its lowest since the peak: a rate above it has risen again.")
+MIN_CYCLES: Final = Threshold(2, "Rises that make a schedule of cycles, which is meant so.")
+MIN_DECAY: Final = Threshold(
+    3,
+    "Different rates on the way down: a drop in one go and a new warm-up is how some schedulers begin.",
+)
 DECLARED: Final = ("restart", "cycl", "reduce_lr", "warmup_stable", "wsd")
 """Words in a declared scheduler's name that allow for rises, or for a flat part that ends in a drop."""
 
 
-@rule(title="the learning rate rises again after its peak", severity="warning", needs=("lr",))
+@rule(
+    title="the learning rate rises again after its peak",
+    severity="warning",
+    needs=("lr",),
+    thresholds={
+        "min-records": MIN_RECORDS,
+        "fallen": FALLEN,
+        "rises": RISES,
+        "min-cycles": MIN_CYCLES,
+        "min-decay": MIN_DECAY,
+    },
+)
 def lr_anomaly(run: Run) -> Iterator[Finding]:
     """One rise after a fall within one history; several are restarts on purpose."""
     series = run.series(metrics.LR)
     assert series is not None
-    if len(series) < MIN_RECORDS or is_interleaved(series) or _is_declared(run):
+    if len(series) < MIN_RECORDS.value or is_interleaved(series) or _is_declared(run):
         return
     kept = [i for i in current(series) if math.isfinite(series.values[i])]
     rises = _rises(series, kept)
@@ -54,11 +63,11 @@ def _rises(series: Series, kept: Sequence[int]) -> list[tuple[int, float]]:
             segment, highest, lowest = series.segments[index], value, math.inf
             decay.clear()
             continue
-        if value < FALLEN * highest and value < lowest:
+        if value < FALLEN.value * highest and value < lowest:
             lowest = value
             decay.add(value)
-        if lowest < math.inf and value > RISES * lowest and value > 0.02 * highest:
-            if len(decay) >= MIN_DECAY:
+        if lowest < math.inf and value > RISES.value * lowest and value > 0.02 * highest:
+            if len(decay) >= MIN_DECAY.value:
                 found.append((position, lowest))
             highest, lowest = value, math.inf
             decay.clear()

@@ -8,33 +8,51 @@ from typing import Final
 
 from analyzer.model import Finding, Severity
 from analyzer.onset import sound
-from analyzer.rule import rule, span, until
+from analyzer.rule import Threshold, rule, span, until
 from analyzer.signals import Streak, fall, is_interleaved, is_zero, resolution, streaks
 from parsers import Run, Series, metrics
 
-MIN_RECORDS: Final = 5
-"""Zeros in a row: the first step of a warm-up, the last one of a schedule and a few skipped steps are fewer."""
-MIN_SHARE: Final = 0.05
-"""Share of the records that a zero tail must have: the end of a schedule may be rounded to a step."""
-LAST_DIGITS: Final = 10
-"""Units of the last printed digit: a rate that small before the zeros was rounded to them."""
-MIN_TRAINED: Final = 0.5
-"""Share of the records that a schedule must cover before it ends at 0: what was learned stays, the rest is idle time."""
-LOW: Final = 0.1
-"""Of the peak: a rate below it is on its way to the end of its schedule."""
-FALLS: Final = 0.03
-"""A loss that falls by this share has been trained, so the rate was not 0 but printed with too few digits."""
+MIN_RECORDS: Final = Threshold(
+    5,
+    "Zeros in a row: the first step of a warm-up, the last one of a schedule and a few skipped steps are fewer.",
+)
+MIN_SHARE: Final = Threshold(
+    0.05,
+    "Share of the records that a zero tail must have: the end of a schedule may be rounded to a step.",
+)
+LAST_DIGITS: Final = Threshold(10, "Units of the last printed digit: a rate that small before the zeros was rounded to them.")
+MIN_TRAINED: Final = Threshold(
+    0.5,
+    "Share of the records that a schedule must cover before it ends at 0: what was learned stays, the rest is idle time.",
+)
+LOW: Final = Threshold(0.1, "Of the peak: a rate below it is on its way to the end of its schedule.")
+FALLS: Final = Threshold(
+    0.03,
+    "A loss that falls by this share has been trained, so the rate was not 0 but printed with too few digits.",
+)
 
 
-@rule(title="the learning rate is 0", severity="critical", needs=("lr",))
+@rule(
+    title="the learning rate is 0",
+    severity="critical",
+    needs=("lr",),
+    thresholds={
+        "min-records": MIN_RECORDS,
+        "min-share": MIN_SHARE,
+        "last-digits": LAST_DIGITS,
+        "min-trained": MIN_TRAINED,
+        "low": LOW,
+        "falls": FALLS,
+    },
+)
 def lr_zero(run: Run) -> Iterator[Finding]:
     """A rate that never leaves 0, or reaches it long before the run ends."""
     series = run.series(metrics.LR)
     assert series is not None
-    if len(series) < MIN_RECORDS or 0.0 not in series.values or is_interleaved(series):
+    if len(series) < MIN_RECORDS.value or 0.0 not in series.values or is_interleaved(series):
         return
     dead = list(streaks(series.values, is_zero))[-1]
-    if dead.stop < len(series) or dead.length < max(MIN_RECORDS, MIN_SHARE * len(series)):
+    if dead.stop < len(series) or dead.length < max(MIN_RECORDS.value, MIN_SHARE.value * len(series)):
         return
     if _is_rounded(series, dead) or _learns(run, series.steps[dead.start]):
         return
@@ -43,24 +61,24 @@ def lr_zero(run: Run) -> Iterator[Finding]:
 
 def _is_rounded(series: Series, dead: Streak) -> bool:
     before = series.values[dead.start - 1] if dead.start else math.inf
-    is_low = before < LOW * max(series.values)
-    return is_low and before <= LAST_DIGITS * resolution(series.values, 9)
+    is_low = before < LOW.value * max(series.values)
+    return is_low and before <= LAST_DIGITS.value * resolution(series.values, 9)
 
 
 def _decays(series: Series, index: int) -> bool:
     """Whether the rate comes down to the zero at `index` by degrees: the planned end of a schedule."""
     before = series.values[max(0, index - 3) : index]
-    return len(before) == 3 and before[0] > before[1] > before[2] and before[2] < LOW * max(series.values[:index])
+    return len(before) == 3 and before[0] > before[1] > before[2] and before[2] < LOW.value * max(series.values[:index])
 
 
 def _learns(run: Run, step: int) -> bool:
     """Whether the loss falls clearly from that step on."""
     series = run.series(metrics.LOSS)
     values = [series.values[i] for i in sound(series) if series.steps[i] >= step] if series else []
-    if len(values) < MIN_RECORDS:
+    if len(values) < MIN_RECORDS.value:
         return False
     first, last, error = fall(values)
-    return first - last > max(FALLS * abs(first), 3 * error)
+    return first - last > max(FALLS.value * abs(first), 3 * error)
 
 
 def _finding(run: Run, series: Series, dead: Streak) -> Finding:
@@ -68,7 +86,7 @@ def _finding(run: Run, series: Series, dead: Streak) -> Finding:
     is_schedule_end = not never and _decays(series, dead.start)
     severity: Severity = "critical"
     if is_schedule_end:
-        severity = "info" if dead.start >= MIN_TRAINED * len(series) else "warning"
+        severity = "info" if dead.start >= MIN_TRAINED.value * len(series) else "warning"
     what = "never leaves 0" if never else "is 0"
     return Finding(
         rule="lr-zero",

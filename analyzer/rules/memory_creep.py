@@ -9,30 +9,36 @@ from itertools import pairwise
 from typing import Final
 
 from analyzer.model import Finding
-from analyzer.rule import at, number, rule
+from analyzer.rule import Threshold, at, number, rule
 from analyzer.signals import block_medians, current, is_interleaved
 from parsers import Run, Series, metrics
 
-MIN_RECORDS: Final = 5
-"""Five readings on one line are no chance; a warm-up of two or three would be."""
+MIN_RECORDS: Final = Threshold(5, "Five readings on one line are no chance; a warm-up of two or three would be.")
 MAX_BLOCKS: Final = 20
-GROWTH: Final = 0.2
-"""Of the first level: growth below a fifth is fragmentation and longer batches."""
-RISING: Final = 0.9
-"""Share of neighbouring levels that rise."""
-LATE: Final = 0.5
-"""Of its even share that the last third must still contribute: less is a plateau."""
+GROWTH: Final = Threshold(0.2, "Of the first level: growth below a fifth is fragmentation and longer batches.")
+RISING: Final = Threshold(0.9, "Share of neighbouring levels that rise.")
+LATE: Final = Threshold(0.5, "Of its even share that the last third must still contribute: less is a plateau.")
 
 _MEMORY: Final = re.compile(r"mem(ory)?[_ ./-]?(alloc|used|usage|rss|reserved|active)|(^|_)rss(_|$)|memallocated", re.IGNORECASE)
 _PEAK: Final = re.compile(r"max|peak", re.IGNORECASE)
 
 
-@rule(title="memory grows without a plateau", severity="warning", needs=("memory_gpu|memory_host",))
+@rule(
+    title="memory grows without a plateau",
+    severity="warning",
+    needs=("memory_gpu|memory_host",),
+    thresholds={
+        "min-records": MIN_RECORDS,
+        "growth": GROWTH,
+        "rising": RISING,
+        "late": LATE,
+    },
+)
 def memory_creep(run: Run) -> Iterator[Finding]:
     """The first memory metric that rises to the end."""
     for track in sorted((t for t in run.tracks if _is_memory(t)), key=lambda t: bool(_PEAK.search(t.name))):
         kept = [i for i in current(track) if math.isfinite(track.values[i])]
-        if len(kept) >= MIN_RECORDS and not is_interleaved(track) and _creeps([track.values[i] for i in kept]):
+        if len(kept) >= MIN_RECORDS.value and not is_interleaved(track) and _creeps([track.values[i] for i in kept]):
             yield _finding(run, track, kept)
             return
 
@@ -44,12 +50,12 @@ def _is_memory(track: Series) -> bool:
 def _creeps(values: Sequence[float]) -> bool:
     levels = block_medians(values, max(1, len(values) // MAX_BLOCKS))
     total = levels[-1] - levels[0]
-    if len(levels) < MIN_RECORDS or levels[0] < 0 or total < GROWTH * max(levels[0], 1e-9):
+    if len(levels) < MIN_RECORDS.value or levels[0] < 0 or total < GROWTH.value * max(levels[0], 1e-9):
         return False
     rising = sum(b > a for a, b in pairwise(levels))
     third = len(levels) // 3
     late = levels[-1] - levels[-1 - third]
-    return rising >= RISING * (len(levels) - 1) and late >= LATE * total * third / (len(levels) - 1)
+    return rising >= RISING.value * (len(levels) - 1) and late >= LATE.value * total * third / (len(levels) - 1)
 
 
 def _finding(run: Run, track: Series, kept: Sequence[int]) -> Finding:
@@ -60,7 +66,7 @@ def _finding(run: Run, track: Series, kept: Sequence[int]) -> Finding:
     return Finding(
         rule="memory-creep",
         severity="warning",
-        confidence="high" if len(kept) >= 2 * MIN_RECORDS else "medium",
+        confidence="high" if len(kept) >= 2 * MIN_RECORDS.value else "medium",
         summary=f"memory ({track.name}) grows from {number(low)} to {number(high)} between step {track.steps[first]} and "
         f"step {track.steps[last]} without a plateau, {number(rate)} a step",
         evidence=(

@@ -9,33 +9,45 @@ from typing import Final
 from analyzer.model import Finding, Severity
 from analyzer.onset import sound
 from analyzer.regime import is_policy_training
-from analyzer.rule import at, number, rule
+from analyzer.rule import Threshold, at, number, rule
 from analyzer.signals import fall
 from parsers import Run, metrics
 
-MIN_RECORDS: Final = 30
-"""Fewer records give no level at both ends."""
-MIN_PLANNED: Final = 0.3
-"""Share of the planned steps that must be done: a long warm-up is flat by design."""
-FLAT: Final = 0.015
-"""A fall of less than this share of the level, its own uncertainty included, is none."""
-HIGH: Final = 4.0
-"""A cross entropy above this is that of a model that knows next to nothing: e**4 is 55 equally likely tokens."""
-CHANCE: Final = 0.01
-"""Relative distance within which a loss is at a level of chance: ln 2 of a preference, ln of the vocabulary."""
+MIN_RECORDS: Final = Threshold(30, "Fewer records give no level at both ends.")
+MIN_PLANNED: Final = Threshold(0.3, "Share of the planned steps that must be done: a long warm-up is flat by design.")
+FLAT: Final = Threshold(0.015, "A fall of less than this share of the level, its own uncertainty included, is none.")
+HIGH: Final = Threshold(
+    4.0,
+    "A cross entropy above this is that of a model that knows next to nothing: e**4 is 55 equally likely tokens.",
+)
+CHANCE: Final = Threshold(
+    0.01,
+    "Relative distance within which a loss is at a level of chance: ln 2 of a preference, ln of the vocabulary.",
+)
 
 
-@rule(title="the loss does not fall", severity="warning", needs=("loss",))
+@rule(
+    title="the loss does not fall",
+    severity="warning",
+    needs=("loss",),
+    thresholds={
+        "min-records": MIN_RECORDS,
+        "min-planned": MIN_PLANNED,
+        "flat": FLAT,
+        "high": HIGH,
+        "chance": CHANCE,
+    },
+)
 def no_progress(run: Run) -> Iterator[Finding]:
     """A flat loss: a warning at a level of chance or where the steps change nothing, info where it is low."""
     series = run.series(metrics.LOSS)
     assert series is not None
     kept = sound(series)
-    if len(kept) < MIN_RECORDS or is_policy_training(run) or not _is_far_enough(run):
+    if len(kept) < MIN_RECORDS.value or is_policy_training(run) or not _is_far_enough(run):
         return
     values = [series.values[i] for i in kept]
     first, last, error = fall(values)
-    if first <= 0 or first - last + 2 * error > FLAT * first or last - first > 0.1 * first:
+    if first <= 0 or first - last + 2 * error > FLAT.value * first or last - first > 0.1 * first:
         return
     severity, reason = _judged(run, last)
     yield Finding(
@@ -59,17 +71,17 @@ def no_progress(run: Run) -> Iterator[Finding]:
 
 def _is_far_enough(run: Run) -> bool:
     first, last, planned = run.first_step, run.last_step, run.planned_steps
-    return not planned or first is None or last is None or last - first >= MIN_PLANNED * planned
+    return not planned or first is None or last is None or last - first >= MIN_PLANNED.value * planned
 
 
 def _judged(run: Run, level: float) -> tuple[Severity, str]:
     """How bad a flat loss at this level is, and the words for it."""
     vocabulary = run.environment.number("model:vocab_size")
-    if vocabulary and vocabulary > 1 and abs(level / math.log(vocabulary) - 1) < 5 * CHANCE:
+    if vocabulary and vocabulary > 1 and abs(level / math.log(vocabulary) - 1) < 5 * CHANCE.value:
         return "warning", f", which is ln({vocabulary:.0f}), the loss of guessing"
-    if abs(level / math.log(2) - 1) < CHANCE:
+    if abs(level / math.log(2) - 1) < CHANCE.value:
         return "warning", ", which is ln 2, the loss of guessing between two"
-    if level >= HIGH:
+    if level >= HIGH.value:
         return "warning", ""
     for metric, words in ((metrics.LR, ", and the learning rate is 0"), (metrics.GRAD_NORM, ", and the gradient norm is 0")):
         track = run.series(metric)

@@ -7,23 +7,25 @@ from collections.abc import Iterator
 from typing import Final
 
 from analyzer.model import Evidence, Finding
-from analyzer.rule import at, number, rule
+from analyzer.rule import Threshold, at, number, rule
 from analyzer.scaler import skips
 from analyzer.signals import aligned, current, is_interleaved
 from parsers import Run, Series, metrics
 
-MIN_SKIPS: Final = 3
-"""Overflow messages that a counter must have missed: one may still be under way."""
-MIN_PAIRS: Final = 10
-"""Steps that two writers must share before they are compared."""
-APART: Final = 0.05
-"""Relative distance of two writers' losses: digits and means over other windows explain less."""
+MIN_SKIPS: Final = Threshold(3, "Overflow messages that a counter must have missed: one may still be under way.")
+MIN_PAIRS: Final = Threshold(10, "Steps that two writers must share before they are compared.")
+APART: Final = Threshold(0.05, "Relative distance of two writers' losses: digits and means over other windows explain less.")
 
 
 @rule(
     title="the log contradicts itself",
     severity="info",
     needs=("nan_steps|skipped_steps|loss|grad_norm",),
+    thresholds={
+        "min-skips": MIN_SKIPS,
+        "min-pairs": MIN_PAIRS,
+        "apart": APART,
+    },
 )
 def nondeterministic_counters(run: Run) -> Iterator[Finding]:
     """Each contradiction as its own finding."""
@@ -55,7 +57,11 @@ def _skip_counter(run: Run) -> Iterator[Finding]:
     counter, told = run.series(metrics.SKIPPED_STEPS), skips(run)
     if counter is None or len(counter) < 2 or is_interleaved(counter) or counter.segments[-1]:
         return
-    if len(told) >= MIN_SKIPS and counter.values[-1] == counter.values[0] and told[MIN_SKIPS - 1].step < counter.steps[-1]:
+    if (
+        len(told) >= MIN_SKIPS.value
+        and counter.values[-1] == counter.values[0]
+        and told[MIN_SKIPS.value - 1].step < counter.steps[-1]
+    ):
         first = told[0]
         yield _finding(
             run,
@@ -113,13 +119,13 @@ def _apart(preferred: Series, other: Series) -> int | None:
     values = aligned(preferred, other)
     shared = [i for i in current(preferred) if values[i] is not None]
     differing = [i for i in shared if not _same(preferred.values[i], values[i])]
-    return differing[0] if len(shared) >= MIN_PAIRS and len(differing) > 0.5 * len(shared) else None
+    return differing[0] if len(shared) >= MIN_PAIRS.value and len(differing) > 0.5 * len(shared) else None
 
 
 def _same(a: float, b: float | None) -> bool:
     if b is None or not math.isfinite(a) or not math.isfinite(b):
         return True
-    return abs(a - b) <= max(APART * abs(a), 1e-3)
+    return abs(a - b) <= max(APART.value * abs(a), 1e-3)
 
 
 def _finding(run: Run, summary: str, evidence: tuple[Evidence, ...], step: int, what: str) -> Finding:

@@ -7,14 +7,22 @@ from typing import Final
 
 from analyzer.incidents import Incident, Incidents, finding, where
 from analyzer.model import Evidence, Finding
-from analyzer.rule import rule
+from analyzer.rule import Threshold, rule
 from parsers import Event, Run, kinds
 
-FULL: Final = 90.0
-"""Percent of the host's memory in use: the last report before a SIGKILL that makes the memory killer the likely sender."""
+FULL: Final = Threshold(
+    90.0,
+    "Percent of the host's memory in use: the last report before a SIGKILL that makes the memory killer the likely sender.",
+)
 
 
-@rule(title="the host ran out of memory", severity="critical")
+@rule(
+    title="the host ran out of memory",
+    severity="critical",
+    thresholds={
+        "full": FULL,
+    },
+)
 def oom_host(run: Run) -> Iterator[Finding]:
     """Direct words first; without them a SIGKILL beside a report that memory was nearly full."""
     incidents = Incidents(run)
@@ -50,7 +58,7 @@ def _last_report(run: Run, killed: Sequence[Incident]) -> Event | None:
     ]  # fmt: skip
     last = max(reports, key=lambda event: event.ref.line, default=None)
     percent = last.data.get("percent") if last else None
-    return last if isinstance(percent, float) and percent >= FULL else None
+    return last if isinstance(percent, float) and percent >= FULL.value else None
 
 
 def _inferred(killed: Sequence[Incident], report: Event) -> Finding:

@@ -9,36 +9,45 @@ from typing import Final
 
 from analyzer.model import Finding
 from analyzer.onset import sound
-from analyzer.rule import at, number, rule
+from analyzer.rule import Threshold, at, number, rule
 from analyzer.signals import current, noise
 from parsers import Run, Series, metrics
 
-MIN_RISING: Final = 3
-"""Evaluations after the best one: one or two may be noise."""
-RISE: Final = 0.10
-"""The last evaluations must be this much above the best: a tenth. Below, stopping early gains little."""
-SIGMAS: Final = 3.0
-"""And outside of the noise of one evaluation."""
-HINT: Final = 0.03
-"""From here on it is worth an info."""
+MIN_RISING: Final = Threshold(3, "Evaluations after the best one: one or two may be noise.")
+RISE: Final = Threshold(
+    0.10,
+    "The last evaluations must be this much above the best: a tenth. Below, stopping early gains little.",
+)
+SIGMAS: Final = Threshold(3.0, "And outside of the noise of one evaluation.")
+HINT: Final = Threshold(0.03, "From here on it is worth an info.")
 
 
-@rule(title="the evaluation loss rises while the training loss falls", severity="warning", needs=("eval_loss",))
+@rule(
+    title="the evaluation loss rises while the training loss falls",
+    severity="warning",
+    needs=("eval_loss",),
+    thresholds={
+        "min-rising": MIN_RISING,
+        "rise": RISE,
+        "sigmas": SIGMAS,
+        "hint": HINT,
+    },
+)
 def overfitting(run: Run) -> Iterator[Finding]:
     """The best evaluation against the last ones, and the training loss over the same steps."""
     series = run.series(metrics.EVAL_LOSS)
     assert series is not None
     kept = [i for i in current(series) if math.isfinite(series.values[i])]
-    if len(kept) <= MIN_RISING:
+    if len(kept) <= MIN_RISING.value:
         return
     values = [series.values[i] for i in kept]
     best = min(range(len(values)), key=values.__getitem__)
     end = median(values[-min(3, len(values) - best - 1) :]) if best + 1 < len(values) else values[best]
     rise = (end - values[best]) / abs(values[best]) if values[best] else 0.0
-    rising = sum(value > values[best] * (1 + HINT / 2) for value in values[best + 1 :])
-    if end - values[best] < SIGMAS * noise(values):
+    rising = sum(value > values[best] * (1 + HINT.value / 2) for value in values[best + 1 :])
+    if end - values[best] < SIGMAS.value * noise(values):
         return
-    if rise < HINT or rising < MIN_RISING or rising < 0.8 * (len(values) - best - 1):
+    if rise < HINT.value or rising < MIN_RISING.value or rising < 0.8 * (len(values) - best - 1):
         return
     training = _training(run, series.steps[kept[best]])
     if training is None or training[1] < training[0]:
@@ -63,8 +72,8 @@ def _finding(
     also = f" while the training loss goes from {number(training[0])} to {number(training[1])}" if training else ""
     return Finding(
         rule="overfitting",
-        severity="warning" if rise >= RISE and training else "info",
-        confidence="high" if training and rise >= 2 * RISE else "medium",
+        severity="warning" if rise >= RISE.value and training else "info",
+        confidence="high" if training and rise >= 2 * RISE.value else "medium",
         summary=f"evaluation loss is best at step {series.steps[low]} ({number(series.values[low])}) "
         f"and rises to {number(end)}{also}",
         evidence=(

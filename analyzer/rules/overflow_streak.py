@@ -7,34 +7,40 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from analyzer.model import Evidence, Finding
-from analyzer.rule import at, rule, until
+from analyzer.rule import Threshold, at, rule, until
 from analyzer.scaler import Skip, Stretch, skips, stretches
 from analyzer.signals import Streak, aligned, is_interleaved, streaks
 from parsers import Run, Series, metrics
 
-MIN_STREAK: Final = 3
-"""Skips in a row in mid-run: a settled scaler takes one, two with hysteresis."""
-MIN_INEXACT: Final = 6
-"""The same where several overflows stand between two step reports: two or three of them may lie steps apart."""
-NEVER_ENDS: Final = 5
-"""Skips in a row up to the end of the log that are no chance."""
-SEARCH: Final = 17
-"""Skips that the search for a first scale needs at most from 2**16 to 1."""
-LONG_SEARCH: Final = 40
-"""Skips that no search needs: from 2**32 to 1, and hysteresis."""
-SETTLED: Final = 100
-"""Steps after which skips are no search any more."""
-MAX_SHARE: Final = 0.05
-MIN_COUNT: Final = 10
-"""Of the later steps a twentieth, and ten of them: healthy runs lose under one in fifty."""
-MIN_INFERRED: Final = 3
-"""Records that must show a dead loss and a standing learning rate together."""
+MIN_STREAK: Final = Threshold(3, "Skips in a row in mid-run: a settled scaler takes one, two with hysteresis.")
+MIN_INEXACT: Final = Threshold(
+    6,
+    "The same where several overflows stand between two step reports: two or three of them may lie steps apart.",
+)
+NEVER_ENDS: Final = Threshold(5, "Skips in a row up to the end of the log that are no chance.")
+SEARCH: Final = Threshold(17, "Skips that the search for a first scale needs at most from 2**16 to 1.")
+LONG_SEARCH: Final = Threshold(40, "Skips that no search needs: from 2**32 to 1, and hysteresis.")
+SETTLED: Final = Threshold(100, "Steps after which skips are no search any more.")
+MAX_SHARE: Final = Threshold(0.05, "Share of the later steps that skips may take: healthy runs lose under one in fifty.")
+MIN_COUNT: Final = Threshold(10, "Skips among the later steps that make a share of them: fewer are a handful.")
+MIN_INFERRED: Final = Threshold(3, "Records that must show a dead loss and a standing learning rate together.")
 
 
 @rule(
     title="steps are skipped for overflow again and again",
     severity="warning",
     needs=("overflow|overflow_hysteresis|skipped_steps|loss",),
+    thresholds={
+        "min-streak": MIN_STREAK,
+        "min-inexact": MIN_INEXACT,
+        "never-ends": NEVER_ENDS,
+        "search": SEARCH,
+        "long-search": LONG_SEARCH,
+        "settled": SETTLED,
+        "max-share": MAX_SHARE,
+        "min-count": MIN_COUNT,
+        "min-inferred": MIN_INFERRED,
+    },
 )
 def overflow_streak(run: Run) -> Iterator[Finding]:
     """By the overflow lines, by the counter of skipped steps, or by what skipped steps leave in loss and rate."""
@@ -54,29 +60,29 @@ def _told(run: Run, told: Sequence[Skip]) -> Iterator[Finding]:
     groups = stretches(told, first)
     end = groups[-1]
     is_final = end.skips[-1].step >= last - 1 - _interval(run)
-    if is_final and end.length >= (SEARCH if end.is_search and not _is_at_bottom(end) else NEVER_ENDS):
+    if is_final and end.length >= (SEARCH.value if end.is_search and not _is_at_bottom(end) else NEVER_ENDS.value):
         yield _finding(run, end, told, f"the last {end.length} steps were skipped", recovered=False)
         return
     worst = max((g for g in groups if not g.is_search and _is_streak(g)), key=lambda g: g.length, default=None)
-    late = sum(skip.step > first + SETTLED for skip in told)
+    late = sum(skip.step > first + SETTLED.value for skip in told)
     if worst is not None:
         yield _finding(run, worst, told, f"{worst.length} steps in a row were skipped", recovered=True)
-    elif groups[0].is_search and groups[0].length > LONG_SEARCH:
+    elif groups[0].is_search and groups[0].length > LONG_SEARCH.value:
         yield _finding(run, groups[0], told, f"the first {groups[0].length} steps were skipped", recovered=True)
-    elif late >= MIN_COUNT and late > _usual(run) * (last - first - SETTLED):
+    elif late >= MIN_COUNT.value and late > _usual(run) * (last - first - SETTLED.value):
         yield _finding(
-            run, Stretch(tuple(told), False), told, f"{late} of the steps after step {first + SETTLED} were skipped", True
+            run, Stretch(tuple(told), False), told, f"{late} of the steps after step {first + SETTLED.value} were skipped", True
         )
 
 
 def _usual(run: Run) -> float:
     """Share of steps that a settled scaler may skip: it tries a higher scale once in a window."""
     window = run.environment.number("config:fp16.loss_scale_window")
-    return max(MAX_SHARE, 2 / window) if window and window >= 1 else MAX_SHARE
+    return max(MAX_SHARE.value, 2 / window) if window and window >= 1 else MAX_SHARE.value
 
 
 def _is_streak(group: Stretch) -> bool:
-    return group.length >= (MIN_STREAK if group.is_exact else MIN_INEXACT)
+    return group.length >= (MIN_STREAK.value if group.is_exact else MIN_INEXACT.value)
 
 
 def _is_at_bottom(group: Stretch) -> bool:
@@ -121,16 +127,16 @@ def _counted(run: Run, counter: Series) -> Iterator[Finding]:
     steps, values = counter.steps, counter.values
     full = [float(values[0] > 0 and values[0] >= steps[0])]
     full += [float(0 < steps[i] - steps[i - 1] <= values[i] - values[i - 1]) for i in range(1, len(values))]
-    found = [s for s in streaks(full, bool) if _lost(counter, s) >= MIN_STREAK]
+    found = [s for s in streaks(full, bool) if _lost(counter, s) >= MIN_STREAK.value]
     if not found:
         return
     last = found[-1]
-    is_final = last.stop == len(counter) and _lost(counter, last) >= NEVER_ENDS
-    is_search = last.start == 0 and _lost(counter, last) < SEARCH
+    is_final = last.stop == len(counter) and _lost(counter, last) >= NEVER_ENDS.value
+    is_search = last.start == 0 and _lost(counter, last) < SEARCH.value
     if is_final and not is_search:
         yield _counter_finding(run, counter, last, recovered=False)
         return
-    passing = [s for s in found if s.start > 1 or _lost(counter, s) > LONG_SEARCH]
+    passing = [s for s in found if s.start > 1 or _lost(counter, s) > LONG_SEARCH.value]
     if passing:
         yield _counter_finding(run, counter, max(passing, key=lambda s: _lost(counter, s)), recovered=True)
 
@@ -168,7 +174,7 @@ def _inferred(run: Run) -> Iterator[Finding]:
     rates, norms = aligned(series, rate), aligned(series, run.series(metrics.GRAD_NORM))
     for dead in streaks(series.values, lambda v: v == 0.0 or not math.isfinite(v)):
         moved = [rates[i] != rates[i - 1] for i in range(max(1, dead.start - 20), dead.start)]
-        if dead.length < MIN_INFERRED or sum(moved) < max(1, 0.6 * len(moved)):
+        if dead.length < MIN_INFERRED.value or sum(moved) < max(1, 0.6 * len(moved)):
             continue
         if len({rates[i] for i in range(dead.start, dead.stop)}) == 1 and rates[dead.start] is not None:
             yield _inferred_finding(run, series, dead, norms)

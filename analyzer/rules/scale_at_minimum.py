@@ -6,15 +6,21 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from analyzer.model import Evidence, Finding
-from analyzer.rule import at, rule
+from analyzer.rule import Threshold, at, rule
 from analyzer.scaler import Scale, minimum, scale
 from parsers import Run, kinds
 
-MIN_RECORDS: Final = 2
-"""Records at the minimum: one may be the last try before it rises again."""
+MIN_RECORDS: Final = Threshold(2, "Records at the minimum: one may be the last try before it rises again.")
 
 
-@rule(title="the loss scale is at its minimum", severity="critical", needs=())
+@rule(
+    title="the loss scale is at its minimum",
+    severity="critical",
+    needs=(),
+    thresholds={
+        "min-records": MIN_RECORDS,
+    },
+)
 def scale_at_minimum(run: Run) -> Iterator[Finding]:
     """The scaler's own word for it, or a printed scale that has come down to the minimum and stays there."""
     events = run.events_of(kinds.SCALE_MINIMUM)
@@ -42,7 +48,7 @@ def _reached(run: Run, found: Scale) -> Iterator[Finding]:
         return
     values = found.values
     at_low = [k for k, value in enumerate(values) if value == low]
-    if len(at_low) < MIN_RECORDS or min(values) < low or max(values[: at_low[0]], default=low) <= low:
+    if len(at_low) < MIN_RECORDS.value or min(values) < low or max(values[: at_low[0]], default=low) <= low:
         return
     yield _finding(run, found, values, at_low)
 

@@ -7,30 +7,39 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from analyzer.model import Finding
-from analyzer.rule import at, rule
+from analyzer.rule import Threshold, at, rule
 from analyzer.scaler import Scale, scale, settled, skips, stretches
 from parsers import Run, metrics
 
-HALVINGS: Final = 8
-"""From the settled scale down: healthy runs were seen to lose seven and come back."""
-BOTTOM: Final = 2.0
-"""A scale at or below this leaves no room: the next halvings are the last."""
-MIN_TOP: Final = 16.0
-"""A scale that never was above this cannot collapse."""
-BACK: Final = 4.0
-"""Times the lowest: a scale that has risen by this much is on its way back."""
-QUIET: Final = 0.2
-"""Share of the run without a further overflow after which the scale, then not printed, must have grown again."""
+HALVINGS: Final = Threshold(8, "From the settled scale down: healthy runs were seen to lose seven and come back.")
+BOTTOM: Final = Threshold(2.0, "A scale at or below this leaves no room: the next halvings are the last.")
+MIN_TOP: Final = Threshold(16.0, "A scale that never was above this cannot collapse.")
+BACK: Final = Threshold(4.0, "Times the lowest: a scale that has risen by this much is on its way back.")
+QUIET: Final = Threshold(
+    0.2,
+    "Share of the run without a further overflow after which the scale, then not printed, must have grown again.",
+)
 
 
-@rule(title="the loss scale collapses", severity="critical", needs=("loss_scale|overflow",))
+@rule(
+    title="the loss scale collapses",
+    severity="critical",
+    needs=("loss_scale|overflow",),
+    thresholds={
+        "halvings": HALVINGS,
+        "bottom": BOTTOM,
+        "min-top": MIN_TOP,
+        "back": BACK,
+        "quiet": QUIET,
+    },
+)
 def scale_collapse(run: Run) -> Iterator[Finding]:
     """From the top of the settled scale to the end; without a settled scale only a fall to the bottom counts."""
     found = scale(run)
     if found is None:
         return
     values = found.values
-    if min(values) > BOTTOM and max(values) < min(values) * 2**HALVINGS:
+    if min(values) > BOTTOM.value and max(values) < min(values) * 2**HALVINGS.value:
         return
     start = _settled(run, found)
     never_settled = start >= len(values)
@@ -38,9 +47,9 @@ def scale_collapse(run: Run) -> Iterator[Finding]:
     end = values[-1]
     lowest = min(values[top:])
     fallen = math.log2(values[top] / lowest) if lowest > 0 else math.inf
-    if values[top] < MIN_TOP or end > BACK * lowest or (found.is_attempted and _went_quiet(run, found)):
+    if values[top] < MIN_TOP.value or end > BACK.value * lowest or (found.is_attempted and _went_quiet(run, found)):
         return
-    if lowest <= BOTTOM or (not never_settled and fallen >= HALVINGS):
+    if lowest <= BOTTOM.value or (not never_settled and fallen >= HALVINGS.value):
         yield _finding(run, found, values, top, fallen)
 
 
@@ -58,7 +67,7 @@ def _settled(run: Run, found: Scale) -> int:
 def _went_quiet(run: Run, found: Scale) -> bool:
     first, last = run.first_step or 0, run.last_step or 0
     quiet = last - found.series.steps[found.indices[-1]]
-    return quiet > max(20, QUIET * (last - first)) and run.series(metrics.LOSS_SCALE) is None
+    return quiet > max(20, QUIET.value * (last - first)) and run.series(metrics.LOSS_SCALE) is None
 
 
 def _finding(run: Run, found: Scale, values: Sequence[float], top: int, fallen: float) -> Finding:

@@ -9,15 +9,18 @@ from typing import Final, NamedTuple
 
 from analyzer.incidents import Incidents
 from analyzer.model import Evidence, Finding
-from analyzer.rule import at, rule
+from analyzer.rule import Threshold, at, rule
 from parsers import Event, Run, Series, kinds
 
-MIN_RECORDS: Final = 8
-"""Intervals from which the usual one is taken: a single long one among three is no outlier."""
-TIMES: Final = 30.0
-"""Usual intervals: an evaluation, a checkpoint or a compilation takes some of them, hardly ever thirty."""
-MIN_SECONDS: Final = 600.0
-"""Below ten minutes a pause is no stall, whatever the pace: storage, other users, a slow evaluation."""
+MIN_RECORDS: Final = Threshold(8, "Intervals from which the usual one is taken: a single long one among three is no outlier.")
+TIMES: Final = Threshold(
+    30.0,
+    "Usual intervals: an evaluation, a checkpoint or a compilation takes some of them, hardly ever thirty.",
+)
+MIN_SECONDS: Final = Threshold(
+    600.0,
+    "Below ten minutes a pause is no stall, whatever the pace: storage, other users, a slow evaluation.",
+)
 _PAUSES: Final = (kinds.CHECKPOINT, kinds.EVALUATION, kinds.RUN_START, kinds.RESUME)
 
 
@@ -28,17 +31,26 @@ class Gap(NamedTuple):
     seconds: float
 
 
-@rule(title="nothing was logged for a long time", severity="warning", needs=("loss|lr|grad_norm|step_time",))
+@rule(
+    title="nothing was logged for a long time",
+    severity="warning",
+    needs=("loss|lr|grad_norm|step_time",),
+    thresholds={
+        "min-records": MIN_RECORDS,
+        "times": TIMES,
+        "min-seconds": MIN_SECONDS,
+    },
+)
 def stall(run: Run) -> Iterator[Finding]:
     """A silence inside the log is a warning; one that the log ends with is critical."""
     series = _clocked(run)
     if series is None:
         return
     gaps = list(_intervals(series))
-    if len(gaps) < MIN_RECORDS:
+    if len(gaps) < MIN_RECORDS.value:
         return
     usual = median(gap.seconds for gap in gaps)
-    limit = max(TIMES * usual, MIN_SECONDS)
+    limit = max(TIMES.value * usual, MIN_SECONDS.value)
     end = _silence_at_end(run, series, limit, usual)
     if end is not None:
         yield end
@@ -51,7 +63,7 @@ def stall(run: Run) -> Iterator[Finding]:
 def _clocked(run: Run) -> Series | None:
     """The longest text track whose rows carry a clock."""
     tracks = [
-        t for t in run.tracks if t.is_text and len(t) > MIN_RECORDS and t.metric in ("loss", "lr", "grad_norm", "step_time")
+        t for t in run.tracks if t.is_text and len(t) > MIN_RECORDS.value and t.metric in ("loss", "lr", "grad_norm", "step_time")
     ]
     tracks = [t for t in tracks if sum(1 for time in t.times if math.isfinite(time)) > 0.9 * len(t)]
     return max(tracks, key=len, default=None)

@@ -7,20 +7,27 @@ from statistics import median
 from typing import Final
 
 from analyzer.model import Finding
-from analyzer.rule import at, number, rule
+from analyzer.rule import Threshold, at, number, rule
 from analyzer.signals import finite, is_interleaved, noise
 from parsers import Run, Series, kinds, metrics
 
-NEAR: Final = 5
-"""Records on each side of the resume that are compared."""
-JUMP: Final = 0.25
-"""Of the level: more than the optimizer's warm start explains."""
-SIGMAS: Final = 6.0
-MAX_REWINDS: Final = 20
-"""More are a counter that starts anew in every epoch."""
+NEAR: Final = Threshold(5, "Records on each side of the resume that are compared.")
+JUMP: Final = Threshold(0.25, "Of the level: more than the optimizer's warm start explains.")
+SIGMAS: Final = Threshold(6.0, "And it must be this far outside of the noise of one record.")
+MAX_REWINDS: Final = Threshold(20, "More are a counter that starts anew in every epoch.")
 
 
-@rule(title="the step count goes back", severity="info", needs=("loss|lr|grad_norm|step_time",))
+@rule(
+    title="the step count goes back",
+    severity="info",
+    needs=("loss|lr|grad_norm|step_time",),
+    thresholds={
+        "near": NEAR,
+        "jump": JUMP,
+        "sigmas": SIGMAS,
+        "max-rewinds": MAX_REWINDS,
+    },
+)
 def step_rewind(run: Run) -> Iterator[Finding]:
     """Every place where it goes back, as one finding; a warning where the loss jumps up at a resume."""
     series = next((s for m in (metrics.LOSS, metrics.LR, metrics.GRAD_NORM, metrics.STEP_TIME) if (s := run.series(m))), None)
@@ -39,7 +46,7 @@ def step_rewind(run: Run) -> Iterator[Finding]:
 
 def _is_epoch_counter(run: Run, series: Series, rewinds: Sequence[int]) -> bool:
     """Whether it begins anew at regular distances, without a sign that the program did."""
-    if len(rewinds) > MAX_REWINDS:
+    if len(rewinds) > MAX_REWINDS.value:
         return True
     starts = len(run.events_of(kinds.RUN_START, kinds.RESUME))
     gaps = {b - a for a, b in zip([0, *rewinds], rewinds, strict=False)}
@@ -64,15 +71,15 @@ def _jump(series: Series, index: int) -> tuple[float, float] | None:
         return None
     step = series.steps[index]
     earlier = [i for i in range(index) if series.segments[i] == series.segments[index - 1]]
-    before = finite([series.values[i] for i in earlier if series.steps[i] >= step][:NEAR]) or finite(
-        series.values[max(0, index - NEAR) : index]
+    before = finite([series.values[i] for i in earlier if series.steps[i] >= step][: NEAR.value]) or finite(
+        series.values[max(0, index - NEAR.value) : index]
     )
-    after = finite(series.values[index : index + NEAR])
+    after = finite(series.values[index : index + NEAR.value])
     if len(before) < 2 or len(after) < 2:
         return None
     low, high = median(before), median(after)
     sigma = noise(finite(series.values[max(0, index - 50) : index]))
-    return (low, high) if high - low > max(JUMP * abs(low), SIGMAS * sigma) else None
+    return (low, high) if high - low > max(JUMP.value * abs(low), SIGMAS.value * sigma) else None
 
 
 def _finding(run: Run, series: Series, rewinds: Sequence[int], jumps: Sequence[tuple[int, tuple[float, float]]]) -> Finding:

@@ -7,16 +7,13 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from analyzer.model import Finding
-from analyzer.rule import at, number, rule
+from analyzer.rule import Threshold, at, number, rule
 from analyzer.signals import current, is_interleaved, level_shift, thinned
 from parsers import Run, Series, metrics
 
-FACTOR: Final = 2.5
-"""Times the time per step: growing batches and longer sequences double it, faults do more."""
-MIN_RECORDS: Final = 32
-"""Four blocks: two on each side of the drop."""
-WARM_UP: Final = 2
-"""Records at the start that are not judged: compilation and caches."""
+FACTOR: Final = Threshold(2.5, "Times the time per step: growing batches and longer sequences double it, faults do more.")
+MIN_RECORDS: Final = Threshold(32, "Four blocks: two on each side of the drop.")
+WARM_UP: Final = Threshold(2, "Records at the start that are not judged: compilation and caches.")
 
 
 class Pace(NamedTuple):
@@ -29,14 +26,21 @@ class Pace(NamedTuple):
 
 
 @rule(
-    title="the throughput falls", severity="warning", needs=("step_time|throughput_samples|throughput_tokens|train_runtime|loss",)
+    title="the throughput falls",
+    severity="warning",
+    needs=("step_time|throughput_samples|throughput_tokens|train_runtime|loss",),
+    thresholds={
+        "factor": FACTOR,
+        "min-records": MIN_RECORDS,
+        "warm-up": WARM_UP,
+    },
 )
 def throughput_drop(run: Run) -> Iterator[Finding]:
     """A lasting shift of the time per step, by the first clock that shows one."""
     for pace in _paces(run):
-        shift = level_shift(pace.values[WARM_UP:], FACTOR) if len(pace.values) >= MIN_RECORDS else None
+        shift = level_shift(pace.values[WARM_UP.value :], FACTOR.value) if len(pace.values) >= MIN_RECORDS.value else None
         if shift is not None:
-            yield _finding(run, pace, WARM_UP + shift.start, shift.before, shift.after)
+            yield _finding(run, pace, WARM_UP.value + shift.start, shift.before, shift.after)
             return
 
 
@@ -53,7 +57,7 @@ def _paces(run: Run) -> Iterator[Pace]:
             is_time = metric == metrics.STEP_TIME
             yield Pace(series, kept, [series.values[i] if is_time else 1 / series.values[i] for i in kept], unit)
     for track in run.tracks:
-        if track.name == "train_runtime" and len(track) >= MIN_RECORDS:
+        if track.name == "train_runtime" and len(track) >= MIN_RECORDS.value:
             yield _between(track, track.values, "s per step")
             break
     series = run.series(metrics.LOSS)
@@ -90,7 +94,7 @@ def _finding(run: Run, pace: Pace, position: int, before: float, after: float) -
     return Finding(
         rule="throughput-drop",
         severity="warning",
-        confidence="high" if slower > 2 * FACTOR else "medium",
+        confidence="high" if slower > 2 * FACTOR.value else "medium",
         summary=f"training is {number(slower)} times slower from step {series.steps[index]} to the end: {words}",
         evidence=(
             at(series, index, "slow from here"),

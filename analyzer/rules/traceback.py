@@ -8,14 +8,22 @@ from typing import Final
 
 from analyzer.incidents import Incident, Incidents, finding, where
 from analyzer.model import Confidence, Finding
-from analyzer.rule import rule
+from analyzer.rule import Threshold, rule
 from parsers import Run, kinds
 
-MAX_FINDINGS: Final = 4
-"""Different exceptions that are told apart; the rest of a long history of attempts repeats itself."""
+MAX_FINDINGS: Final = Threshold(
+    4,
+    "Different exceptions that are told apart; the rest of a long history of attempts repeats itself.",
+)
 
 
-@rule(title="an uncaught exception ended the run", severity="critical")
+@rule(
+    title="an uncaught exception ended the run",
+    severity="critical",
+    thresholds={
+        "max-findings": MAX_FINDINGS,
+    },
+)
 def traceback(run: Run) -> Iterator[Finding]:
     """One finding for each exception; equal ones of several ranks and attempts fold into it."""
     incidents = Incidents(run)
@@ -24,7 +32,7 @@ def traceback(run: Run) -> Iterator[Finding]:
         if not one.text("owner") and not incidents.is_collateral(one) and _is_sure(one, incidents):
             groups.setdefault(_same(one), []).append(one)
     told = [_originals(group) for group in groups.values()]
-    for group in sorted(told, key=lambda group: group[0].place)[:MAX_FINDINGS]:
+    for group in sorted(told, key=lambda group: group[0].place)[: MAX_FINDINGS.value]:
         yield _finding(group)
 
 
