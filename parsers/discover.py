@@ -28,7 +28,7 @@ _DATA_NAMES: Final = re.compile(
 )
 _ENVIRONMENT_NAMES: Final = re.compile(
     r"(ds_?config|deepspeed_?config|zero[_-]?[0-3]\w*|ds_z[0-3]\w*)[\w.-]*\.json|requirements[\w.-]*\.txt|(pip[_-])?freeze[\w.-]*\.txt"
-    r"|env(ironment)?\.txt|ds_report[\w.-]*|collect_env[\w.-]*|conda[_-]list[\w.-]*|wandb-metadata\.json|training_args\.json"
+    r"|env(ironment)?\.txt|(poetry|uv|pdm|Pipfile)\.lock|(conda[\w-]*|env(ironment)?[\w-]*)\.ya?ml|ds_report[\w.-]*|collect_env[\w.-]*|conda[_-]list[\w.-]*|wandb-metadata\.json|training_args\.json"
 )
 _SKIPPED_FOLDERS: Final = frozenset({"__pycache__", "node_modules", "site-packages", "venv", "__MACOSX"})
 _BELOW_A_RUN: Final = re.compile(
@@ -120,6 +120,8 @@ def runs_below(folder: str) -> Iterator[RunFiles]:
 
 def kind_of(name: str) -> Kind | None:
     """What a file's name says it is; None for everything that is no trace of a run."""
+    if ".fixed." in name:  # what `--fix-dir` wrote
+        return None
     bare = name
     for suffix in _COMPRESSED:
         bare = bare.removesuffix(suffix)
