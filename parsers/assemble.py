@@ -63,7 +63,7 @@ def _planned(environment: Environment, tables: Sequence[Tables]) -> int | None:
     for table in tables:
         train = [t for t in table.by_key.values() if t.kind == "train" and len(t)]
         total = steps.training_clock(table, train, environment).total if train else None
-        if total:
+        if total and all(max(t.step) <= total for t in train):  # a bar of one epoch plans no run
             return total
     return None
 

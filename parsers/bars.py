@@ -61,7 +61,7 @@ def bars(text: str) -> Iterator[Bar]:
 def _bar(label: str, at: int, of: int, inside: str) -> Iterator[Bar]:
     items = [(m["name"], m["value"]) for m in _POSTFIX.finditer(inside)]
     items += [(m["name"], m["value"]) for m in _IN_LABEL.finditer(label)]
-    values = numbers(pair for pair in items if pair[0] != "v_num")
+    values = numbers((name, text.removesuffix(".0")) for name, text in items if name != "v_num")  # Lightning: nan.0
     if any(_is_telling(name) for name, _ in values):
         yield Bar(label, at, of, values)
 

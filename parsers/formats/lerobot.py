@@ -20,7 +20,7 @@ from parsers.pairs import numbers
 from parsers.registry import text_reader
 
 _LINE = Lazy(r"step:(?P<step>\d{1,15})(?P<big>[KMB])? smpl:\S+ ep:\S+ (?P<rest>epch:.*)")
-_ITEM = Lazy(r"(?P<name>\w+):(?P<value>[-+.\w]+)")
+_ITEM = Lazy(r"(?P<name>\w{1,40}):(?P<value>[-+.\w]{1,40})")
 _STAMP = Lazy(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 _CONVERT: Final = {"grdn": ("grad_norm", 1.0), "updt_s": ("update_time", 1.0), "epch": ("epoch", 1.0)}
 _BIG: Final = {"K": 10**3, "M": 10**6, "B": 10**9}

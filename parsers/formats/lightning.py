@@ -7,7 +7,7 @@ Printed by `lightning/pytorch/callbacks/progress/tqdm_progress.py` and the Train
     GPU available: True (cuda), used: True
     `Trainer.fit` stopped: `max_epochs=2` reached.
 
-Values have three significant digits and names of the user's choice. Epochs count from 0; the step is batches, which is
+A NaN reads `nan.0`. Values have three significant digits and names of the user's choice. Epochs count from 0; the step is batches, which is
 optimizer steps only without gradient accumulation. A bar of that shape is taken for Lightning's only with `v_num` in it
 or after Lightning has introduced itself; other bars are the `tqdm_postfix` reader's. The rich bar wraps its columns
 over several lines and cannot be read; `metrics.csv` holds the same.
@@ -57,8 +57,7 @@ class Lightning:
             if self._is_lightning and "Epoch " in text:
                 for bar in bars(text):
                     yield from self._rows.feed(line, bar)
-        else:
-            yield from self._marks(line)
+        yield from self._marks(line)
 
     def close(self) -> Iterable[Record]:
         """The bar's last count."""

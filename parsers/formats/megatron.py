@@ -30,14 +30,14 @@ from parsers.values import scalar
 _ITERATION = Lazy(r"iteration +(?P<step>\d{1,15})(?:/ *(?P<total>\d{1,15}))? \|")
 _VALIDATION = Lazy(r"validation loss at (?P<at>[^|]{1,120})\|(?P<rest>.*)")
 _AT_STEP = Lazy(r"iteration (\d{1,15})")
-_MEMORY = Lazy(r"\[Rank (?P<rank>\d+)\] \(after (?P<step>\d+) iterations\) +memory \(MB\) \|(?P<rest>[^\[]*)")
+_MEMORY = Lazy(r"\[Rank (?P<rank>\d{1,9})\] \(after (?P<step>\d{1,15}) iterations\) +memory \(MB\) \|(?P<rest>[^\[]*)")
 _CLOCK = Lazy(r"\[(?P<what>[a-z][^\]\[]{3,80})\] datetime: (?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)")
 _TRAINING = Lazy(r"(?:^|: |\d)\s*training \.\.\.$")
 _ARGUMENT = Lazy(r"(?:^|: | )  ?(?P<name>[a-z]\w*) \.{2,} ?(?P<value>.*)$")
 _SAVED = Lazy(r"(?P<how>saving|successfully saved) checkpoint (?:at|from) iteration +(?P<step>\d+) to (?P<path>\S+)")
 _LOADED = Lazy(r"successfully loaded checkpoint from (?P<path>\S+)(?: \[[^\]]*\])? at iteration (?P<step>\d+)")
-_WORLD = Lazy(r"using world size: (\d+)")
-_NAN = Lazy(r"found (?:NaN|Inf)[ \w]* in (?:local )?[^.]{0,120}")
+_WORLD = Lazy(r"using world size: (\d{1,9})\b")
+_NAN = Lazy(r"found (?:NaN|Inf)[ \w]{0,60}? in (?:local )?[^.]{0,120}")
 
 _UNITS: Final = {
     "elapsed time per iteration (ms)": ("step_time", 1e-3),
@@ -174,4 +174,4 @@ def _memory(line: Line) -> Iterator[Record]:
         peak = values.get("max reserved", values.get("max allocated"))
         if peak is not None:
             row = (("memory_gpu", peak / 1024),)
-            yield Row(line.no, row, int(found["step"][:15]), "train", int(found["rank"][:9]), line.time)
+            yield Row(line.no, row, int(found["step"]), "train", int(found["rank"]), line.time)

@@ -24,7 +24,7 @@ _HEAD = Lazy(
     r"(?P<unit>Epoch|Iter)(?:\((?P<mode>\w+)\))? {1,4}(?:\[(?P<epoch>\d{1,9})\])? ?"
     r"\[ *(?P<at>\d{1,12})/ *(?P<of>\d{1,12})\]\s+(?P<rest>.*)"
 )
-_ITEM = Lazy(r"(?:^|\s|, ?)(?P<name>[A-Za-z][\w/.@:-]*): (?P<value>[^\s,]+)")
+_ITEM = Lazy(r"(?:^|\s|, ?)(?P<name>[A-Za-z][\w/.@:-]{0,80}): (?P<value>[^\s,]{1,60})")
 _CONVERT: Final = {"time": ("step_time", 1.0), "memory": ("memory_gpu", 1 / 1024)}
 
 

@@ -25,7 +25,7 @@ from parsers.pairs import numbers
 from parsers.registry import text_reader
 
 _STEP = Lazy(r"(?P<val>validate )?step: *(?P<step>\d{1,15}) (?P<rest>.*)")
-_ITEM = Lazy(r"(?P<name>[A-Za-z][\w()/%]*): *(?P<value>[^\s(%]+)")
+_ITEM = Lazy(r"(?P<name>[A-Za-z][\w()/%]{0,40}): {0,12}(?P<value>[^\s(%]{1,40})")
 _STAMP = Lazy(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}")
 _PLAN = Lazy(r"total steps (\d{1,15})")
 _START = Lazy(r"Training starts at step (\d{1,15})")

@@ -21,7 +21,7 @@ from parsers.registry import text_reader
 
 _HEAD = Lazy(r"Epoch (?P<epoch>\d{1,9}) Step (?P<step>\d{1,12})/(?P<total>\d{1,12}) (?P<rest>.*\btgs: .*)")
 _RANK = Lazy(r"\[RANK (\d{1,6})\]\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)")
-_ITEM = Lazy(r"(?P<name>[A-Za-z]\w*): (?P<value>[^\s,]+)")
+_ITEM = Lazy(r"(?P<name>[A-Za-z]\w{0,60}): (?P<value>[^\s,]{1,40})")
 _CONVERT: Final = {
     "time": ("step_time", 1.0), "tgs": ("throughput_tokens", 1.0), "max_memory": ("memory_gpu", 1.0),
     "total_loss": ("loss", 1.0), "reduced_loss": ("loss", 1.0),

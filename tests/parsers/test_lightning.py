@@ -15,9 +15,9 @@ LOG = (
     "GPU available: True (cuda), used: True\n"
     + "".join(BAR.format(e=0, p=25 * i, i=i, v=f"{1 - i / 10:.3f}") for i in range(1, 5))
     + "Epoch 0: 100%|████| 4/4 [00:01<00:00,  1.31it/s, v_num=0, train_loss_step=0.600, val_loss=0.456]\n"
-    + "".join(BAR.format(e=1, p=25 * i, i=i, v="nan") for i in range(1, 3))
-    + "\nMonitored metric val_loss = nan is not finite. Previous best value was 0.456. Signaling Trainer to stop.\n"
-    + "`Trainer.fit` stopped: `max_epochs=2` reached.\n"
+    + "".join(BAR.format(e=1, p=25 * i, i=i, v="nan.0") for i in range(1, 3))
+    + "\r        \x1b[A\nMonitored metric val_loss = nan is not finite. Previous best value was 0.456. Signaling Trainer to stop.\n"
+    + "Epoch 1:  50%|█████     | 2/4 [00:01<00:00, 370.03it/s, v_num=0, train_loss_step=nan.0]`Trainer.fit` stopped: `max_epochs=2` reached.\n"
 )
 
 
