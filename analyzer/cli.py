@@ -11,7 +11,7 @@ from typing import Final
 MAIN: Final = "diagnose"
 """The main job's own name: `analyze run.log` is `analyze diagnose run.log`."""
 
-COMMANDS: Final = frozenset({MAIN, "scan", "explain", "rules", "causes", "formats", "render"})
+COMMANDS: Final = frozenset({MAIN, "scan", "audit", "explain", "rules", "causes", "formats", "render"})
 
 HELP: Final = """\
 Usage: analyze [OPTIONS] PATH...          diagnose one run
@@ -26,13 +26,19 @@ Options:
   --html FILE                           write the HTML report besides the summary
   --fail-on critical|warning|info|never exit with 1 at a finding of this severity or worse (default: never)
   --only RULE, --ignore RULE            run only this rule, leave this rule out (repeatable)
+  --config FILE|off                     project file: ignored rules with reasons, severities, thresholds (default: the nearest)
+  --rules DIR                           run the rules of this folder too (repeatable)
   --redact / --no-redact                hide paths, hosts and tokens in shared formats (default: hide)
   --lang en|zh                          language of the report
+  --fact NAME=VALUE                     state what the log does not say, e.g. deepspeed=0.14.0 (repeatable)
+  --env FILE, --python PATH             take versions from a pip freeze, lock file, ds_report; from an interpreter
+  --fix-dir DIR                         write the patched ds_config and arguments, and a diff, here
   --strict                              exit with 4 when a rule or reader of ours fails
   --version                             print the version
 
 Commands (analyze COMMAND --help tells more):
   scan DIR...        every run below some folders: a table, JSON Lines, a page a run
+  audit [PATH...]    before a run: known causes that requirements, a lock file or a ds_config are exposed to
   explain ID         the page of a rule or a cause
   rules              what can be found
   causes             the known causes

@@ -47,6 +47,12 @@ OnlyOption = Annotated[list[str] | None, typer.Option("--only", metavar="RULE", 
 IgnoreOption = Annotated[list[str] | None, typer.Option("--ignore", metavar="RULE", help="leave this rule out (repeatable)")]
 RedactOption = Annotated[bool, typer.Option("--redact/--no-redact", help="hide paths, hosts, tokens in shared formats")]
 LangOption = Annotated[Lang, typer.Option("--lang", help="language of the report")]
+FactOption = Annotated[list[str] | None, typer.Option("--fact", metavar="NAME=VALUE", help="state a fact (repeatable)")]
+EnvOption = Annotated[list[str] | None, typer.Option("--env", metavar="FILE", help="pip freeze, lock file, ds_report, ds_config")]
+PythonOption = Annotated[str | None, typer.Option("--python", metavar="PATH", help="an interpreter: read its installed versions")]
+FixOption = Annotated[Path | None, typer.Option("--fix-dir", metavar="DIR", help="write the patched configuration here")]
+ConfigOption = Annotated[str | None, typer.Option("--config", metavar="FILE|off", help="project file (default: the nearest)")]
+RulesOption = Annotated[list[Path] | None, typer.Option("--rules", metavar="DIR", help="folder of own rules (repeatable)")]
 StrictOption = Annotated[bool, typer.Option("--strict", help="exit with 4 when a rule or reader of ours fails")]
 
 
@@ -62,14 +68,20 @@ def diagnose_(
     redact: RedactOption = True,
     lang: LangOption = Lang.en,
     strict: StrictOption = False,
+    fact: FactOption = None,
+    env: EnvOption = None,
+    python: PythonOption = None,
+    fix_dir: FixOption = None,
+    config: ConfigOption = None,
+    rules_: RulesOption = None,
 ) -> None:
     """Diagnoses one run (the main job): analyze PATH..."""
     from analyzer import job
 
     form = format_.value if format_ else None
-    request = job.Request(
-        tuple(paths), form, output, html, fail_on.value, tuple(only or ()), tuple(ignore or ()), redact, lang.value, strict
-    )
+    given = job.Given(tuple(fact or ()), tuple(env or ()), python)
+    request = job.Request(tuple(paths), form, output, html, fail_on.value, tuple(only or ()), tuple(ignore or ()), redact,
+                          lang.value, strict, given=given, fix_dir=fix_dir, config=config, rules=tuple(rules_ or ()))  # fmt: skip
     raise typer.Exit(job.run(request))
 
 
@@ -86,29 +98,53 @@ def scan(
     redact: RedactOption = True,
     lang: LangOption = Lang.en,
     strict: StrictOption = False,
+    config: ConfigOption = None,
+    rules_: RulesOption = None,
 ) -> None:
     """Diagnoses every run below some folders: a table, JSON Lines, a page a run."""
     from analyzer import job
 
-    rules_ = tuple(only or ()), tuple(ignore or ())
-    request = job.Request(tuple(folders), format_, output, html, fail_on.value, *rules_, redact, lang.value, strict, jobs)
+    chosen = tuple(only or ()), tuple(ignore or ())
+    request = job.Request(tuple(folders), format_, output, html, fail_on.value, *chosen, redact, lang.value, strict, jobs,
+                          config=config, rules=tuple(rules_ or ()))  # fmt: skip
     raise typer.Exit(job.run_scan(request))
 
 
 @app.command()
-def explain(id_: Annotated[str, typer.Argument(metavar="ID", help="a rule or a cause, as reports name it")]) -> None:
-    """Prints the page of a rule or a cause."""
-    from analyzer import lists
+def audit(
+    paths: Annotated[list[str] | None, typer.Argument(metavar="[PATH...]", help="requirements, lock file, ds_config, log")] = None,
+    format_: Annotated[str | None, typer.Option("--format", help="terminal, json, sarif or markdown")] = None,
+    output: OutputOption = None,
+    project: Annotated[str, typer.Option("--project", help="compare with what mgm, llava, … ask for")] = "",
+    fail_on: FailOption = FailOn.never,
+    fact: FactOption = None,
+    env: EnvOption = None,
+    python: PythonOption = None,
+) -> None:
+    """Names the known causes that an environment is exposed to, before any run."""
+    from analyzer import job
 
-    raise typer.Exit(lists.explain(id_))
+    given = job.Given(tuple(fact or ()), tuple(env or ()), python)
+    request = job.Request(tuple(paths or ()), format_, output, None, fail_on.value, given=given)
+    raise typer.Exit(job.run_audit(request, project))
 
 
 @app.command()
-def rules() -> None:
+def explain(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="a rule or a cause, as reports name it")], rules_: RulesOption = None
+) -> None:
+    """Prints the page of a rule or a cause."""
+    from analyzer import lists
+
+    raise typer.Exit(lists.explain(id_, tuple(rules_ or ())))
+
+
+@app.command()
+def rules(rules_: RulesOption = None) -> None:
     """Lists the rules: what can be found."""
     from analyzer import lists
 
-    raise typer.Exit(lists.rules())
+    raise typer.Exit(lists.rules(tuple(rules_ or ())))
 
 
 @app.command()

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
 from analyzer import cause as causes_module
-from analyzer import rule as rules_module
 from analyzer.cascade import first_cause
 from analyzer.clauses import Case
 from analyzer.curves import curves
 from analyzer.differential import differential
-from analyzer.model import Diagnosis, Evidence, Failure, Finding, Outcome, RunSummary, Skip, Verdict, ordered
+from analyzer.model import Diagnosis, Evidence, Failure, Outcome, RunSummary, Verdict
 from analyzer.outcome import outcome, verdict
 from analyzer.patterns import signatures
+from analyzer.project import Project
 from analyzer.quotes import with_quotes
+from analyzer.symptoms import Wishes, symptoms
 from analyzer.timeline import timeline
 from parsers import Fact, Run, Signature, UnreadableError, read
 from parsers.discover import find_runs
@@ -25,12 +26,22 @@ from parsers.source import STDIN
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user chose: rules to run or leave out, facts stated beside the log, whether our own errors re-raise."""
+    """What the user chose: rules to run or leave out, facts stated beside the log, whether our own errors re-raise.
+
+    `project`: what a project file says (nothing is looked for here); `rules`: folders of the user's own rules.
+    """
 
     only: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     facts: tuple[Fact, ...] = ()
     strict: bool = False
+    project: Project = field(default_factory=Project)
+    rules: tuple[Path, ...] = ()
+
+    @property
+    def wishes(self) -> Wishes:
+        """The part that the rules need to know."""
+        return Wishes(self.only, self.ignore, self.project, self.rules, self.strict)
 
 
 def diagnose(paths: Sequence[str | Path] | str | Path, options: Options | None = None) -> Diagnosis:
@@ -67,38 +78,24 @@ def _files_of(path: str | Path) -> tuple[str | Path, ...]:
 def judge(run: Run, options: Options | None = None) -> Diagnosis:
     """Judges a run that was read already."""
     options = options or Options()
-    findings, skips, failures = _run_rules(run, options)
-    failures = (*failures, *(Failure(reader, text) for reader, text in run.failures))
-    case = Case.of(run, findings, [skip.rule for skip in skips])
+    found = symptoms(run, options.wishes)
+    case = Case.of(run, found.findings, [skip.rule for skip in found.skips])
     matches, notes, broken = differential(causes_module.load_for_weighing(), case, options.strict)
-    ended = outcome(run)
+    findings = found.weighted(options.project)
     diagnosis = Diagnosis(
-        run=_summary(run, ended, verdict(run, findings, matches)),
+        run=_summary(run, outcome(run), verdict(run, findings, matches)),
         findings=findings,
         causes=matches,
         notes=notes,
         first_cause=first_cause(run, findings),
         timeline=timeline(run, findings),
-        skips=skips,
+        skips=found.skips,
         problems=tuple((problem.ref, problem.reader, problem.reason) for problem in run.problems),
-        failures=(*failures, *broken),
-        ignored={},
+        failures=(*found.failures, *(Failure(reader, text) for reader, text in run.failures), *broken),
+        ignored=found.ignored,
+        ignored_because=found.reasons,
     )
     return with_quotes(diagnosis)
-
-
-def _run_rules(run: Run, options: Options) -> tuple[tuple[Finding, ...], tuple[Skip, ...], tuple[Failure, ...]]:
-    findings: list[Finding] = []
-    skips: list[Skip] = []
-    failures: list[Failure] = []
-    for one in rules_module.load():
-        if (options.only and one.id not in options.only) or one.id in options.ignore:
-            continue
-        found, skip, failure = rules_module.run_rule(one, run, options.strict)
-        findings += found
-        skips += [skip] if skip else []
-        failures += [failure] if failure else []
-    return ordered(findings), tuple(skips), tuple(failures)
 
 
 def _summary(run: Run, ended: Outcome, judged: Verdict) -> RunSummary:

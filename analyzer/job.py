@@ -9,17 +9,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from analyzer.errors import NOTHING, OK, OURS, USAGE, AnalyzerError, UsageError
+from analyzer.errors import FOUND, NOTHING, OK, OURS, USAGE, AnalyzerError, UsageError
 from analyzer.writing import exit_code, write
 
 if TYPE_CHECKING:
     from analyzer.diagnosis import Options
     from analyzer.model import Diagnosis
+    from parsers import Fact
     from parsers.discover import RunFiles
 
 _SUFFIXES: Final = {
     ".html": "html", ".htm": "html", ".json": "json", ".md": "markdown", ".markdown": "markdown", ".txt": "terminal",
 }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the user states beside the log: `--fact`, `--env` and `--python` as typed."""
+
+    facts: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    python: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +47,10 @@ class Request:
     lang: str = "en"
     strict: bool = False
     jobs: int = 0
+    given: Given = Given()
+    fix_dir: Path | None = None
+    config: str | None = None
+    rules: tuple[Path, ...] = ()
 
     @property
     def form(self) -> str:
@@ -53,14 +67,25 @@ class Request:
     @property
     def options(self) -> Options:
         """What `diagnose` needs to know. Raises UsageError for rules that do not exist."""
-        from analyzer import rule
+        from analyzer import own_rules, project, rule
         from analyzer.diagnosis import Options
 
-        known = {one.id for one in rule.load()}
+        own, broken = own_rules.load_folders(self.rules, self.strict)
+        rules = (*rule.load(), *own)
+        known = {one.id for one in rules} | {failure.id for failure in broken}
         for name in (*self.only, *self.ignore):
             if name not in known:
                 raise UsageError(f"there is no rule {name!r}: `analyze rules` lists them.")
-        return Options(self.only, self.ignore, strict=self.strict)
+        wishes = project.chosen(self.config, rules)
+        return Options(self.only, self.ignore, self.stated(), self.strict, wishes, self.rules)
+
+    def stated(self) -> tuple[Fact, ...]:
+        """The facts that the user states."""
+        if self.given == Given():
+            return ()
+        from analyzer import given
+
+        return given.facts(self.given.facts, self.given.files, self.given.python)
 
 
 def guarded(work: Callable[[], object]) -> int:
@@ -103,9 +128,16 @@ def run(request: Request) -> int:
         places = " ".join(request.paths)
         raise AnalyzerError(f"no log, event file or Trainer state in {places}: name the file itself.", NOTHING)
     if len(runs) > 1:
+        if request.fix_dir:
+            raise UsageError(f"--fix-dir mends one run, and {len(runs)} were found: name one of them.")
         return _batch(request, runs)
     diagnosis = _diagnose(runs[0], request.options)
     _deliver(diagnosis, request, form)
+    if request.fix_dir:
+        from analyzer import fix
+
+        for path in fix.write_fixes(diagnosis, request.fix_dir, request.lang):
+            print(f"{path}", file=sys.stderr)
     return exit_code(diagnosis, request.fail_on)
 
 
@@ -142,6 +174,28 @@ def _batch(request: Request, runs: Sequence[RunFiles]) -> int:
                                  request.redact, request.lang, request.jobs))  # fmt: skip
 
 
+def run_audit(request: Request, project: str) -> int:
+    """Requirements, lock files, ds_config or a log's environment against the known causes."""
+    from analyzer.audit import audit
+    from analyzer.output import audit_report
+
+    form = request.format or ("sarif" if request.output and request.output.suffix == ".sarif" else request.form)
+    if form not in ("terminal", "json", "sarif", "markdown"):
+        raise UsageError(f"audit has no format {form!r}: use terminal, json, sarif or markdown.")
+    found = audit(request.paths, request.stated(), project)
+    _send(audit_report.render(found, form), request)
+    return FOUND if request.fail_on != "never" and found.is_loud(request.fail_on) else OK  # type: ignore[arg-type]
+
+
+def _send(text: str, request: Request) -> None:
+    """A report to its file or to standard output."""
+    if request.output:
+        write(request.output, text)
+        print(f"{request.output}", file=sys.stderr)
+    else:
+        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+
 def run_render(request: Request) -> int:
     """A saved result document → a report."""
     from analyzer.output import document
@@ -165,12 +219,7 @@ def run_render(request: Request) -> int:
 def _deliver(diagnosis: Diagnosis, request: Request, form: str) -> None:
     if diagnosis.verdict == "unjudged" and not diagnosis.findings:
         sys.stderr.write(f"analyze: {_unjudged(diagnosis)}\n")
-    text = drawn(diagnosis, form, request)
-    if request.output:
-        write(request.output, text)
-        print(f"{request.output}", file=sys.stderr)
-    else:
-        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    _send(drawn(diagnosis, form, request), request)
     if request.html:
         write(request.html, drawn(diagnosis, "html", request))
         print(f"{request.html}", file=sys.stderr)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from analyzer.errors import UsageError
 from analyzer.output.columns import table
+
+if TYPE_CHECKING:
+    from analyzer.rule import Rule
 
 
 def _print(lines: Iterable[str]) -> int:
@@ -15,12 +20,22 @@ def _print(lines: Iterable[str]) -> int:
     return 0
 
 
-def rules() -> int:
-    """A table of all rules."""
-    from analyzer.rule import load
+def rules(folders: Sequence[Path] = ()) -> int:
+    """A table of all rules, those of `folders` included."""
+    from analyzer.symptoms import known_rules
 
-    rows = [(one.id, one.severity, one.since, one.status, ", ".join(one.needs) or "-", one.title) for one in load()]
+    ordered = sorted(known_rules(folders), key=lambda one: one.id)
+    rows = [(one.id, one.severity, one.since, one.status, ", ".join(one.needs) or "-", one.title) for one in ordered]
     return _print(table(("rule", "severity", "since", "status", "needs", "finds"), rows))
+
+
+def _rule_page(one: Rule) -> Iterator[str]:
+    """The rule's page and, as its declaration has them, the numbers that a project may change."""
+    yield one.text.rstrip() or f"# {one.id}: {one.title}"
+    if not one.thresholds:
+        return
+    yield from ("", "## Thresholds", "", f"A project file may state others, under `[tool.nanalyze.thresholds.{one.id}]`.", "")
+    yield from (f"- `{name} = {threshold.default:g}`: {threshold.reason}" for name, threshold in one.thresholds.items())
 
 
 def causes() -> int:
@@ -36,18 +51,21 @@ def formats() -> int:
     from parsers.registry import file_formats, text_formats
 
     lines: list[str] = []
-    for form in (*text_formats(), *file_formats()):
-        lines += [f"{form.name}: {form.title}", f"    {form.example}"]
+    cards = [(form.name, form.title, form.example) for form in text_formats()]
+    cards += [(form.name, form.title, form.example) for form in file_formats()]
+    for name, title, example in cards:
+        lines += [f"{name}: {title}", f"    {example}"]
     return _print(lines)
 
 
-def explain(id_: str) -> int:
+def explain(id_: str, folders: Sequence[Path] = ()) -> int:
     """The page of a rule or a cause; raises UsageError with near names where there is none."""
-    from analyzer import cause, rule
+    from analyzer import cause
+    from analyzer.symptoms import known_rules
 
-    rules_by_id = {one.id: one for one in rule.load()}
+    rules_by_id = {one.id: one for one in known_rules(folders)}
     if id_ in rules_by_id:
-        return _print([rules_by_id[id_].text.rstrip() or f"# {id_}: {rules_by_id[id_].title}"])
+        return _print(_rule_page(rules_by_id[id_]))
     causes_by_id = {one.id: one for one in cause.load()}
     if id_ in causes_by_id:
         from analyzer.output.cause_page import page

@@ -190,6 +190,9 @@ class Diagnosis:
     """(place, reader, reason) of lines that were claimed and not understood."""
     failures: tuple[Failure, ...] = ()
     ignored: Mapping[str, int] = field(default_factory=dict)
+    """Rule → findings that the user chose to leave out."""
+    ignored_because: Mapping[str, str] = field(default_factory=dict)
+    """Rule → the reason that the project file gives for it."""
 
     @property
     def verdict(self) -> Verdict:

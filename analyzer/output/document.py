@@ -57,6 +57,7 @@ def document(diagnosis: Diagnosis, with_curves: bool = True) -> dict[str, Any]:
         ],
         "failures": [{"id": failure.id, "text": failure.text} for failure in diagnosis.failures],
         "ignored": dict(diagnosis.ignored),
+        **({"ignored_because": dict(diagnosis.ignored_because)} if diagnosis.ignored_because else {}),
     }
 
 
@@ -214,6 +215,7 @@ def _load(data: Mapping[str, Any]) -> Diagnosis:
         problems=tuple((SourceRef(p["file"], p["line"], p.get("text", "")), p["reader"], p["reason"]) for p in data["problems"]),
         failures=tuple(Failure(entry["id"], entry["text"]) for entry in data["failures"]),
         ignored=dict(data.get("ignored", {})),
+        ignored_because=dict(data.get("ignored_because", {})),
     )
 
 

@@ -64,6 +64,13 @@ def _head(diagnosis: Diagnosis, s: Strings) -> list[str]:
 
 
 def _findings(diagnosis: Diagnosis, s: Strings) -> Iterator[str]:
+    yield from _shown(diagnosis, s)
+    ignored = story.ignored(diagnosis, s)
+    if ignored:
+        yield from ("", escape(ignored))
+
+
+def _shown(diagnosis: Diagnosis, s: Strings) -> Iterator[str]:
     if not diagnosis.findings:
         return
     yield from ("", f"**{s('md.findings')}**", "")

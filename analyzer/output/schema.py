@@ -151,6 +151,7 @@ def schema() -> Schema:
                 "notes": _many(_ref("cause")),
                 "timeline": _many(_ref("timeline")),
                 "ignored": {"type": "object", "additionalProperties": _INTEGER},
+                "ignored_because": {"type": "object", "additionalProperties": _TEXT},
             },
         ),
         "$defs": _definitions(),

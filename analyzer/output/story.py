@@ -249,6 +249,18 @@ def enable(missing: str, s: Strings) -> str:
     return s(f"enable.{known}") if known else s("enable.any", name=neutral(missing.split("|")[0]))
 
 
+def ignored(diagnosis: Diagnosis, s: Strings) -> str:
+    """What was left out on purpose: `2 findings ignored: loss-spike (2): batch size 1`; '' where nothing was."""
+    if not diagnosis.ignored:
+        return ""
+    reasons = diagnosis.ignored_because
+    parts = [
+        f"{rule} ({number})" + (f": {neutral(reasons[rule])}" if rule in reasons else "")
+        for rule, number in sorted(diagnosis.ignored.items())
+    ]
+    return s("term.ignored", n=sum(diagnosis.ignored.values()), rules="; ".join(parts))
+
+
 def origin(diagnosis: Diagnosis) -> str:
     """Where it began: `run.log:112`, empty where there is no first cause."""
     first = diagnosis.first_cause

@@ -232,6 +232,8 @@ class Summary:
         if skips:
             missing = ", ".join(dict.fromkeys(story.missing_name(name, self.s) for skip in skips for name in skip.missing))
             lines.append([(" ", ""), (clip(self.s("term.unjudged", n=len(skips), missing=missing), self.width - 2), "dim")])
+        ignored = story.ignored(self.diagnosis, self.s)
+        lines += [[(" ", ""), (line, "dim")] for line in wrap(ignored, self.width - 2)] if ignored else []
         if self.diagnosis.failures:
             lines.append([(" ", ""), (self.s("term.failure", n=len(self.diagnosis.failures)), "warning")])
         commands = [story.command(self.diagnosis, "html")]
