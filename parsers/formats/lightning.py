@@ -3,14 +3,14 @@
 Printed by `lightning/pytorch/callbacks/progress/tqdm_progress.py` and the Trainer, 1.0 to 2.x:
 
     Epoch 0:  40%|████      | 2/5 [00:01<00:02,  1.31it/s, v_num=0, train_loss_step=0.520, val_loss=0.456]
-    Epoch 0: :   6%|▌    | 32040/500150 [6:28:43<94:39:17,  1.37it/s, loss=2.6, v_num=95nc, reduced_train_loss=2.590]   NeMo 1
+    Epoch 0: :   6%|▌    | 32040/500150 [6:28:43<94:39:17,  1.37it/s, loss=2.6, v_num=95nc, …]   NeMo 1
     GPU available: True (cuda), used: True
     `Trainer.fit` stopped: `max_epochs=2` reached.
 
-A NaN reads `nan.0`. Values have three significant digits and names of the user's choice. Epochs count from 0; the step is batches, which is
-optimizer steps only without gradient accumulation. A bar of that shape is taken for Lightning's only with `v_num` in it
-or after Lightning has introduced itself; other bars are the `tqdm_postfix` reader's. The rich bar wraps its columns
-over several lines and cannot be read; `metrics.csv` holds the same.
+A NaN reads `nan.0`. Values have three significant digits and names of the user's choice. Epochs count from 0; the step is
+batches, which is optimizer steps only without gradient accumulation. A bar of that shape is taken for Lightning's only
+with `v_num` in it or after Lightning has introduced itself; other bars are the `tqdm_postfix` reader's. The rich bar wraps
+its columns over several lines and cannot be read; `metrics.csv` holds the same.
 """
 
 from __future__ import annotations
