@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
+from parsers import event_folders
+from parsers.ranks import natural, without_ranks
 from parsers.source import STDIN, UnreadableError
 
 Kind = Literal["log", "events", "state", "data", "environment"]
@@ -21,7 +23,7 @@ Kind = Literal["log", "events", "state", "data", "environment"]
 MAX_FILES_PER_RUN: Final = 20_000
 _COMPRESSED: Final = (".gz", ".zst", ".xz", ".bz2")
 _LOG_SUFFIXES: Final = frozenset({".log", ".txt", ".out", ".err", ".stdout", ".stderr", ".o", ".e"})
-_LOG_NAMES: Final = frozenset({"log", "stdout", "stderr", "nohup.out", "console", "output"})
+_LOG_NAMES: Final = frozenset({"log", "stdout", "stderr", "nohup.out", "console", "output", "workerlog"})
 _DATA_NAMES: Final = re.compile(
     r"(metrics|results|trainer_log|logging|progress|log|train_results|eval_results|all_results|wandb-summary)\.(csv|jsonl|json|tsv)"
     r"|run-[\w-]+\.wandb|mlflow\.db|Train_.*\.csv|.*_metrics\.csv"
@@ -32,13 +34,16 @@ _ENVIRONMENT_NAMES: Final = re.compile(
 )
 _SKIPPED_FOLDERS: Final = frozenset({"__pycache__", "node_modules", "site-packages", "venv", "__MACOSX"})
 _BELOW_A_RUN: Final = re.compile(
-    r"checkpoint[-_]\d+|global_step_?\d+|epoch[-_=]\d+.*|step[-_=]?\d+|train|training|validation|valid|val|eval|test"
-    r"|\d{9,}\.\d+(\.\d+)?|attempt_\d+|\d{1,4}|rank[-_]?\d+|(loss|lr|acc)\w*_\w+|files|tmp|wandb|pretrained"
+    r"checkpoint[-_]\d+|global_step_?\d+|epoch[-_=]\d+.*|step[-_=]?\d+|train|train_inner|training|validation|valid\d*|val|eval|test"
+    r"|attempt_\d+|\d{1,4}|rank[-_.]?\d+|files|tmp|wandb|pretrained"
 )
 _HF_STAMP: Final = re.compile(r"[A-Z][a-z]{2}\d\d_\d\d-\d\d-\d\d_.+")
 _OUTPUT_FOLDERS: Final = re.compile(
-    r"outputs?|out|results?|events?|logs?|runs|tb(_\w+)?|csv(_\w+)?|monitor|.*tensorboard.*", re.IGNORECASE
+    r"outputs?|out|results?|events?|(ds_|lightning_)?logs?|runs|(ds_)?tb(_\w+)?|csv(_\w+)?|monitor|.*tensorboard.*", re.IGNORECASE
 )
+_RAY: Final = re.compile(r"worker-[0-9a-f]{20,}-\w+-\d+\.(out|err)|raylet\.(out|err)|gcs_server\.(out|err)")
+_NONE: Final[Mapping[str, str]] = {}
+_NODE: Final = re.compile(r"(node|host|worker|machine)[-_.]?\d+", re.IGNORECASE)
 _RANK: Final = re.compile(
     r"(rank|node|worker|proc|local_rank|gpu|host|task)[-_.]?\d+|\.\d+$|[-_.](stdout|stderr|out|err)\b|(?<=\W)\d{1,4}(?=\W)"
 )
@@ -103,15 +108,20 @@ def runs_below(folder: str) -> Iterator[RunFiles]:
     groups: dict[str, _Group] = {}
     found: list[tuple[str, list[tuple[str, Kind]]]] = []
     logs_at: set[str] = set()
+    events_at: dict[str, list[str]] = {}
     for place, below, names in os.walk(folder, followlinks=False):
         below[:] = sorted(n for n in below if not n.startswith(".") and n not in _SKIPPED_FOLDERS)
         kinds = [(name, kind) for name in sorted(names) if (kind := kind_of(name))]
         if any(kind in ("log", "state") for _, kind in kinds):
-            logs_at.update((place, _owner(place, folder, frozenset())))
+            logs_at.update((place, _owner(place, folder, frozenset()), *_nodes(place)))
         if kinds:
             found.append((place, kinds))
+        if events := [name for name, kind in kinds if kind == "events"]:
+            events_at[place] = events
+    parts = event_folders.parts(events_at)
+    alone = event_folders.crowds(events_at, folder, lambda parent, name: _is_run_in_a_crowd(parent, name, logs_at))
     for place, kinds in found:
-        owner = _owner(place, folder, logs_at)
+        owner = _owner(place, folder, logs_at, parts, alone)
         for name, kind in kinds:
             groups.setdefault(owner, _Group()).add(kind, os.path.join(place, name))
     for root in sorted(groups):
@@ -139,12 +149,20 @@ def kind_of(name: str) -> Kind | None:
     return None
 
 
-def _owner(place: str, top: str, logs_at: Set[str]) -> str:
-    """The folder of the run that `place` belongs to: climbs out of what frameworks put below a run."""
+def _owner(
+    place: str, top: str, logs_at: Set[str], parts: Mapping[str, str] = _NONE, alone: Set[str] = frozenset()
+) -> str:
+    """The folder of the run that `place` belongs to: climbs out of what frameworks put below a run.
+
+    `parts`: folders of event files and the folder that each is a part of; `alone`: folders that are runs of their own.
+    """
     while place != top:
         parent, name = os.path.split(place)
-        if (
+        if place in parts:
+            place = parts[place]
+        elif place not in alone and (
             _BELOW_A_RUN.fullmatch(name)
+            or _is_of_a_node(place, logs_at)
             or (_HF_STAMP.fullmatch(name) and os.path.basename(parent) == "runs")
             or (_OUTPUT_FOLDERS.fullmatch(name) and parent in logs_at)
             or (_is_output_of_a_run(parent, logs_at) and place not in logs_at)
@@ -154,6 +172,35 @@ def _owner(place: str, top: str, logs_at: Set[str]) -> str:
         else:
             break
     return place
+
+
+def _nodes(place: str) -> Iterator[str]:
+    """For a folder of one of torchrun's children on a node of several: its attempt, and the node's folder with a slash."""
+    attempt = os.path.dirname(place)
+    node = os.path.dirname(os.path.dirname(attempt))
+    if re.fullmatch(r"attempt_\d+", os.path.basename(attempt)) and _NODE.fullmatch(os.path.basename(node)):
+        yield from (f"{os.path.dirname(attempt)}/attempt_0", f"{node}/")
+
+
+def _is_of_a_node(place: str, logs_at: Set[str]) -> bool:
+    """Whether `place` is torchrun's folder of one node (`node-3/none_k2x9/attempt_0`), or that node's folder itself."""
+    parent, name = os.path.split(place)
+    if _NODE.fullmatch(os.path.basename(parent)):
+        return f"{place}/attempt_0" in logs_at
+    return bool(_NODE.fullmatch(name)) and f"{place}/" in logs_at
+
+
+def _is_run_in_a_crowd(parent: str, name: str, logs_at: Set[str]) -> bool:
+    """Whether a folder of event files is a run if it has its like beside it: a job array's number, a time, a run's name.
+
+    Times below `runs` are restarts of one run where the folder above holds its log or state.
+    """
+    if _HF_STAMP.fullmatch(name):
+        return os.path.dirname(parent) not in logs_at
+    if re.fullmatch(r"\d{1,4}", name):
+        return f"{parent}/{name}" not in logs_at and not re.fullmatch(r"attempt_\d+", os.path.basename(parent))
+    is_part = _BELOW_A_RUN.fullmatch(name) or _OUTPUT_FOLDERS.fullmatch(name)
+    return not is_part and _is_output_of_a_run(parent, logs_at)
 
 
 def _is_output_of_a_run(place: str, logs_at: Set[str]) -> bool:
@@ -172,10 +219,12 @@ def _runs_of(root: str, group: _Group) -> Iterator[RunFiles]:
     """One run, or one run a log where the logs are not parts of each other."""
     others = _longest_states(group.others)
     by_stem: dict[str, list[str]] = {}
-    for log in group.logs:
-        by_stem.setdefault(_stem(log, root), []).append(log)
+    is_ray = any(_RAY.fullmatch(os.path.basename(log)) for log in group.logs)
+    names = without_ranks(group.logs)
+    for log in sorted(group.logs, key=natural):
+        by_stem.setdefault("" if is_ray else _stem(names[log], root), []).append(log)
     if len(by_stem) <= 1:
-        files = (*group.logs, *others, *group.environment)
+        files = (*next(iter(by_stem.values()), ()), *others, *group.environment)
         if group.logs or others:
             yield RunFiles(root, files[:MAX_FILES_PER_RUN])
         return
@@ -189,6 +238,7 @@ def _runs_of(root: str, group: _Group) -> Iterator[RunFiles]:
 def _stem(path: str, root: str) -> str:
     """A log's path below its run without rank, rotation, stream and compression."""
     name = os.path.relpath(path, root)
+    name = re.sub(r"[^/]*(?=/attempt_\d)|attempt_\d+", "", name)
     for suffix in _COMPRESSED:
         name = name.removesuffix(suffix)
     name = re.sub(r"\.(log|txt|out|err|o|e)(?=$|\.\d+$)", "", name)

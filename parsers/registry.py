@@ -71,9 +71,7 @@ C = TypeVar("C", bound=Callable[[], TextReader])
 F = TypeVar("F", bound=Callable[[Path], Iterator[Record]])
 
 
-def text_reader(
-    name: str, *, title: str, hints: Sequence[str], example: str, is_fallback: bool = False
-) -> Callable[[C], C]:
+def text_reader(name: str, *, title: str, hints: Sequence[str], example: str, is_fallback: bool = False) -> Callable[[C], C]:
     """Registers a class whose instances read one file's lines.
 
     `hints`: literals, at least three characters, of which every line of the format holds at least one.
@@ -152,10 +150,12 @@ class Router:
 class Scanner:
     """Feeds one file's blocks to fresh readers and yields (reader's name, record) in the order of the file."""
 
-    def __init__(self, router: Router, file: str, strict: bool = False) -> None:
+    def __init__(self, router: Router, file: str, strict: bool = False, rank: int | None = None) -> None:
+        """`rank`: who wrote the file, where its name says so: the rank of every line that names none itself."""
         self._router = router
         self._file = file
         self._strict = strict
+        self._rank = rank
         self._readers: list[TextReader | None] = [form.make() for form in router.formats]
         self._hungry = 0
         self.failures: list[tuple[str, str]] = []
@@ -188,6 +188,8 @@ class Scanner:
             if mask or self._hungry:
                 line = make_line(self._file, number, data[start : min(end, start + MAX_FRAGMENT)])
                 line.hints = tuple(hints)
+                if line.rank is None:
+                    line.rank = self._rank
                 yield from self._dispatch(line, mask | self._hungry)
 
     def close(self) -> Iterator[tuple[str, Record]]:

@@ -59,6 +59,21 @@ class Table:
         for column, (_, value) in zip(self.columns, row.values, strict=True):
             column.append(value)
 
+    def thin(self, first: int, last: int) -> None:
+        """Drops rows from the middle: what stays are the first, the last, and `first` rows that are not finite."""
+        size = len(self)
+        if size <= first + last:
+            return
+        kept = [*range(first), *self._non_finite(first, size - last, first), *range(size - last, size)]
+        for name in ("seq", "line", "step", "time"):
+            column = getattr(self, name)
+            setattr(self, name, array(column.typecode, (column[i] for i in kept)))
+        self.columns = tuple(array("d", (column[i] for i in kept)) for column in self.columns)
+
+    def _non_finite(self, start: int, stop: int, most: int) -> list[int]:
+        found = {i for column in self.columns for i in range(start, stop) if not math.isfinite(column[i])}
+        return sorted(found)[:most]
+
 
 @dataclass(slots=True)
 class Ticks:
@@ -130,6 +145,18 @@ class Tables:
         """
         if any(table.holds_loss for table in self.by_key.values() if table.reader not in fallbacks):
             self.by_key = {key: table for key, table in self.by_key.items() if table.reader not in fallbacks}
+
+    def set_rank(self, rank: int) -> None:
+        """Gives the file's rank to tables whose lines named none."""
+        for table in self.by_key.values():
+            table.rank = rank if table.rank is None else table.rank
+
+    def thin(self, first: int, last: int) -> None:
+        """Drops rows and ticks from the middle; their steps must be known. See `Table.thin`."""
+        for table in self.by_key.values():
+            table.thin(first, last)
+        for name in ("seq", "line", "step", "total", "seconds"):
+            setattr(self.ticks, name, getattr(self.ticks, name)[-last:])
 
     def mark_start(self) -> None:
         """A program starts here: rows after it belong to a new segment if their steps begin again."""

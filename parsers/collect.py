@@ -1,0 +1,101 @@
+"""What the readers of a file found, filed and bounded; parts of several files joined in their order.
+
+Of a run of thousands of rank files the first are kept whole, of the others what tells how far they came and how they
+ended (`is_slim`): memory must not grow with the number of ranks times the length of their logs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from parsers import kinds, steps
+from parsers.model import Columns, Environment, Event, Fact, Problem, Record, Row, SourceFile, Tick, Value
+from parsers.table import Tables
+
+MAX_EVENTS: Final = 400
+"""First events of one kind that are kept per file; the rest is counted: 10,000 equal warnings add no evidence."""
+MAX_LATE: Final = 200
+"""Last events of one kind that are kept beside them: thousands of caught exceptions must not hide the one that was not."""
+WHOLE_FILES: Final = 64
+"""Files of a run, in their order, of which everything is kept."""
+SLIM_EVENTS: Final = 8
+"""First and last events of one kind that are kept of each further file."""
+SLIM_FIRST: Final = 16
+SLIM_LAST: Final = 128
+"""First and last rows of each table that are kept of each further file, and `SLIM_FIRST` rows that are not finite."""
+
+_ALWAYS_KEPT: Final = frozenset({kinds.RUN_START, kinds.RUN_END, kinds.SCALE_MINIMUM})
+
+
+@dataclass
+class Collected:
+    """What the readers have found so far, of one file or of all files of a run."""
+
+    is_slim: bool = False
+    files: list[SourceFile] = field(default_factory=list)
+    readers: set[str] = field(default_factory=set)
+    tables: list[Tables] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    facts: list[Fact] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    late: dict[str, deque[Event]] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, tables: Tables, reader: str, record: Record, is_text: bool) -> None:
+        """Files one record."""
+        if isinstance(record, Row | Columns | Tick):
+            tables.add(reader, record, is_text)
+            return
+        if isinstance(record, Problem):
+            if not self.is_slim or len(self.problems) < SLIM_EVENTS:
+                self.problems.append(record)
+            return
+        if isinstance(record, Fact):
+            self.facts.append(record)
+            self.readers.add(reader)
+            return
+        if record.kind == kinds.RUN_START:
+            tables.mark_start()
+        self._add_event(record)
+        if record.kind not in (kinds.SIGNATURE, kinds.WARNING):
+            self.readers.add(reader)
+
+    def _add_event(self, event: Event) -> None:
+        self.counts[event.kind] += 1
+        if self.counts[event.kind] <= (SLIM_EVENTS if self.is_slim else MAX_EVENTS) or event.kind in _ALWAYS_KEPT:
+            self.events.append(event)
+        else:
+            size = SLIM_EVENTS if self.is_slim else MAX_LATE
+            self.late.setdefault(event.kind, deque(maxlen=size)).append(event)
+
+    def end_file(self, tables: Tables, file: SourceFile, rank: int | None = None) -> None:
+        """Closes the file: its events in the order of their lines, its rank on what names none, slim if it must be."""
+        self.events += [event for events in self.late.values() for event in events]
+        self.events.sort(key=lambda event: event.ref.line)
+        self.late.clear()
+        if rank is not None:
+            self.events = [replace(e, rank=rank) if e.rank is None and e.ref.rank == rank else e for e in self.events]
+            tables.set_rank(rank)
+        if self.is_slim:
+            steps.resolve(tables, Environment(self.facts))
+            tables.thin(SLIM_FIRST, SLIM_LAST)
+        self.readers |= tables.readers
+        self.tables.append(tables)
+        self.files.append(file)
+
+    def join(self, part: Collected, known: set[tuple[str, Value, int, bool]]) -> None:
+        """Adds another file's part. `known`: facts that are here already; the same word of a thousand ranks is kept once."""
+        for fact in part.facts:
+            key = (fact.key, fact.value, fact.weight, fact.given)
+            if key not in known:
+                known.add(key)
+                self.facts.append(fact)
+        self.files += part.files
+        self.readers |= part.readers
+        self.tables += part.tables
+        self.events += part.events
+        self.problems += part.problems
+        self.failures += part.failures
