@@ -38,7 +38,8 @@ Options:
 
 Commands (analyze COMMAND --help tells more):
   scan DIR...        every run below some folders: a table, JSON Lines, a page a run
-  audit [PATH...]    before a run: known causes that requirements, a lock file or a ds_config are exposed to
+  audit [PATH...]    before a run: known causes that requirements, a lock file, a ds_config are exposed to;
+                     --project mgm|llava|... compares with what a project pins
   explain ID         the page of a rule or a cause
   rules              what can be found
   causes             the known causes

@@ -112,7 +112,7 @@ def scan(
 
 @app.command()
 def audit(
-    paths: Annotated[list[str] | None, typer.Argument(metavar="[PATH...]", help="requirements, lock file, ds_config, log")] = None,
+    paths: Annotated[list[str] | None, typer.Argument(metavar="[PATH...]", help="requirements, lock file, log")] = None,
     format_: Annotated[str | None, typer.Option("--format", help="terminal, json, sarif or markdown")] = None,
     output: OutputOption = None,
     project: Annotated[str, typer.Option("--project", help="compare with what mgm, llava, … ask for")] = "",

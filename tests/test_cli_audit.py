@@ -1,0 +1,176 @@
+"""`analyze audit`: what a list of versions is exposed to, how loud, where it stands, and what would make it sure."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from analyzer.audit import _projects, audit
+from analyzer.given import facts
+from analyzer.versions import in_ranges
+from tests.samples import FOLDER
+from tests.test_cli import analyze, one_sentence
+
+RACE = "ds-zero12-overlap-multirank"
+REQUIREMENTS = "torch==2.5.0\ndeepspeed==0.14.0  # pinned\ntransformers==4.46.1\nflash-attn\naccelerate>=0.20\n"
+UV = '[[package]]\nname = "deepspeed"\nversion = "0.14.0"\nsource = { registry = "https://example.org/simple" }\n\n[[package]]\nname = "torch"\nversion = "2.5.0"\n'
+POETRY = '[[package]]\nname = "deepspeed"\nversion = "0.14.0"\ndescription = "x"\n\n[package.dependencies]\ntorch = "*"\n\n[[package]]\nname = "torch"\nversion = "2.5.0"\n'
+PIPFILE = '{\n    "_meta": {"hash": {}},\n    "default": {\n        "deepspeed": {\n            "hashes": [],\n            "version": "==0.14.0"\n        },\n        "torch": {\n            "version": "==2.5.0"\n        }\n    }\n}\n'
+CONDA = "name: train\nchannels:\n  - pytorch\ndependencies:\n  - python=3.10\n  - pytorch=2.5.0=py3.10_cuda12.1_cudnn9\n  - pip\n  - pip:\n    - deepspeed==0.14.0\n"
+CONFIG = '{"zero_optimization": {"stage": 2, "overlap_comm": true}, "bf16": {"enabled": true}}\n'
+
+
+def written(tmp_path: Path, **files: str) -> Path:
+    for name, text in files.items():
+        (tmp_path / name.replace("__", ".")).write_text(text, "utf-8")
+    return tmp_path
+
+
+def levels(found) -> dict[str, str]:
+    return {one.cause.id: one.level for one in found.exposures}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [("requirements__txt", REQUIREMENTS, 2), ("uv__lock", UV, 3), ("poetry__lock", POETRY, 3), ("Pipfile__lock", PIPFILE, 6),
+     ("environment__yml", CONDA, 9)],
+)  # fmt: skip
+def test_versions_come_from_every_kind_of_list(tmp_path: Path, name: str, text: str, line: int) -> None:
+    found = audit([str(written(tmp_path, **{name: text}))])
+    race = next(one for one in found.exposures if one.cause.id == RACE)
+    assert (race.hits[0].package, race.hits[0].version, race.hits[0].ref.line) == ("deepspeed", "0.14.0", line)
+    assert levels(found)["cudnn-sdpa-torch25"] == "warning"
+
+
+def test_a_condition_that_is_open_is_asked_for_and_one_that_holds_raises_the_level(tmp_path: Path) -> None:
+    folder = written(tmp_path, requirements__txt=REQUIREMENTS)
+    race = next(one for one in audit([str(folder)]).exposures if one.cause.id == RACE)
+    assert race.level == "warning"
+    assert {c.text for c in race.conditions if c.state == "unknown"} == {
+        "ZeRO stage 1 or 2",
+        "overlap_comm is on",
+        "more than one rank",
+    }
+    written(tmp_path, ds_config__json=CONFIG)
+    sure = next(one for one in audit([str(folder)], facts(["gpus=8"])).exposures if one.cause.id == RACE)
+    assert sure.level == "critical"
+    assert all(c.state == "met" for c in sure.conditions)
+    assert "deepspeed<=0.12.3 or deepspeed>=0.19.3" in sure.fix
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["deepspeed=0.11.1", "deepspeed=0.19.8", "stage=3", "overlap_comm=false", "gpus=1"],
+)
+def test_what_rules_a_cause_out_takes_it_off_the_list(tmp_path: Path, change: str) -> None:
+    folder = written(tmp_path, requirements__txt=REQUIREMENTS, ds_config__json=CONFIG)
+    assert RACE in levels(audit([str(folder)]))
+    assert RACE not in levels(audit([str(folder)], facts([change])))
+
+
+def test_windows_without_an_end_are_no_exposure_by_themselves(tmp_path: Path) -> None:
+    found = audit([str(written(tmp_path, requirements__txt="deepspeed==0.19.8\ntransformers==5.0.0\n"))])
+    assert not {"ds-mpi4py-no-launcher", "evaluation-strategy-renamed", "host-oom-offload-init"} & set(levels(found))
+    assert all(one.level != "critical" for one in found.exposures)
+
+
+def test_a_log_is_audited_by_its_environment() -> None:
+    found = audit([str(FOLDER / "hf-deepspeed/nanfrom-ds0.14.5-z2-bf16-hf444-s12/run.log")])
+    assert {fact.key for fact in found.packages} >= {"package:deepspeed", "package:torch"} or found.packages
+    assert RACE not in levels(found)
+
+
+def test_open_requirements_are_listed_not_guessed(tmp_path: Path) -> None:
+    found = audit([str(written(tmp_path, requirements__txt=REQUIREMENTS))])
+    assert {(one.package, one.allowed, one.ref.line) for one in found.open} == {
+        ("flash-attn", "any version", 4),
+        ("accelerate", ">=0.20", 5),
+    }
+    assert "flash-attn2-early-bwd" not in levels(found)
+
+
+def test_a_project_compares_with_its_pins(tmp_path: Path) -> None:
+    found = audit([str(written(tmp_path, requirements__txt=REQUIREMENTS))], project="mgm")
+    deviations = {one.package: (one.wanted, one.found) for one in found.deviations}
+    assert deviations["deepspeed"] == ("==0.11.1", "0.14.0")
+    assert deviations["peft"][1] is None
+    assert all(one.source.startswith("https://github.com/") for one in found.deviations)
+    fitting = audit([str(written(tmp_path, requirements__txt="deepspeed==0.11.1\ntransformers==4.39.0\n"))], project="mgm")
+    assert {"deepspeed", "transformers"}.isdisjoint({one.package for one in fitting.deviations})
+
+
+def test_every_project_has_a_source_and_ranges_that_parse() -> None:
+    for name, project in _projects().items():
+        assert project["source"].startswith("https://"), name
+        assert project["pins"]
+        assert all(in_ranges("1.0", ranges) is not None for ranges in project["pins"].values()), name
+
+
+@pytest.mark.parametrize(("fail_on", "code"), [("never", 0), ("critical", 0), ("warning", 1), ("info", 1)])
+def test_exit_codes_for_ci(tmp_path: Path, fail_on: str, code: int) -> None:
+    folder = written(tmp_path, requirements__txt="deepspeed==0.14.0\n")
+    assert analyze("audit", folder, "--fail-on", fail_on).returncode == code
+
+
+def test_nothing_to_judge_is_no_clean_bill(tmp_path: Path) -> None:
+    for path in (tmp_path, written(tmp_path, requirements__txt="numpy>=1\n"), tmp_path / "missing.txt"):
+        done = analyze("audit", path)
+        assert done.returncode == 3
+        assert one_sentence(done.stderr)
+    wrong = analyze("audit", "--project", "nobody", tmp_path)
+    assert (wrong.returncode, one_sentence(wrong.stderr)) == (2, True)
+    assert "mgm" in wrong.stderr
+
+
+def test_the_terminal_form_reads_like_a_table(tmp_path: Path) -> None:
+    shown = analyze("audit", written(tmp_path, requirements__txt=REQUIREMENTS), "--project", "mgm").stdout
+    row = next(line for line in shown.splitlines() if RACE in line)
+    for words in ("warning", "deepspeed", "0.14.0", ">=0.12.4,<0.14.3", "deepspeed<=0.12.3"):
+        assert words in row
+    assert "requirements.txt:2" in shown
+    assert "==0.11.1" in shown
+
+
+def test_json_and_sarif(tmp_path: Path) -> None:
+    folder = written(tmp_path, requirements__txt=REQUIREMENTS)
+    got = json.loads(analyze("audit", folder, "--format", "json", "--project", "llava").stdout)
+    race = next(one for one in got["exposures"] if one["cause"] == RACE)
+    assert race["packages"][0]["line"] == 2
+    assert race["sources"]
+    out = tmp_path / "audit.sarif"
+    assert analyze("audit", folder, "-o", out).returncode == 0
+    sarif = json.loads(out.read_text("utf-8"))
+    assert sarif["version"] == "2.1.0"
+    driver = sarif["runs"][0]["tool"]["driver"]
+    results = sarif["runs"][0]["results"]
+    assert {result["ruleId"] for result in results} <= {rule["id"] for rule in driver["rules"]}
+    place = next(result for result in results if result["ruleId"] == RACE)["locations"][0]["physicalLocation"]
+    assert place["region"]["startLine"] == 2
+    assert place["artifactLocation"]["uri"].endswith("requirements.txt")
+
+
+def test_markdown_is_a_table(tmp_path: Path) -> None:
+    shown = analyze("audit", written(tmp_path, requirements__txt=REQUIREMENTS), "--format", "markdown").stdout
+    assert f"`{RACE}`" in shown
+    assert all(
+        line.count("|") == shown.splitlines()[2].count("|")
+        for line in shown.splitlines()
+        if line.startswith("| ") and "\\|" not in line
+    )
+
+
+def test_the_working_directory_is_the_default(tmp_path: Path) -> None:
+    written(tmp_path, requirements__txt="deepspeed==0.14.0\n")
+    import os
+    import subprocess
+    import sys
+
+    from tests.samples import ROOT
+
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-m", "analyzer", "audit"], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+    )
+    assert RACE in done.stdout
