@@ -55,12 +55,13 @@ def _is_kill(one: Incident) -> bool:
 def verdict(run: Run, findings: Sequence[Finding], causes: Sequence[Match] = ()) -> Verdict:
     """failed: something critical. suspicious: a warning. healthy: neither, in a run with metrics. Else unjudged.
 
-    A log without metrics in which a known cause was recognised by its message is suspicious, not unjudged.
+    A log without metrics that was ended by the user, or in which a known cause was recognised by its message, is
+    suspicious: something was understood, and nothing of it says that all is well.
     """
     if any(finding.severity == "critical" for finding in findings):
         return "failed"
     if any(finding.severity == "warning" for finding in findings):
         return "suspicious"
     if not run.tracks:
-        return "suspicious" if causes else "unjudged"
+        return "suspicious" if causes or findings else "unjudged"
     return "healthy"
