@@ -10,6 +10,7 @@ from parsers import metrics, steps
 from parsers.align import align
 from parsers.bulk import bulk_tracks, join_restarts
 from parsers.model import Columns, Environment, Event, Fact, Problem, Run, Series, SourceFile
+from parsers.progress import bars
 from parsers.table import Table, Tables
 
 PRECEDENCE: Final = ("aligned text", "trainer_state", "text", "csv and jsonl", "tensorboard", "last values")
@@ -47,6 +48,7 @@ def assemble(
         readers=tuple(sorted(set(readers))),
         tracks=tuple(tracks),
         events=tuple(events),
+        bars=tuple(bars(tables, environment)),
         environment=environment,
         problems=tuple(problems),
         planned_steps=planned,

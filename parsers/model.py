@@ -249,7 +249,8 @@ class Run:
     readers: tuple[str, ...] = ()
     tracks: tuple[Series, ...] = ()
     events: tuple[Event, ...] = ()
-    ticks: tuple[Tick, ...] = ()
+    bars: tuple[Series, ...] = ()
+    """Per file the training bar as a clock: see `progress.py`."""
     environment: Environment = field(default_factory=Environment)
     problems: tuple[Problem, ...] = ()
     planned_steps: int | None = None

@@ -33,11 +33,12 @@ MIN_TICKED: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The training bar's counts of one file, as parallel tuples ordered by `seq`."""
+    """The training bar's counts of one file, as parallel tuples ordered by `seq`; `at` are their places among the ticks."""
 
     seq: tuple[int, ...]
     step: tuple[int, ...]
     total: int | None
+    at: tuple[int, ...] = ()
 
     def after(self, seq: int, until: int) -> int | None:
         """The count first drawn after `seq` and before `until`."""
@@ -108,7 +109,8 @@ def training_clock(tables: Tables, train: Sequence[Table], environment: Environm
     enough = max(2.0, 0.1 * max(votes.values(), default=0))
     totals = {total, *(other for other, count in votes.items() if count >= enough)}
     chosen = [i for i in range(len(ticks)) if ticks.total[i] in totals]
-    return Clock(tuple(ticks.seq[i] for i in chosen), tuple(ticks.step[i] for i in chosen), total if train else None)
+    seq, step = tuple(ticks.seq[i] for i in chosen), tuple(ticks.step[i] for i in chosen)
+    return Clock(seq, step, total if train else None, tuple(chosen))
 
 
 def _longest(tables: Tables) -> int:

@@ -75,6 +75,10 @@ class Table:
         return sorted(found)[:most]
 
 
+LATE: Final = 60.0
+"""Seconds after which the redraw of a count is worth keeping."""
+
+
 @dataclass(slots=True)
 class Ticks:
     """What progress bars showed, redraws of the same count folded."""
@@ -91,10 +95,13 @@ class Ticks:
         return len(self.seq)
 
     def append(self, seq: int, tick: Tick) -> None:
-        """Adds a tick. A redraw of the same count with nothing between is dropped; one after a row says that row's step."""
+        """Adds a tick. A redraw of the same count with nothing between is dropped; one after a row says that row's step.
+
+        A redraw that comes late is kept: it says how long nothing had moved when the program ended.
+        """
         is_redraw = self.last == seq - 1 and self.step and (self.step[-1], self.total[-1]) == (tick.step, tick.total)
         self.last = seq
-        if is_redraw:
+        if is_redraw and not (tick.seconds or 0.0) - self.seconds[-1] >= LATE:
             return
         self.seq.append(seq)
         self.line.append(tick.line)

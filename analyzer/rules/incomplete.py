@@ -5,18 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from analyzer.incidents import Incidents
 from analyzer.model import Finding
 from analyzer.rule import Threshold, at, rule
 from parsers import Run, Series, kinds, metrics
 
 DONE: Final = Threshold(0.98, "Of the planned steps: the last logging interval may be missing.")
-_REASONS: Final = (
-    kinds.RUN_END, kinds.PROCESS_OK, kinds.CUDA_OOM, kinds.HOST_OOM, kinds.SIGNAL, kinds.CHILD_FAILED, kinds.INTERRUPTED,
-    kinds.COLLECTIVE_TIMEOUT, kinds.COMMUNICATION_ERROR, kinds.DEVICE_ASSERT, kinds.HARDWARE, kinds.DATALOADER,
-    kinds.CHECKPOINT_FAILURE, kinds.DISK_FULL, kinds.CONFIG_ERROR, kinds.DEPENDENCY_ERROR, kinds.SCHEDULER,
-    kinds.SCALE_MINIMUM,
-)  # fmt: skip
-"""What counts as a reason: a good end, or anything that ends a process."""
 
 
 @rule(
@@ -49,13 +43,11 @@ def incomplete(run: Run) -> Iterator[Finding]:
 
 
 def _has_reason(run: Run) -> bool:
-    """Whether something after the last start says how it ended."""
-    for event in reversed(run.events):
-        if event.kind in _REASONS or (event.kind == kinds.TRACEBACK and not event.data.get("handled")):
-            return True
-        if event.kind in (kinds.RUN_START, kinds.RESUME):
-            return False
-    return False
+    """Whether a failure ended the last attempt (one that was caught or belongs to an earlier attempt did not), or a good end."""
+    if any(one.fate == "fatal" for one in Incidents(run).all):
+        return True
+    told = run.events_of(kinds.RUN_END, kinds.PROCESS_OK, kinds.RUN_START, kinds.RESUME)
+    return bool(told) and told[-1].kind in (kinds.RUN_END, kinds.PROCESS_OK)
 
 
 def _latest(run: Run) -> Series:

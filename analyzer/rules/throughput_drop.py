@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from analyzer.model import Finding
@@ -14,6 +15,12 @@ from parsers import Run, Series, metrics
 FACTOR: Final = Threshold(2.5, "Times the time per step: growing batches and longer sequences double it, faults do more.")
 MIN_RECORDS: Final = Threshold(32, "Four blocks: two on each side of the drop.")
 WARM_UP: Final = Threshold(2, "Records at the start that are not judged: compilation and caches.")
+
+
+WINDOW: Final = Threshold(
+    10.0, "Seconds of a progress bar that are one record: its clock has no fractions, so it is off by a tenth."
+)
+MIN_WINDOW: Final = Threshold(4.0, "The same in a run of minutes: off by a quarter, and a drop by the factor stands out of that.")
 
 
 class Pace(NamedTuple):
@@ -33,6 +40,8 @@ class Pace(NamedTuple):
         "factor": FACTOR,
         "min-records": MIN_RECORDS,
         "warm-up": WARM_UP,
+        "window": WINDOW,
+        "min-window": MIN_WINDOW,
     },
 )
 def throughput_drop(run: Run) -> Iterator[Finding]:
@@ -63,6 +72,27 @@ def _paces(run: Run) -> Iterator[Pace]:
     series = run.series(metrics.LOSS)
     if series is not None:
         yield _between(series, series.times, "s per step")
+    for bar in run.bars:
+        yield _on_bar(bar)
+
+
+def _on_bar(bar: Series) -> Pace:
+    """Seconds per step over windows of a progress bar; none reaches over an evaluation or a restart."""
+    inside = [b - a for i, (a, b) in enumerate(pairwise(bar.times)) if bar.segments[i] == bar.segments[i + 1]]
+    window = max(MIN_WINDOW.value, min(WINDOW.value, sum(inside) / (2 * MIN_RECORDS.value)))
+    indices: list[int] = []
+    values: list[float] = []
+    start = 0
+    for i in range(1, len(bar)):
+        if bar.segments[i] != bar.segments[start]:
+            start = i
+            continue
+        steps, seconds = bar.steps[i] - bar.steps[start], bar.times[i] - bar.times[start]
+        if steps > 0 and seconds >= window:
+            indices.append(start)
+            values.append(seconds / steps)
+            start = i
+    return Pace(bar, indices, values, "s per step")
 
 
 def _between(series: Series, clock: Sequence[float], unit: str) -> Pace:
