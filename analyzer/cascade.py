@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from analyzer.apart import owner
 from analyzer.clock import Clocks
 from analyzer.incidents import Incident, Incidents, Place
 from analyzer.model import Finding, FirstCause
@@ -26,11 +27,12 @@ _KINDS: Final = {
     kinds.COLLECTIVE_TIMEOUT: ("rank that waited in vain", "ranks that waited in vain"),
     kinds.COMMUNICATION_ERROR: ("lost connection", "lost connections"),
     kinds.SIGNAL: ("signal", "signals"),
-    kinds.CHILD_FAILED: ("report of a failed child", "reports of failed children"),
+    kinds.CHILD_FAILED: ("failed child", "failed children"),
     kinds.TRACEBACK: ("further exception", "further exceptions"),
     kinds.DEVICE_ASSERT: ("repeated CUDA error", "repeated CUDA errors"),
 }
 """What mostly only follows, in the words of the summary."""
+_CLEARED: Final = ("child that the launcher ended", "children that the launcher ended")
 _ASKED: Final = frozenset({"SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU", ""})
 """Signals by which somebody ends a run; what had gone wrong before them is the beginning."""
 
@@ -106,22 +108,16 @@ def _after_asking(one: Candidate, candidates: Sequence[Candidate]) -> Candidate:
 def _cause(first: Candidate, incidents: Incidents, clocks: Clocks) -> FirstCause:
     finding, incident = first.finding, first.incident
     ref = finding.evidence[0].ref if incident is None else incident.event.ref
-    rank = ref.rank if incident is None else _rank(incident, incidents)
+    rank, how = (ref.rank, "") if incident is None else owner(incident, incidents)
     time = None if incident is None else clocks.began(incident.event)
     inferred = _inference(first) or _silent(first, rank, incidents)
+    told = finding.summary + (f"; {how}" if how else "")
     if inferred is None:
-        return FirstCause(first.number, ref, rank, time, False, finding.summary + _echoes(first, incidents))
+        apart = _as_rank(finding.facts.get("rank_apart"))
+        rank = rank if apart is None else apart
+        return FirstCause(first.number, ref, rank, time, False, told + _echoes(first, rank, incidents))
     culprit, why = inferred
-    return FirstCause(first.number, ref, culprit, time, True, f"{finding.summary}; inferred: {why}" + _echoes(first, incidents))
-
-
-def _rank(incident: Incident, incidents: Incidents) -> int | None:
-    """The rank that an incident belongs to: its own, or that of the child with its pid."""
-    pid = incident.event.data.get("pid")
-    if incident.event.rank is not None or pid is None:
-        return incident.event.rank
-    twins = (one.event.rank for one in incidents.all if one.event.data.get("pid") == pid and one.event.rank is not None)
-    return next(twins, None)
+    return FirstCause(first.number, ref, culprit, time, True, f"{told}; inferred: {why}" + _echoes(first, culprit, incidents))
 
 
 def _inference(first: Candidate) -> tuple[int | None, str] | None:
@@ -132,12 +128,15 @@ def _inference(first: Candidate) -> tuple[int | None, str] | None:
         if isinstance(behind, int):
             return behind, f"the ranks stood at different collectives and rank {behind} was the furthest behind"
         silent = str(facts.get("ranks_silent") or "")
+        if silent.isdigit():
+            return int(silent), f"rank {silent} never complained, so it is the one that did not come"
         if silent:
-            return int(
-                silent
-            ) if silent.isdigit() else None, f"rank {silent} never complained, so it is the one that did not come"
+            return None, f"ranks {silent} never complained, so one of them did not come"
         if facts.get("is_desync"):
             return None, "the ranks stood at different collectives"
+        apart = _as_rank(facts.get("rank_apart"))
+        if apart is not None:
+            return apart, f"the stacks of all ranks are here, and {facts.get('apart')}"
         return None, "those who wait report, the one that did not come is silent"
     if first.tier == PEER:
         return None, "a peer went first, and its own messages are not in this log"
@@ -166,23 +165,22 @@ def _as_rank(value: object) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def _echoes(first: Candidate, incidents: Incidents) -> str:
-    """What followed in the same attempt and is no cause of its own, counted."""
+def _echoes(first: Candidate, rank: int | None, incidents: Incidents) -> str:
+    """What followed in the same attempt and is no cause of its own, counted: a process or a message once."""
     if first.incident is None:
         return ""
-    counts: dict[tuple[str, str], int] = {}
-    seen: set[Place] = {Place(first.place.file, evidence.ref.line) for evidence in first.finding.evidence}
+    cited = {(evidence.ref.file, evidence.ref.line) for evidence in first.finding.evidence}
+    counts: dict[tuple[str, str], set[object]] = {}
+    own = [first.incident, *(one for one in incidents.all if rank is not None and one.event.rank == rank)]
+    told: set[object] = {pid for one in own if (pid := one.event.data.get("pid")) is not None}
     for one in incidents.all:
-        if (
-            one.attempt != first.incident.attempt
-            or one.place in seen
-            or one.fate == "handled"
-            or one.event.data.get("owner") == "launcher"
-        ):
+        data, place = one.event.data, (one.event.ref.file, one.event.ref.line)
+        if one.attempt != first.incident.attempt or place in cited or one.fate == "handled" or data.get("owner") == "launcher":
             continue
-        seen.add(one.place)
-        name = _KINDS.get(one.event.kind)
-        if name:
-            counts[name] = counts.get(name, 0) + 1
-    told = ", ".join(f"{count} {one if count == 1 else many}" for (one, many), count in counts.items())
-    return f"; then {told}" if told else ""
+        name = _CLEARED if data.get("is_collateral") else _KINDS.get(one.event.kind)
+        what = place if data.get("pid") is None else data["pid"]
+        if name and what not in told:
+            told.add(what)
+            counts.setdefault(name, set()).add(what)
+    text = ", ".join(f"{len(found)} {one if len(found) == 1 else many}" for (one, many), found in counts.items())
+    return f"; then {text}" if text else ""

@@ -119,6 +119,7 @@ _HOST: Final = (
     ),
 )
 _NETWORK: Final = (
+    _message(kinds.COMMUNICATION_ERROR, r"Detected mismatch between collectives on ranks", backend="c10d", is_mismatch=True),
     _message(kinds.COLLECTIVE_TIMEOUT, r"collective operation timeout", backend="nccl"),
     _message(kinds.COLLECTIVE_TIMEOUT, r"Timed out waiting \d+ms for (?:send|recv)", backend="gloo"),
     _message(
@@ -149,6 +150,7 @@ _NETWORK: Final = (
         r"Dist(?:Backend|Network|Store)Error",
         r"Rendezvous\w*(?:Error|Exception|Timeout)$",
     ),
+    _message(kinds.COMMUNICATION_ERROR, r"op\.preamble\.length <= op\.nbytes", backend="gloo", is_mismatch=True),
     _message(
         kinds.COMMUNICATION_ERROR,
         r"\bNCCL [Ee]rror",

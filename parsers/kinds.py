@@ -47,7 +47,7 @@ COLLECTIVE_TIMEOUT: Final = "collective-timeout"
 group, clock (seconds since 1 January of a year that is not printed)."""
 COMMUNICATION_ERROR: Final = "communication-error"
 """NCCL, gloo, RDMA or store failure that is no time-out. data: backend, code, message, is_peer (a lost peer:
-mostly an echo)."""
+mostly an echo), is_mismatch (ranks disagree on the collective or its size), is_abort (printed by a process as it aborted)."""
 DEVICE_ASSERT: Final = "device-assert"
 """A device-side assert, illegal access or index out of range. data: kernel, assertion, message, count."""
 HARDWARE: Final = "hardware"

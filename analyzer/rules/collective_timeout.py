@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from analyzer.apart import apart
 from analyzer.incidents import Incident, Incidents, finding, ranges
 from analyzer.model import Finding
 from analyzer.rule import Threshold, rule
@@ -33,7 +34,7 @@ def collective_timeout(run: Run) -> Iterator[Finding]:
     found = incidents.of_kind(kinds.COLLECTIVE_TIMEOUT)
     if found:
         first = next((one for one in found if one.number("seq") is not None), found[0])
-        facts = _facts(first) | _compared(found) | _missing(incidents, found)
+        facts = _facts(first) | _compared(found) | _missing(incidents, found) | _stacks(incidents, found)
         ordered = [first, *(one for one in found if one is not first)]
         yield finding("collective-timeout", ordered, _summary(first, facts), note="the rank that waited", facts=facts)
 
@@ -78,6 +79,12 @@ def _missing(incidents: Incidents, found: Sequence[Incident]) -> dict[str, Value
     return {"ranks_silent": ranges(missing)} if 0 < len(missing) <= MAX_LISTED else {}
 
 
+def _stacks(incidents: Incidents, found: Sequence[Incident]) -> dict[str, Value]:
+    """The one rank whose stack stood elsewhere than all others': it took another branch."""
+    odd = apart(found, incidents)
+    return {"rank_apart": odd.rank, "apart": odd.text} if odd else {}
+
+
 def _summary(first: Incident, facts: dict[str, Value]) -> str:
     who = f"rank {first.event.rank}" if first.event.rank is not None else "a rank"
     waited = facts.get("waited_seconds") or facts.get("timeout_seconds")
@@ -89,6 +96,8 @@ def _summary(first: Incident, facts: dict[str, Value]) -> str:
         text += "; the ranks stood at different collectives"
         if facts.get("rank_behind") is not None:
             text += f", rank {facts['rank_behind']} was behind"
+    elif facts.get("apart"):
+        text += f"; {facts['apart']}"
     elif facts.get("ranks_silent"):
         silent = str(facts["ranks_silent"])
         text += f"; nothing was heard of rank{'' if silent.isdigit() else 's'} {silent}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from analyzer.apart import apart
 from analyzer.incidents import Incident, Incidents, finding, where
 from analyzer.model import Confidence, Finding
 from analyzer.rule import rule
@@ -31,9 +32,15 @@ def communication_error(run: Run) -> Iterator[Finding]:
     facts: dict[str, Value] = {
         name: first.event.data[name] for name in ("backend", "code", "peer", "exception") if first.event.data.get(name)
     }
+    mismatch = [one for one in own if one.event.data.get("is_mismatch")]
+    if mismatch:
+        facts["is_desync"] = True
+        if odd := apart(mismatch, incidents):
+            facts |= {"rank_apart": odd.rank, "apart": odd.text}
+            ordered = [odd.incident, *(one for one in ordered if one is not odd.incident)]
     confidence: Confidence = "high" if own else "medium"
     yield finding(
-        "communication-error", ordered, _summary(first, bool(own)) + where(found), confidence=confidence,
+        "communication-error", ordered, _summary(first, bool(own), facts) + where(found), confidence=confidence,
         facts=facts | {"message": first.text("message")[:200]},
     )  # fmt: skip
 
@@ -50,8 +57,12 @@ def _is_echo(one: Incident, incidents: Incidents) -> bool:
     return is_repeated and any(root.event.kind in (kinds.CUDA_OOM, kinds.DEVICE_ASSERT, kinds.HARDWARE) for root in roots)
 
 
-def _summary(first: Incident, is_own: bool) -> str:
+def _summary(first: Incident, is_own: bool, facts: dict[str, Value]) -> str:
+    if facts.get("apart"):
+        return f"the ranks disagree on the collective: {facts['apart']}"
     message = first.text("message").replace("\n", " ")[:160]
+    if facts.get("is_desync"):
+        return f"the ranks disagree on the collective: {message}"
     if is_own:
         return f"communication failed: {message}"
     return f"a peer closed the connection and no log says why ({message})"

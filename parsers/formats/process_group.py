@@ -12,6 +12,11 @@ body is searched anywhere in the line:
     [E ProcessGroupNCCL.cpp:916] [Rank 1] NCCL watchdog thread terminated with exception: CUDA error: uncorrectable ECC …
     [E108 20:04:34.46 socket.cpp:957] [c10d] The client socket has timed out after 900s while trying to connect to (host, 29500).
 
+    terminate called after throwing an instance of 'gloo::EnforceNotMet'
+      what():  [enforce fail at …/gloo/transport/tcp/pair.cc:464] op.preamble.length <= op.nbytes. 12 vs 4. Received data size …
+
+The last two are gloo's: a tensor of another size arrived than was expected (`is_mismatch`), and that process aborts.
+
 The watchdog speaks for a rank that waits: mostly a victim. `ran_ms` says when it began to wait. Its clock has no year;
 `clock` (seconds since 1 January) is put into the run's year by the analyzer. The second line belongs to the first and is
 joined to it by rank and sequence number.
@@ -53,6 +58,7 @@ _STORE = Lazy(
 )
 _HCCL = Lazy(r"EI0002|EI0006|HcclAllreduce.{0,40}error|hcom\w+ timeout")
 _CUDA = Lazy(r"CUDA error: (?P<error>[^.\n]{1,80})")
+_ENFORCE = Lazy(r"^\s*what\(\): +(?P<message>\[enforce fail at .{1,200}op\.preamble\.length <= op\.nbytes.{0,160})")
 _HARDWARE = ("ECC", "NVLink", "fallen off the bus", "hardware")
 
 
@@ -62,7 +68,7 @@ _HARDWARE = ("ECC", "NVLink", "fallen off the bus", "hardware")
     hints=(
         "collective operation timeout", "last enqueued", "watchdog thread terminated", "watchdog got stuck",
         "Heartbeat monitor timed out", "The client socket has timed out", "should dump", "sendBytes failed", "recvValue failed",
-        "EI0002", "EI0006", "got 0 bytes",
+        "EI0002", "EI0006", "got 0 bytes", "op.preamble.length",
     ),
     example="[Rank 0] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=81, OpType=ALLREDUCE, NumelIn=65536, "
     "NumelOut=65536, Timeout(ms)=15000) ran for 15022 milliseconds before timing out.",
@@ -101,6 +107,9 @@ class ProcessGroup:
         elif _STORE.search(text) and line.no >= self._quiet_until:
             self._quiet_until = line.no + QUIET
             data = {"backend": "store", "message": "the store's process has gone", "is_peer": True}
+            yield Event(kinds.COMMUNICATION_ERROR, line.ref, rank=rank_of(line), time=line.time, data=data)
+        elif found := _ENFORCE.search(text):
+            data = {"backend": "gloo", "message": found["message"], "is_mismatch": True, "is_abort": True}
             yield Event(kinds.COMMUNICATION_ERROR, line.ref, rank=rank_of(line), time=line.time, data=data)
         elif _HCCL.search(text):
             yield Event(kinds.COLLECTIVE_TIMEOUT, line.ref, rank=rank_of(line), time=line.time, data={"backend": "hccl"})

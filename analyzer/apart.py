@@ -1,0 +1,92 @@
+"""The rank that did something else than all others: told by what they were at, or by who is missing among the victims.
+
+Where ranks disagree everybody complains alike, so nobody's own words name the culprit. What does:
+
+- torch's check of collectives (`TORCH_DISTRIBUTED_DEBUG=DETAIL`) prints what each rank was running;
+- the stacks of ranks that waited in vain: the one that stood at another line took another branch;
+- a message without a rank belongs to the only rank that the launcher saw fail, to the only one that aborted, or to the only
+  one that did not lose its peer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from analyzer.incidents import Incident, Incidents
+from parsers import kinds
+
+_FINGERPRINT: Final = re.compile(
+    r"Rank (?P<rank>\d{1,6}) is running collective: CollectiveFingerPrint\((?:SequenceNumber=(?P<seq>\d{1,18}), )?"
+    r"OpType=(?P<op>\w{1,40})(?:, TensorShape=\[(?P<shape>[\d, ]{0,60})\])?"
+)
+_VICTIMS: Final = frozenset({kinds.COMMUNICATION_ERROR, kinds.COLLECTIVE_TIMEOUT})
+
+
+class Apart(NamedTuple):
+    """One rank, its message, and in words what it did where the others did something else."""
+
+    rank: int
+    incident: Incident
+    text: str
+
+
+def apart(incidents: Sequence[Incident], everything: Incidents) -> Apart | None:
+    """The one rank of at least three that was running something else than the rest; None where no single one was."""
+    mine = {one.event.rank: one for one in incidents if one.event.rank is not None}
+    ran = {rank: found for rank, one in mine.items() if (found := _running(one))}
+    return _odd(ran, mine) or _odd(_frames(mine, everything), mine)
+
+
+def _running(one: Incident) -> str | None:
+    """`ALLGATHER of [17]` from a mismatch message, which begins with the rank's own collective."""
+    found = _FINGERPRINT.search(one.text("message"))
+    if not found or int(found["rank"]) != one.event.rank:
+        return None
+    shape, seq = found["shape"], found["seq"]
+    return found["op"] + (f" of [{shape}]" if shape else "") + (f" as number {seq}" if seq else "")
+
+
+def _frames(mine: Mapping[int, Incident], everything: Incidents) -> dict[int, str]:
+    """Where each rank's stack stood: file and line of the innermost frame."""
+    places = {one.place: rank for rank, one in mine.items()}
+    found = {}
+    for one in everything.all:
+        if one.event.kind == kinds.TRACEBACK and one.place in places and one.text("frame"):
+            found[places[one.place]] = f"{one.text('frame').rpartition('/')[2]}:{one.text('frame_line')}"
+    return found
+
+
+def _odd(at: Mapping[int, str], mine: Mapping[int, Incident]) -> Apart | None:
+    counts = Counter(at.values())
+    if len(at) < 3 or len(counts) != 2:
+        return None
+    (usual, _), (other, number) = counts.most_common()
+    if number != 1:
+        return None
+    rank = next(rank for rank, what in at.items() if what == other)
+    return Apart(rank, mine[rank], f"rank {rank} was at {other} where the others were at {usual}")
+
+
+def owner(incident: Incident, everything: Incidents) -> tuple[int | None, str]:
+    """(rank that a message belongs to, how that is known where the message itself does not say it)."""
+    if incident.event.rank is not None:
+        return incident.event.rank, ""
+    same = [one for one in everything.all if one.attempt == incident.attempt and one is not incident]
+    pid = incident.event.data.get("pid")
+    if pid is not None:
+        return next((one.event.rank for one in same if one.event.data.get("pid") == pid and one.event.rank is not None), None), ""
+    failed = [one for one in same if one.event.kind == kinds.CHILD_FAILED and not everything.is_collateral(one)]
+    is_abort = incident.event.data.get("is_abort") is True
+    ranks = {one.event.rank for one in failed if (one.text("signal") == "SIGABRT") == is_abort} - {None}
+    if len(ranks) == 1 and incident.event.kind != kinds.CHILD_FAILED:
+        (rank,) = ranks
+        return rank, f"rank {rank} is the only one that the launcher saw fail so"
+    victims = {one.event.rank for one in same if one.event.kind in _VICTIMS} - {None}
+    left = set(everything.world()) - victims
+    if len(left) == 1 and len(victims) > 1:
+        (rank,) = left
+        return rank, f"by elimination rank {rank}'s: every other rank lost its peer"
+    return None, ""
