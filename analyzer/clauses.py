@@ -5,6 +5,7 @@ Clauses, all of the form `kind:subject [operator value]`:
     rule:loss-zero                               a rule found something (unknown where the rule was skipped); a finding
                                                  that the rule itself calls mere information does not count
     event:cuda-oom                               a reader reported such an event (kinds.py)
+    event:cuda-oom other > 2e9                   one whose data says so
     line:NCCL WARN .* no CUDA-capable device     a line matches this `re` pattern
     package:deepspeed in >=0.12.4,<0.14.3        PEP 440; also `package:deepspeed` alone: is it there at all
     config:zero_optimization.overlap_comm == true     the (normalised) ds_config
@@ -57,9 +58,11 @@ class Case:
     answers: dict[str, Answer] = field(default_factory=dict, compare=False, repr=False)
     """Clauses answered so far: many causes ask the same."""
     settings: dict[str, settings.Setting | None] = field(default_factory=dict, compare=False, repr=False)
+    first: Finding | None = None
+    """The finding that the run's failure began with."""
 
     @classmethod
-    def of(cls, run: Run, findings: Sequence[Finding], skipped: Sequence[str]) -> Case:
+    def of(cls, run: Run, findings: Sequence[Finding], skipped: Sequence[str], first: Finding | None = None) -> Case:
         """Groups findings by rule and signature events by pattern."""
         by_rule: dict[str, tuple[Finding, ...]] = {}
         for finding in findings:
@@ -74,7 +77,7 @@ class Case:
                 lines.setdefault(str(event.data["id"]), []).append(event)
         return cls(
             run, by_rule, frozenset(skipped), {id_: tuple(found) for id_, found in lines.items()},
-            {kind: tuple(found) for kind, found in events.items()},
+            {kind: tuple(found) for kind, found in events.items()}, first=first,
         )  # fmt: skip
 
 
@@ -131,7 +134,11 @@ def _rule(subject: str, case: Case) -> Answer:
 
 
 def _event(subject: str, case: Case) -> Answer:
-    events = case.events.get(subject, ())
+    kind, _, wish = subject.partition(" ")
+    events = case.events.get(kind, ())
+    if wish:
+        name, operator, wanted = split(wish)
+        events = tuple(event for event in events if name in event.data and _holds(event.data[name], operator, wanted))
     return ("met", tuple(Evidence(event.ref) for event in events[:MAX_EVIDENCE])) if events else NOT_MET
 
 

@@ -53,14 +53,14 @@ def diagnose(paths: Sequence[str | Path] | str | Path, options: Options | None =
     options = options or Options()
     several = [paths] if isinstance(paths, str | Path) else list(paths)
     files = [file for path in several for file in _files_of(path)]
-    diagnosis = judge(read(files, _signatures(), options.facts, options.strict), options)
+    diagnosis = judge(read(files, known_signatures(), options.facts, options.strict), options)
     if len(several) == 1 and len(files) > 1:
         diagnosis = replace(diagnosis, run=replace(diagnosis.run, source=str(several[0])))
     return diagnosis
 
 
 @cache
-def _signatures() -> tuple[Signature, ...]:
+def known_signatures() -> tuple[Signature, ...]:
     """The causes' patterns: worked out once, however many runs are judged."""
     return signatures(causes_module.load_for_weighing())
 
@@ -79,15 +79,17 @@ def judge(run: Run, options: Options | None = None) -> Diagnosis:
     """Judges a run that was read already."""
     options = options or Options()
     found = symptoms(run, options.wishes)
-    case = Case.of(run, found.findings, [skip.rule for skip in found.skips])
-    matches, notes, broken = differential(causes_module.load_for_weighing(), case, options.strict)
     findings = found.weighted(options.project)
+    began = first_cause(run, findings)
+    first = findings[began.finding] if began else None
+    case = Case.of(run, found.findings, [skip.rule for skip in found.skips], first)
+    matches, notes, broken = differential(causes_module.load_for_weighing(), case, options.strict)
     diagnosis = Diagnosis(
         run=_summary(run, outcome(run), verdict(run, findings, matches)),
         findings=findings,
         causes=matches,
         notes=notes,
-        first_cause=first_cause(run, findings),
+        first_cause=began,
         timeline=timeline(run, findings),
         skips=found.skips,
         problems=tuple((problem.ref, problem.reader, problem.reason) for problem in run.problems),

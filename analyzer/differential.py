@@ -16,7 +16,9 @@ from typing import Final, NamedTuple
 
 from analyzer.cause import FOLDER, PRIORS, Cause, complete
 from analyzer.clauses import Case, answer, join, weigh
+from analyzer.gates import is_open, seen
 from analyzer.model import CauseVerdict, Clause, Failure, Match, State
+from analyzer.relation import elsewhere, is_well
 
 LEAD: Final = 1.5
 """Log-odds by which a likely cause is ahead of its next rival: odds of about 4.5 to 1."""
@@ -51,6 +53,8 @@ def differential(
     """(causes best first, decoders and other benign explanations, failures of ours)."""
     weighed, failures = _weigh_all(causes, case, strict)
     rivals = _root_first([one for one in weighed if one.cause.kind in ("root-cause", "amplifier", "echo")])
+    if is_well(case):
+        rivals = [one for one in rivals if _is_silent(one)]
     notes = [one for one in weighed if one.cause.kind in ("decoder", "benign")]
     best = max(SUPPORTED, rivals[0].match.score if rivals else SUPPORTED)
     leader = next((one for one in notes if one.cause.kind == "benign" and one.match.score >= best), None)
@@ -59,6 +63,11 @@ def differential(
     is_loud = any(f.severity != "info" for findings in case.findings.values() for f in findings)
     judged = tuple(replace(_told(one), verdict=_verdict(one, ranked, is_loud)) for one in listed)
     return judged, tuple(_told(one) for one in notes if one is not leader), failures
+
+
+def _is_silent(one: Weighed) -> bool:
+    """Whether a run that looks well may still have this cause: its whole setting is seen, and more than that."""
+    return "sure" in one.cause.requires and one.match.score >= LIKELY
 
 
 def _root_first(rivals: list[Weighed]) -> list[Weighed]:
@@ -86,9 +95,10 @@ def _told(one: Weighed) -> Match:
 def _weigh_all(causes: Sequence[Cause], case: Case, strict: bool) -> tuple[list[Weighed], tuple[Failure, ...]]:
     weighed: list[Weighed] = []
     failures: list[Failure] = []
+    met = seen(case.findings, case.events, case.lines)
     for cause in causes:
         try:
-            one = _weigh(cause, case)
+            one = _weigh(cause, case) if is_open(cause, met) else None
         except Exception as error:
             if strict:
                 raise
@@ -104,6 +114,7 @@ def _weigh(cause: Cause, case: Case) -> Weighed | None:
     if gate == "not-met":
         return None
     clauses = tuple(weigh(spec, case) for spec in cause.evidence)
+    clauses += tuple(filter(None, (elsewhere(cause, case),)))
     score = PRIORS[cause.prior] + sum(clause.weight for clause in clauses)
     if score < LISTED or not any(clause.state == "met" and clause.weight > 0 for clause in clauses):
         return None

@@ -1,0 +1,77 @@
+"""Whether a cause speaks of the failure that a run began to end with, or of something beside it.
+
+A log of a run that died of memory may also hold a warning about a port, and a session that was closed an hour after the
+exception. Both match a cause. What a cause says is only the answer where its evidence stands at the first failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from analyzer.cause import Cause
+from analyzer.clauses import Case, answer
+from analyzer.model import Clause, Evidence, Finding
+from analyzer.patterns import conjuncts
+from parsers import kinds
+from parsers.model import SourceRef
+
+AGAINST: Final = -5.0
+"""What it weighs that the first failure is another one: as much as a decisive piece of evidence."""
+BEFORE: Final = 25
+"""Lines before the message of a failure in which its stack and its own warnings stand, where no stack was read."""
+AFTER: Final = 12
+"""Lines behind the message that still belong to it: notes of the exception, the native frames."""
+ENDINGS: Final = frozenset({
+    "traceback", "oom-cuda", "oom-host", "device-assert", "dependency-error", "config-error", "checkpoint-failure",
+    "dataloader-crash", "disk-full", "hardware-fault",
+})  # fmt: skip
+"""Findings of an event that ends a run by itself. What survivors and launchers report tells of a cause elsewhere."""
+LONG: Final = 20
+"""Records of the loss from which on a run without any finding counts as well."""
+
+
+def elsewhere(cause: Cause, case: Case) -> Clause | None:
+    """The clause against a cause of which nothing stands at the run's first failure; None where there is no such failure."""
+    first = case.first
+    if first is None or first.rule not in ENDINGS or cause.kind not in ("root-cause", "amplifier"):
+        return None
+    windows = tuple(_windows(first, case))
+    whens = [when for how in ("any", "sure") for when in cause.requires.get(how, ())]
+    whens += [when for spec in cause.evidence if spec.if_met > 0 for when in spec.whens]
+    for ref in _places(whens, case):
+        if any(file == ref.file and low <= ref.line <= high for file, low, high in windows):
+            return None
+    cited = (Evidence(first.evidence[0].ref),)
+    return Clause("the run's first failure is another one", "met", AGAINST, "decisive-against", cited)
+
+
+def is_well(case: Case) -> bool:
+    """Whether the run trained for long and no rule found anything wrong with it."""
+    if any(finding.severity != "info" for found in case.findings.values() for finding in found):
+        return False
+    series = case.run.series("loss")
+    return series is not None and len(series) >= LONG
+
+
+def _windows(first: Finding, case: Case) -> Iterator[tuple[str, int, int]]:
+    heads = {(event.ref.file, event.ref.line): event.data.get("header") for event in case.events.get(kinds.TRACEBACK, ())}
+    for evidence in first.evidence:
+        ref = evidence.ref
+        head = heads.get((ref.file, ref.line))
+        low = head - AFTER if isinstance(head, int) else ref.line - BEFORE
+        yield ref.file, low, ref.line + AFTER
+
+
+def _places(whens: Sequence[str], case: Case) -> Iterator[SourceRef]:
+    """Where the parts of these clauses that are met stand, every line of them."""
+    for when in whens:
+        for part in conjuncts(when):
+            kind, _, subject = part.partition(":")
+            if kind == "line":
+                yield from (event.ref for event in case.lines.get(subject, ()))
+            elif kind in ("rule", "event") and answer(part, case)[0] == "met":
+                if kind == "event":
+                    yield from (event.ref for event in case.events.get(subject.partition(" ")[0], ()))
+                else:
+                    yield from (evidence.ref for found in case.findings[subject] for evidence in found.evidence)
