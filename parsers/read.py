@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -28,13 +28,17 @@ def read(
     states. `strict` re-raises what a reader of ours raises. Raises UnreadableError where no file can be opened;
     a file that breaks off is a Problem.
     """
-    ranks = ranks_of(str(path) for path in paths)
-    jobs = [Job(str(path), ranks.get(str(path)), at >= WHOLE_FILES) for at, path in enumerate(paths)]
+    jobs = jobs_of(paths)
     make_router(tuple(signatures))  # before processes are forked: they share it
+    return combine(paths, spread(partial(_read_file, tuple(signatures), strict), jobs), facts)
+
+
+def combine(paths: Sequence[str | Path], parts: Iterable[Collected | UnreadableError], facts: Sequence[Fact] = ()) -> Run:
+    """The run that what was read of each file makes, in the order of `paths`. Raises the first error where no file was read."""
     collected, known = Collected(), set[tuple[str, Value, int, bool]]()
     collected.join(Collected(facts=list(facts)), known)
     errors: list[UnreadableError] = []
-    for part in spread(partial(_read_file, tuple(signatures), strict), jobs):
+    for part in parts:
         if isinstance(part, UnreadableError):
             errors.append(part)
         else:
@@ -47,6 +51,17 @@ def read(
         str(paths[0]) if len(paths) == 1 else _common(paths), collected.files, collected.readers, collected.tables,
         collected.events, collected.facts, collected.problems, collected.failures,
     )  # fmt: skip
+
+
+def jobs_of(paths: Sequence[str | Path]) -> list[Job]:
+    """What there is to read of a run, in order: each file with the rank that its name says."""
+    ranks = ranks_of(str(path) for path in paths)
+    return [Job(str(path), ranks.get(str(path)), at >= WHOLE_FILES) for at, path in enumerate(paths)]
+
+
+def read_job(job: Job, signatures: tuple[Signature, ...] = (), strict: bool = False) -> Collected | UnreadableError:
+    """What one file of a run holds, or why it cannot be read."""
+    return _read_file(signatures, strict, job)
 
 
 @lru_cache(maxsize=4)
@@ -162,4 +177,4 @@ def _count_lines(path: Path) -> int:
     return total + (last != b"\n")
 
 
-__all__ = ["Signature", "UnreadableError", "file_format", "make_router", "read"]
+__all__ = ["Job", "Signature", "UnreadableError", "combine", "file_format", "jobs_of", "make_router", "read", "read_job"]

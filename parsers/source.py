@@ -192,6 +192,7 @@ class Cutter:
         self._rest = b""
         self._line = 1
         self._is_skipping = False
+        self._is_whole = True
 
     def feed(self, data: bytes) -> Iterator[Block]:
         """The whole fragments that `data` completes, at most one block."""
@@ -218,6 +219,16 @@ class Cutter:
         """Lines completed so far; a last line without a line feed is counted by `close`'s caller."""
         return self._line - 1
 
+    @property
+    def pending(self) -> int:
+        """Bytes that were fed and wait for the end of their fragment."""
+        return len(self._rest)
+
+    @property
+    def is_at_line_start(self) -> bool:
+        """Whether what is pending begins a line (and is not the rest of one that was cut, or follows a carriage return)."""
+        return self._is_whole
+
     def _block(self, data: bytes) -> Iterator[Block]:
         if self._is_skipping:
             start = _first_break(data)
@@ -227,6 +238,7 @@ class Cutter:
             self._line += data.count(b"\n", 0, start)
             data = data[start:]
         if data:
+            self._is_whole = data.endswith(b"\n")
             yield Block(data, self._line)
             self._line += data.count(b"\n")
 
@@ -278,18 +290,18 @@ def blocks(path: str | Path, meter: Meter | None = None, size: int = BLOCK) -> I
             try:
                 chunk = stream.read(size)
             except (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
-                yield from _finish(cutter, meter)
+                yield from finish(cutter, meter)
                 raise UnreadableError(f"{path} breaks off or is damaged ({error}): only what came before was read.") from None
             except Exception as error:
                 if not type(error).__module__.startswith("zstandard"):
                     raise
-                yield from _finish(cutter, meter)
+                yield from finish(cutter, meter)
                 raise UnreadableError(f"{path} breaks off or is damaged ({error}): only what came before was read.") from None
             if not chunk:
                 break
             expanded += len(chunk)
             if expanded > MAX_EXPANDED or expanded > max(meter.bytes, 2**16) * MAX_RATIO:
-                yield from _finish(cutter, meter)
+                yield from finish(cutter, meter)
                 raise UnreadableError(f"{path} expands beyond all measure: decompress it yourself if it is no bomb.")
             if is_first:
                 is_first = False
@@ -300,15 +312,21 @@ def blocks(path: str | Path, meter: Meter | None = None, size: int = BLOCK) -> I
                 chunk = decode.decode(chunk).lstrip("\ufeff").encode("utf-8", "replace")
             yield from cutter.feed(chunk)
             meter.lines = cutter.lines
-        yield from _finish(cutter, meter)
+        yield from finish(cutter, meter)
 
 
-def _finish(cutter: Cutter, meter: Meter) -> Iterator[Block]:
+def finish(cutter: Cutter, meter: Meter) -> Iterator[Block]:
+    """The last block of a text, and the count of its lines in `meter`."""
     for block in cutter.close():
         yield block
         if not block.data.endswith(b"\n"):
             meter.lines = block.line + block.data.count(b"\n")
     meter.lines = max(meter.lines, cutter.lines)
+
+
+def is_compressed(first: bytes) -> bool:
+    """Whether a file that begins with these bytes is an archive that is read through a decompressor."""
+    return any(first.startswith(magic) for magic in _DECOMPRESSORS)
 
 
 def is_binary(first: bytes) -> bool:

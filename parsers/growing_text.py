@@ -1,0 +1,215 @@
+"""The text of one growing log → its readers, piece by piece; the state that a snapshot is taken of.
+
+Memory stays flat on a day's log: beyond `LIMIT` rows the older ones are thinned (`is_thinned`), which keeps every
+curve's course from the first row to the last, and the latest rows whole. Judgements of such a log are those of a live
+view; the final report reads the file once more.
+"""
+
+from __future__ import annotations
+
+import codecs
+import copy
+import os
+from array import array
+from bisect import bisect_right
+from typing import Final
+
+from parsers import steps
+from parsers.collect import Collected
+from parsers.model import Environment, Fact, SourceFile
+from parsers.read import Job
+from parsers.registry import Router, Scanner
+from parsers.source import Block, Cutter, Meter, decoder, finish, shown
+from parsers.table import UNKNOWN, Table, Tables
+
+LIMIT: Final = 40_000
+"""Rows and counts of bars that are kept whole: some 4 MB, an hour at ten lines a second."""
+RECENT: Final = 2_000
+"""Rows of each table that stay whole when older ones are thinned, and counts of bars."""
+OLD: Final = 4_000
+"""Rows of each table that the past is thinned to."""
+MANY: Final = 5_000
+"""Facts, and lines that were not understood, from which on they are folded or dropped."""
+MARK: Final = 2**18
+"""Bytes between two remembered places, so that a line can be quoted without reading the file from its beginning."""
+_COUNTED: Final = frozenset({"logging_steps", "speed", "epoch", "count"})
+"""Sources of steps that count from the first row on."""
+
+
+class GrowingText:
+    """What the readers have found in a text so far. `feed` takes the file's next bytes."""
+
+    def __init__(self, job: Job, router: Router, strict: bool = False) -> None:
+        self._job = job
+        self._fallbacks = {form.name for form in router.formats if form.is_fallback}
+        self._meter = Meter()
+        self._cutter = Cutter()
+        self._decode: codecs.IncrementalDecoder | None = None
+        self._scanner = Scanner(router, job.path, strict, job.rank)
+        self._tables = Tables(job.path)
+        self._collected = Collected(job.is_slim)
+        self._marks: tuple[array[int], array[int]] = (array("q", [1]), array("q", [0]))
+        self._limit = LIMIT
+        self.is_thinned = False
+
+    @property
+    def offset(self) -> int:
+        """Bytes of the file that were read."""
+        return self._meter.bytes
+
+    def feed(self, data: bytes) -> None:
+        """The next bytes of the file, in any pieces; the first piece holds at least 512 bytes."""
+        if not self._meter.bytes:
+            self._decode = decoder(data)
+        before = self._meter.bytes
+        self._meter.add(data)
+        if not before:
+            data = data.removeprefix(codecs.BOM_UTF8)
+        if self._decode:
+            data = self._decode.decode(data).lstrip("\ufeff").encode("utf-8", "replace")
+        for block in self._cutter.feed(data):
+            self._scan(block)
+        self._meter.lines = self._cutter.lines
+        self._mark()
+        if self._size() > self._limit:
+            self._thin()
+
+    def now(self, is_over: bool) -> Collected:
+        """A copy of what was found so far, as of a file that ends here."""
+        collected, tables = self._copy()
+        for reader, record in self._scanner.peek(is_over):
+            collected.add(tables, reader, record, is_text=True)
+        tables.drop_fallbacks(self._fallbacks)
+        if self.is_thinned:
+            _resolve(tables, Environment(collected.facts))
+        collected.failures += self._scanner.failures
+        digest = "" if not is_over else self._meter.digest
+        collected.end_file(tables, SourceFile(self._job.path, self._meter.bytes, self._cutter.lines, digest), self._job.rank)
+        return collected
+
+    def finish(self) -> Collected:
+        """What was found in the finished file. The last call."""
+        for block in finish(self._cutter, self._meter):
+            self._scan(block)
+        for reader, record in self._scanner.close():
+            self._collected.add(self._tables, reader, record, is_text=True)
+        self._tables.drop_fallbacks(self._fallbacks)
+        self._collected.failures += self._scanner.failures
+        meter = self._meter
+        file = SourceFile(self._job.path, meter.bytes, meter.lines, meter.digest)
+        self._collected.end_file(self._tables, file, self._job.rank)
+        return self._collected
+
+    def text(self, fd: int, line: int) -> str:
+        """A line's text, read again; '' where it cannot be found."""
+        if self._decode is not None or fd < 0:
+            return ""
+        at = bisect_right(self._marks[0], line) - 1
+        size = (self._marks[1][at + 1] if at + 1 < len(self._marks[1]) else self.offset) - self._marks[1][at] + 2**16
+        try:
+            data = os.pread(fd, min(size, 2**23), self._marks[1][at])
+        except OSError:
+            return ""
+        lines = data.split(b"\n", line - self._marks[0][at] + 1)
+        index = line - self._marks[0][at]
+        return shown(lines[index]) if index < len(lines) else ""
+
+    def _scan(self, block: Block) -> None:
+        for reader, record in self._scanner.feed(block):
+            self._collected.add(self._tables, reader, record, is_text=True)
+
+    def _mark(self) -> None:
+        """Remembers where the line that comes next begins."""
+        lines, offsets = self._marks
+        begin = self._meter.bytes - self._cutter.pending
+        if self._cutter.is_at_line_start and begin - offsets[-1] >= MARK:
+            lines.append(self._cutter.lines + 1)
+            offsets.append(begin)
+
+    def _size(self) -> int:
+        collected = self._collected
+        if len(collected.facts) > MANY:
+            collected.facts = list(_distinct(collected.facts))
+        if len(collected.problems) > MANY:
+            del collected.problems[MANY // 2 : -MANY // 4]
+            self.is_thinned = True
+        return len(self._tables.ticks) + sum(len(table) for table in self._tables.by_key.values())
+
+    def _copy(self) -> tuple[Collected, Tables]:
+        """Copies that closing the file and resolving steps may change."""
+        collected, tables = copy.copy(self._collected), copy.copy(self._tables)
+        for name in ("files", "tables", "events", "facts", "problems", "failures"):
+            setattr(collected, name, list(getattr(self._collected, name)))
+        collected.readers, collected.counts = set(self._collected.readers), self._collected.counts.copy()
+        collected.late = {kind: copy.copy(events) for kind, events in self._collected.late.items()}
+        tables.ticks, tables.starts, tables.bulk = copy.copy(tables.ticks), list(tables.starts), list(tables.bulk)
+        for name in ("seq", "line", "step", "total", "seconds"):
+            setattr(tables.ticks, name, getattr(tables.ticks, name)[:])
+        tables.by_key = {key: _twin(table) for key, table in self._tables.by_key.items()}
+        return collected, tables
+
+    def _thin(self) -> None:
+        """Gives the rows so far their steps and drops every second of the older ones."""
+        self.is_thinned = True
+        tables = self._tables
+        _resolve(tables, Environment(self._collected.facts))
+        past: dict[tuple[object, ...], Table] = {}
+        for key, table in tables.by_key.items():
+            if not len(table):
+                continue
+            kept = key if key[:1] == ("past",) else ("past", *key)
+            if kept in past:
+                _append(past[kept], table)
+            else:
+                past[kept] = table
+        for table in past.values():
+            while len(table) > OLD + RECENT:
+                _halve(table)
+        tables.by_key = past
+        for name in ("seq", "line", "step", "total", "seconds"):
+            setattr(tables.ticks, name, getattr(tables.ticks, name)[-RECENT:])
+        self._limit = max(LIMIT, 2 * self._size())
+
+
+def _twin(table: Table) -> Table:
+    twin = copy.copy(table)
+    twin.seq, twin.line, twin.step, twin.time = table.seq[:], table.line[:], table.step[:], table.time[:]
+    twin.columns = tuple(column[:] for column in table.columns)
+    return twin
+
+
+def _append(table: Table, more: Table) -> None:
+    for name in ("seq", "line", "step", "time"):
+        getattr(table, name).extend(getattr(more, name))
+    for column, added in zip(table.columns, more.columns, strict=True):
+        column.extend(added)
+
+
+def _halve(table: Table) -> None:
+    size = len(table)
+    kept = [*range(0, size - RECENT, 2), *range(size - RECENT, size)]
+    for name in ("seq", "line", "step", "time"):
+        column = getattr(table, name)
+        setattr(table, name, array(column.typecode, (column[i] for i in kept)))
+    table.columns = tuple(array("d", (column[i] for i in kept)) for column in table.columns)
+
+
+def _resolve(tables: Tables, environment: Environment) -> None:
+    """Fills in steps; rows that are counted go on from where the thinned past ends."""
+    past = {key[1:]: table for key, table in tables.by_key.items() if key[:1] == ("past",) and len(table)}
+    fresh = [(key, table) for key, table in tables.by_key.items() if key in past and UNKNOWN in table.step]
+    source = steps.resolve(tables, environment)
+    if source not in _COUNTED:
+        return
+    for key, table in fresh:
+        last = max(past[key].step)
+        if len(table) and table.step[0] <= last:
+            table.step = array("q", (step + last for step in table.step))
+
+
+def _distinct(facts: list[Fact]) -> list[Fact]:
+    """The facts without repetitions, in order: the first of equal ones stays."""
+    kept: dict[tuple[object, ...], Fact] = {}
+    for fact in facts:
+        kept.setdefault((fact.key, fact.value, fact.weight, fact.given), fact)
+    return list(kept.values())
