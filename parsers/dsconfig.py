@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from parsers.lazy import Lazy
@@ -88,12 +89,13 @@ def plain(value: object) -> Value:
     return json.dumps(value)[:300]
 
 
-def facts(config: Mapping[str, Any], ref: SourceRef, weight: int = 3) -> Iterator[Fact]:
-    """`config:` facts of a ds_config."""
-    for count, (key, value) in enumerate(flat(config)):
-        if count == MAX_FACTS:
-            return
-        yield fact(key, value, ref, weight)
+def facts(config: Mapping[str, Any], lines: Sequence[tuple[str, SourceRef]], weight: int = 3) -> Iterator[Fact]:
+    """`config:` facts of a ds_config that stands on these lines, each with the line of its own key."""
+    at = 0
+    for key, value in islice(flat(config), MAX_FACTS):
+        wanted = f'"{key.rpartition(".")[2]}"'
+        at = next((i for i in range(at, len(lines)) if wanted in lines[i][0]), at)
+        yield fact(key, value, lines[at][1], weight)
 
 
 def fact(key: str, value: Value, ref: SourceRef, weight: int = 3) -> Fact:

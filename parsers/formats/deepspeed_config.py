@@ -60,7 +60,7 @@ class DeepSpeedConfig:
     def __init__(self) -> None:
         self.hungry = False
         self._name = ""
-        self._block: list[str] = []
+        self._block: list[tuple[str, SourceRef]] = []
         self._first: SourceRef | None = None
         self._depth = 0
         self._has_fingerprint = False
@@ -70,7 +70,7 @@ class DeepSpeedConfig:
         if self.hungry and not self._goes_on(line.text):
             yield from self._finish()
         if self.hungry:
-            self._take(line.text)
+            self._take(line.text, line.ref)
             if self._depth <= 0 or len(self._block) >= MAX_LINES:
                 yield from self._finish()
             return
@@ -125,27 +125,28 @@ class DeepSpeedConfig:
     def _open(self, name: str, text: str, line: Line) -> None:
         self.hungry, self._name, self._first = True, name, line.ref
         self._block, self._depth = [], 0
-        self._take(text)
+        self._take(text, line.ref)
 
     def _goes_on(self, text: str) -> bool:
         """Whether this may be a line of JSON: other output between its lines is passed over, a new row ends it."""
         return ":print" not in text
 
-    def _take(self, text: str) -> None:
+    def _take(self, text: str, ref: SourceRef) -> None:
         """Adds a line of JSON; another program's line between them only counts towards the limit."""
         is_json = bool(_JSON_LINE.match(text))
-        self._block.append(text if is_json else "")
+        self._block.append((text if is_json else "", ref))
         if is_json:
             self._depth += text.count("{") - text.count("}")
 
     def _finish(self) -> Iterator[Record]:
         if not self._first:
             return
-        text, ref, name = "\n".join(self._block) + "}" * max(0, self._depth), self._first, self._name
+        block, ref, name = self._block, self._first, self._name
+        text = "\n".join(line for line, _ in block) + "}" * max(0, self._depth)
         self.hungry, self._first, self._block = False, None, []
         if name == "json":
             config = dsconfig.loads(text)
             if config is not None:
-                yield from dsconfig.facts(config, ref)
+                yield from dsconfig.facts(config, block)
         else:
             yield from dsconfig.engine_facts(name, text, ref)

@@ -40,13 +40,5 @@ def read(path: Path) -> Iterator[Record]:
     if config is None:
         yield Problem(SourceRef(str(path), 1), "ds_config", "not a JSON object: the configuration was not read")
         return
-    lines, at = text.split("\n"), 0
-    for key, value in list(dsconfig.flat(config))[: dsconfig.MAX_FACTS]:
-        at = _line(lines, key.rpartition(".")[2], at)
-        yield dsconfig.fact(key, value, SourceRef(str(path), at + 1, lines[at].strip()[:300]), 2)
-
-
-def _line(lines: list[str], key: str, start: int) -> int:
-    """The line, from `start` on, that holds this key; `start` where none does."""
-    wanted = f'"{key}"'
-    return next((i for i in range(start, len(lines)) if wanted in lines[i]), start)
+    lines = [(line, SourceRef(str(path), number, line.strip()[:300])) for number, line in enumerate(text.split("\n"), 1)]
+    yield from dsconfig.facts(config, lines, 2)
