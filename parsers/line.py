@@ -30,8 +30,17 @@ _PREFIXES: Final = (
     ),  # pdsh
     re.compile(r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (?P<host>[\w.-]+) [\w./-]+(?:\[\d+\])?: "),  # syslog
 )
-_CAN_PREFIX: Final = re.compile(r"[\[( A-Za-z\d]")
+_LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_DIGITS: Final = "0123456789"
+_FIRSTS: Final = ("[", "[", "[", _DIGITS, "(", "(", _LETTERS[26:], "l" + _DIGITS, " " + _DIGITS, _LETTERS, _LETTERS[:26])
+"""What each prefix can begin with, in their order."""
+_BY_FIRST: Final = {
+    char: tuple(prefix for prefix, chars in zip(_PREFIXES, _FIRSTS, strict=True) if char in chars)
+    for char in dict.fromkeys("".join(_FIRSTS))
+}
+"""Character → the prefixes that can begin with it."""
 
+_STAMP_FIRST: Final = frozenset("[0123456789")
 _STAMPS: Final = (
     re.compile(
         r"\[?(?P<y>\d{4})-(?P<mo>\d\d)-(?P<d>\d\d)[ T_]"
@@ -61,29 +70,37 @@ class Line:
     """The readers' hints that were found in it."""
     repeats: int = 1
     """How often Ray says that it printed this line (`[repeated 7x across cluster]`)."""
+    _ref: SourceRef | None = None
+    _time: float | None = -1.0
+    """Worked out once, however many readers ask; -1: not yet."""
 
     @property
     def time(self) -> float | None:
         """Seconds since the epoch from the line's own stamp; zone-less stamps are read as UTC."""
-        return stamp(self.text) or (stamp(self.stamp) if self.stamp else None)
+        if self._time == -1.0:
+            self._time = stamp(self.text) or (stamp(self.stamp) if self.stamp else None)
+        return self._time
 
     @property
     def ref(self) -> SourceRef:
         """The place of this line, with its text (without escapes, at most 300 characters)."""
-        return SourceRef(self.file, self.no, self.raw[:MAX_TEXT], self.rank)
+        if self._ref is None:
+            self._ref = SourceRef(self.file, self.no, self.raw[:MAX_TEXT], self.rank)
+        return self._ref
 
 
 def make_line(file: str, number: int, data: bytes) -> Line:
     """Decodes a fragment, drops escapes and NULs, and peels prefixes into fields."""
-    text = data.decode("utf-8", "replace").replace("\0", "")
+    text = data.decode("utf-8", "replace")
+    if "\0" in text:
+        text = text.replace("\0", "")
     if "\x1b" in text:
         text = _ANSI.sub("", text)
     if "\x08" in text:
         text = text.replace("\x08", "")
     text = text.rstrip()
     line = Line(file, number, text, text.strip())
-    if _CAN_PREFIX.match(text):
-        _peel(line)
+    _peel(line)
     if line.text.endswith("across cluster]"):
         repeated = _REPEATED.search(line.text)
         if repeated:
@@ -94,7 +111,7 @@ def make_line(file: str, number: int, data: bytes) -> Line:
 
 def _peel(line: Line) -> None:
     for _ in range(4):
-        for prefix in _PREFIXES:
+        for prefix in _BY_FIRST.get(line.text[:1], ()):
             found = prefix.match(line.text)
             if found:
                 fields = found.groupdict()
@@ -117,6 +134,8 @@ def stamp(text: str) -> float | None:
     Knows `[2026-11-24 02:38:11,143]`, `2024-05-01T12:00:00.5+02:00`, `[INFO|trainer.py:1] 2024-…`, `05/01/2024 12:00:00`
     and `2024/05/01 12:00:00`. A stamp without a zone is read as UTC: only differences within one clock mean anything.
     """
+    if text[:1] not in _STAMP_FIRST and not text[:1].isdigit():
+        return None
     hf = _HF_STAMP.match(text)
     start = hf.end() if hf else 0
     for pattern in _STAMPS:

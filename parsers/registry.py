@@ -7,6 +7,7 @@ fragments that hold a hint are ever looked at in Python: what a log mostly consi
 
 from __future__ import annotations
 
+import copy
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,6 +20,9 @@ from parsers.line import Line, make_line
 from parsers.model import Record
 from parsers.source import MAX_FRAGMENT, Block
 
+MAX_MASKS: Final = 4096
+"""Sets of readers whose members are kept in a table; hostile logs could ask for more."""
+
 
 class TextReader(Protocol):
     """Reads one framework's lines; may keep state; never sees the file, the terminal or another reader."""
@@ -28,7 +32,7 @@ class TextReader(Protocol):
         """While True, every following line is fed, hint or not (a config dump, a traceback). The reader lets go itself."""
         ...
 
-    def feed(self, line: Line) -> Iterable[Record]:
+    def feed(self, line: Line, /) -> Iterable[Record]:
         """What this line says."""
         ...
 
@@ -144,7 +148,17 @@ class Router:
                 owners[key] = owners.get(key, 0) | 1 << index
         self.hints = tuple(owners)
         self.masks = tuple(owners.values())
+        self._indexes: dict[int, tuple[int, ...]] = {}
         self.automaton: Automaton = ahocorasick_rs.BytesAhoCorasick(list(self.hints) or [b"\0\0\0no hint\0"])
+
+    def indexes(self, mask: int) -> tuple[int, ...]:
+        """The readers whose bits are set, in their order; kept, as a log holds few kinds of lines."""
+        known = self._indexes.get(mask)
+        if known is None:
+            known = tuple(index for index in range(len(self.formats)) if mask >> index & 1)
+            if len(self._indexes) < MAX_MASKS:
+                self._indexes[mask] = known
+        return known
 
 
 class Scanner:
@@ -156,7 +170,7 @@ class Scanner:
         self._file = file
         self._strict = strict
         self._rank = rank
-        self._readers: list[TextReader | None] = [form.make() for form in router.formats]
+        self._readers: list[TextReader | None] = [None] * len(router.formats)
         self._hungry = 0
         self.failures: list[tuple[str, str]] = []
 
@@ -164,6 +178,7 @@ class Scanner:
         """What the fragments of this block say."""
         data = block.data
         hits = self._router.automaton.find_matches_as_indexes(data, overlapping=True)
+        masks, names = self._router.masks, self._router.hints
         position, counted, number, index, size = 0, 0, block.line, 0, len(data)
         while position < size:
             if self._hungry:
@@ -177,10 +192,10 @@ class Scanner:
             end, after = _end(data, start)
             mask, hints = 0, []
             while index < len(hits) and hits[index][1] < end:
-                which, at, until = hits[index]
+                hint, at, until = hits[index]
                 if at >= start and until - start <= MAX_FRAGMENT:
-                    mask |= self._router.masks[which]
-                    hints.append(self._router.hints[which])
+                    mask |= masks[hint]
+                    hints.append(names[hint])
                 index += 1
             number += data.count(b"\n", counted, start)
             counted = start
@@ -190,41 +205,70 @@ class Scanner:
                 line.hints = tuple(hints)
                 if line.rank is None:
                     line.rank = self._rank
-                yield from self._dispatch(line, mask | self._hungry)
+                for which in self._router.indexes(mask | self._hungry):
+                    try:
+                        reader = self._readers[which] or self._begin(which)
+                        for record in reader.feed(line):
+                            yield self._router.formats[which].name, record
+                    except Exception as error:
+                        self._fail(which, f"{self._file}:{line.no}", error)
+                    else:
+                        if reader.hungry:
+                            self._hungry |= 1 << which
+                        elif self._hungry:
+                            self._hungry &= ~(1 << which)
 
     def close(self) -> Iterator[tuple[str, Record]]:
-        """What the readers have left to say."""
-        for index in range(len(self._readers)):
-            yield from self._ask(index, None)
+        """What the readers that were fed anything have left to say."""
+        for index, reader in enumerate(self._readers):
+            if reader is None:
+                continue
+            try:
+                for record in reader.close():
+                    yield self._router.formats[index].name, record
+            except Exception as error:
+                self._fail(index, self._file, error)
 
-    def _dispatch(self, line: Line, mask: int) -> Iterator[tuple[str, Record]]:
-        index = 0
-        while mask:
-            if mask & 1:
-                yield from self._ask(index, line)
-            mask >>= 1
-            index += 1
+    def peek(self, is_over: bool) -> Iterator[tuple[str, Record]]:
+        """What `close` would yield now; the readers themselves stay as they are.
 
-    def _ask(self, index: int, line: Line | None) -> Iterator[tuple[str, Record]]:
-        reader = self._readers[index]
-        if reader is None:
-            return
-        name = self._router.formats[index].name
-        try:
-            for record in reader.feed(line) if line else reader.close():
-                yield name, record
-        except Exception as error:
-            if self._strict:
-                raise
-            place = f"{line.file}:{line.no}" if line else self._file
-            self.failures.append((name, f"{place}: {type(error).__name__}: {error}"))
-            self._readers[index] = None
-            self._hungry &= ~(1 << index)
-            return
-        if reader.hungry:
-            self._hungry |= 1 << index
-        else:
-            self._hungry &= ~(1 << index)
+        Readers in the middle of something (a stack of which more lines come) are silent unless `is_over`.
+        """
+        twin = copy.copy(self)
+        waiting = 0 if is_over else self._hungry
+        twin._readers = [
+            None if reader is None or waiting >> index & 1 else copy.deepcopy(reader)
+            for index, reader in enumerate(self._readers)
+        ]
+        twin.failures = []
+        yield from twin.close()
+
+    def _begin(self, index: int) -> TextReader:
+        """A reader's first line in this file: most readers never see one."""
+        reader = self._readers[index] = self._router.formats[index].make()
+        return reader
+
+    def _fail(self, index: int, place: str, error: Exception) -> None:
+        """A reader of ours raised: it says nothing more about this file. Re-raises when strict."""
+        if self._strict:
+            raise error
+        self.failures.append((self._router.formats[index].name, f"{place}: {type(error).__name__}: {error}"))
+        self._readers[index] = _Mute()
+        self._hungry &= ~(1 << index)
+
+
+class _Mute:
+    """Stands for a reader that failed."""
+
+    hungry = False
+
+    def feed(self, _: Line, /) -> Iterable[Record]:
+        """Nothing."""
+        return ()
+
+    def close(self) -> Iterable[Record]:
+        """Nothing."""
+        return ()
 
 
 def _start(data: bytes, low: int, hit: int) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from parsers import kinds
@@ -31,43 +32,52 @@ class Signature:
 class _Reader:
     hungry = False
 
-    def __init__(self, signatures: Sequence[Signature]) -> None:
-        self._by_hint: dict[bytes, list[Signature]] = {}
-        for signature in signatures:
-            self._by_hint.setdefault(signature.hint.encode(), []).append(signature)
-        self._compiled: dict[str, re.Pattern[str]] = {}
+    def __init__(self, by_hint: Mapping[bytes, tuple[Signature, ...]]) -> None:
+        self._wanted = dict(by_hint)
         self._events: dict[str, list[Event]] = {}
 
     def feed(self, line: Line) -> Iterable[Record]:
-        for hint in dict.fromkeys(line.hints):
-            wanted = self._by_hint.get(hint)
-            if not wanted:
-                continue
-            for signature in tuple(wanted):
-                if self._is_match(signature, line):
-                    known = self._events.setdefault(signature.id, [])
-                    data = {"id": signature.id}
-                    known.append(Event(kinds.SIGNATURE, line.ref, rank=line.rank, time=line.time, data=data))
-                    if len(known) == KEPT:
-                        wanted.remove(signature)
+        wanted = self._wanted
+        for hint in line.hints if len(line.hints) == 1 else dict.fromkeys(line.hints):
+            for signature in wanted.get(hint, ()):
+                if _is_match(signature, line):
+                    self._add(signature, line, hint)
         return ()
 
     def close(self) -> Iterable[Record]:
         for events in self._events.values():
             yield from events
 
-    def _is_match(self, signature: Signature, line: Line) -> bool:
-        if signature.pattern == signature.hint:  # its literal is all of it, and was found
-            return True
-        pattern = self._compiled.get(signature.pattern)
-        if pattern is None:
-            pattern = self._compiled[signature.pattern] = re.compile(signature.pattern)
-        if pattern.search(line.text[:MAX_TEXT]):
-            return True
-        return line.raw != line.text and pattern.search(line.raw[:MAX_TEXT]) is not None
+    def __deepcopy__(self, memo: object) -> _Reader:
+        """Itself: closing it changes nothing, and a copy would cost every signature."""
+        return self
+
+    def _add(self, signature: Signature, line: Line, hint: bytes) -> None:
+        known = self._events.setdefault(signature.id, [])
+        known.append(Event(kinds.SIGNATURE, line.ref, rank=line.rank, time=line.time, data={"id": signature.id}))
+        if len(known) == KEPT:
+            self._wanted[hint] = tuple(one for one in self._wanted[hint] if one is not signature)
+
+
+def _is_match(signature: Signature, line: Line) -> bool:
+    if signature.pattern == signature.hint:  # its literal is all of it, and was found
+        return True
+    pattern = _compiled(signature.pattern)
+    if pattern.search(line.text[:MAX_TEXT]):
+        return True
+    return line.raw != line.text and pattern.search(line.raw[:MAX_TEXT]) is not None
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Kept for the process: the patterns are the causes' own, some six hundred."""
+    return re.compile(pattern)
 
 
 def signature_format(signatures: Sequence[Signature]) -> TextFormat:
     """A text format that reports these signatures."""
-    hints = tuple(dict.fromkeys(signature.hint for signature in signatures))
-    return TextFormat(NAME, "patterns of the causes", hints, "", lambda: _Reader(signatures))
+    by_hint: dict[str, tuple[Signature, ...]] = {}
+    for signature in signatures:
+        by_hint[signature.hint] = (*by_hint.get(signature.hint, ()), signature)
+    by_bytes = {hint.encode(): found for hint, found in by_hint.items()}
+    return TextFormat(NAME, "patterns of the causes", tuple(by_hint), "", lambda: _Reader(by_bytes))

@@ -10,6 +10,7 @@ _WRAPPERS = (
     "tensor(", "torch.tensor(", "np.float", "np.int", "np.bfloat16(", "array(", "Array(", "DeviceArray(", "numpy.", "Decimal(",
     "float32(", "float64(", "float16(", "bfloat16(", "Tensor(",
 )  # fmt: skip
+_BEGINS = frozenset("+-.0123456789")
 _THOUSANDS = Lazy(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d*)?")
 _WORDS = {
     "nan": math.nan, "-nan": math.nan, "nan(ind)": math.nan, "-nan(ind)": math.nan,
@@ -23,8 +24,11 @@ def number(text: str) -> float | None:
     Accepts signs, exponents, thousands commas, nan/inf in any case, quotes, and the reprs of torch, NumPy and JAX
     scalars. Never raises. Underscores are not accepted: Python's `float` would read `1_000`.
     """
-    if text.isdecimal() and text.isascii():
-        return float(text)
+    if text[:1] in _BEGINS and "_" not in text and "," not in text:
+        try:
+            return float(text)
+        except ValueError:
+            pass
     text = text.strip().strip("'\"").strip()
     if text.startswith(_WRAPPERS):
         text = _unwrapped(text)
@@ -33,7 +37,7 @@ def number(text: str) -> float | None:
     word = _WORDS.get(text.lower())
     if word is not None:
         return word
-    if text[0] not in "+-.0123456789":
+    if text[0] not in _BEGINS:
         return None
     try:
         return float(text.replace(",", "") if "," in text and _THOUSANDS.fullmatch(text) else text)

@@ -55,22 +55,27 @@ _PAIR = Lazy(
 )
 _SITE = Lazy(r"/python(?P<version>3\.\d{1,2})/(?:site|dist)-packages/")
 
+_SITE_PACKAGES = "/site-packages/"
+_HINTS = (
+    "ersion: ", "ersion (", "ersion ..", "ersion=", "deepspeed info ...", "to build PyTorch:", "[pip3] ", "[pip] ",
+    "[conda] ", "NCCL version ",
+    "Driver Version:", "GPU type:", "NPU type:", "GPU number:", "GPU 0: ", "GPU 1: ", "GPU 2: ", "GPU 3: ",
+    "GPU 4: ", "GPU 5: ", "GPU 6: ",
+    "GPU 7: ", *(f"=={digit}" for digit in range(10)), _SITE_PACKAGES, "torch 1.", "torch 2.",
+    "transformers 4.", "transformers 5.", "deepspeed 0.",
+    "accelerate 0.",
+    "accelerate 1.", "torch: ", "transformers: ", "deepspeed: ", "DeepSpeed: ",
+)  # fmt: skip
+_TELLING = frozenset(hint.encode() for hint in _HINTS if hint != _SITE_PACKAGES)
+"""The hints of versions; a warning's or a stack's line has none of them, and names the interpreter at most."""
+
 
 @text_reader(
     "environment",
     title="Environment reports and versions (ds_report, transformers env, collect_env, pip freeze, NCCL, nvidia-smi)",
-    hints=(
-        "ersion: ", "ersion (", "ersion ..", "ersion=", "deepspeed info ...", "to build PyTorch:", "[pip3] ", "[pip] ",
-        "[conda] ", "NCCL version ",
-        "Driver Version:", "GPU type:", "NPU type:", "GPU number:", "GPU 0: ", "GPU 1: ", "GPU 2: ", "GPU 3: ",
-        "GPU 4: ", "GPU 5: ", "GPU 6: ",
-        "GPU 7: ", *(f"=={digit}" for digit in range(10)), "/site-packages/", "torch 1.", "torch 2.",
-        "transformers 4.", "transformers 5.", "deepspeed 0.",
-        "accelerate 0.",
-        "accelerate 1.", "torch: ", "transformers: ", "deepspeed: ", "DeepSpeed: ",
-    ),
+    hints=_HINTS,
     example="- DeepSpeed version: 0.12.4",
-)  # fmt: skip
+)
 class Environment:
     """Reads one line at a time: reports are torn by other ranks' output more often than not."""
 
@@ -83,12 +88,12 @@ class Environment:
     def feed(self, line: Line) -> Iterable[Record]:
         """Facts of one line."""
         text = line.text
-        if not self._has_python and "/site-packages/" in text:
+        if not self._has_python and _SITE_PACKAGES in text:
             found = _SITE.search(text)
             if found:
                 self._has_python = True
                 yield from packages.facts("python", found["version"], line.ref, 1)
-        if len(text) > 2000:
+        if len(text) > 2000 or _TELLING.isdisjoint(line.hints):
             return
         yield from _versions(line)
         yield from self._hardware(line)

@@ -1,0 +1,179 @@
+r"""How fast `analyze scan` is: trees of N runs of about 100 KB, scanned cold, warm and again.
+
+    python benchmarks/batch.py --runs 2000 --jobs 2                    make, scan, print one row
+    python benchmarks/batch.py --runs 2000 8000 50000 --jobs 2         growth: a row a size
+    python benchmarks/batch.py --make /tmp/tree --runs 2000            make the tree only
+    python benchmarks/batch.py --runs 2000 --density 0.3               runs with more metric lines
+
+A run is a Trainer's or DeepSpeed's log of `--size` bytes of which `--density` of the lines carry metrics (5 % by default,
+as in real logs of long runs; the rest are bars, library warnings, NCCL and loader lines) beside its `ds_config.json`.
+Two runs in three are healthy; the others die of NaN, zero losses, device memory, a collective's timeout or a signal. The
+same seed makes the same bytes; no two runs are equal.
+
+Columns: *warm* is `diagnose` over the runs in processes that have loaded everything, *cold* the whole command with an
+empty cache, *again* the whole command with nothing changed; RSS is the largest resident size of a worker.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+FATES = ("healthy", "healthy", "nan", "healthy", "healthy", "zero", "healthy", "healthy", "oom", "healthy", "healthy",
+         "timeout", "healthy", "healthy", "signal")  # fmt: skip
+VERSIONS = ("0.12.6", "0.14.5", "0.16.9")
+
+ENDINGS = {
+    "oom": [
+        "Traceback (most recent call last):",
+        '  File "/home/user/train.py", line 214, in <module>',
+        "    trainer.train()",
+        "torch.cuda.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB (GPU 0; 79.15 GiB total capacity; "
+        "74.20 GiB already allocated; 1.12 GiB free; 77.01 GiB reserved in total by PyTorch)",
+    ],
+    "timeout": [
+        "[rank3]:[E ProcessGroupNCCL.cpp:563] [Rank 3] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=812, "
+        "OpType=ALLREDUCE, NumelIn=52428800, NumelOut=52428800, Timeout(ms)=600000) ran for 600087 milliseconds before timing out.",
+        "[rank3]:[E ProcessGroupNCCL.cpp:577] [Rank 3] To avoid data inconsistency, we are taking the entire process down.",
+    ],
+    "signal": ["slurmstepd: error: *** JOB 4711 ON node07 CANCELLED AT 2024-05-03T12:00:00 DUE TO TIME LIMIT ***"],
+}  # fmt: skip
+
+
+def noise(rng: random.Random, total: int) -> str:
+    """A line that says nothing about the training."""
+    kind = rng.randrange(6)
+    at = rng.randint(1, total)
+    if kind == 0:
+        return f"\r{at * 100 // total:3d}%|{'█' * (at * 10 // total):<10}| {at}/{total} [1:02:03<2:03:04, {rng.uniform(0.5, 9):5.2f}s/it]"
+    if kind == 1:
+        return f"/opt/conda/lib/python3.10/site-packages/torch/utils/checkpoint.py:{rng.randint(20, 400)}: UserWarning: None of the inputs have requires_grad=True. Gradients will be None"
+    if kind == 2:
+        return f"node07:{rng.randint(999, 99999)}:{rng.randint(999, 99999)} [{rng.randint(0, 7)}] NCCL INFO Channel {rng.randint(0, 31):02d}/32 : 0[{rng.randint(0, 7)}] -> 1[{rng.randint(0, 7)}] via P2P/CUMEM/read"
+    if kind == 3:
+        return f"[2024-05-03 11:{rng.randint(0, 59):02d}:{rng.randint(0, 59):02d},123] [INFO] [utils.py:802:see_memory_usage] MA {rng.uniform(1, 80):.2f} GB         Max_MA 61.20 GB         CA 70.11 GB         Max_CA 71 GB "
+    if kind == 4:
+        return f"INFO:dataset:opened shard {rng.randint(0, 99999):05d}-of-99999 samples={rng.randint(1, 10**6)} path=/data/{rng.getrandbits(32):08x}.parquet"
+    return f"Some weights of the checkpoint were not used when initializing: ['model.layers.{rng.randint(0, 31)}.self_attn.q_proj.weight']"
+
+
+def record(rng: random.Random, number: int, total: int, fate: str) -> str:
+    """The Trainer's dict line of one log step."""
+    loss, norm = 2.5 * 0.99**number + 0.1 + 0.05 * rng.random(), rng.uniform(0.5, 1.5)
+    late = number > 0.6 * total
+    if late and fate == "nan":
+        return f"{{'loss': nan, 'grad_norm': nan, 'learning_rate': {2e-5 * (1 - number / total):.6g}, 'epoch': {number / total:.2f}}}"
+    if late and fate == "zero":
+        loss, norm = 0.0, 1.0
+    return (
+        f"{{'loss': {loss:.4f}, 'grad_norm': {norm!r}, 'learning_rate': {2e-5 * (1 - number / total):.6g}, "
+        f"'epoch': {number / total:.2f}}}"
+    )
+
+
+def log(seed: int, index: int, size: int, density: float, pool: list[str]) -> str:
+    """One run's log."""
+    rng = random.Random(seed * 1_000_003 + index)
+    fate = FATES[index % len(FATES)]
+    lines = [f"run {index} of seed {seed}", f"[2024-05-03 10:00:00,000] [INFO] [real_accelerator.py:161:get_accelerator] Setting ds_accelerator to cuda (auto detect)",
+             f"[2024-05-03 10:00:09,000] [INFO] [logging.py:96:log_dist] [Rank 0] DeepSpeed info: version={VERSIONS[index % 3]}, git-hash=unknown, git-branch=unknown"]  # fmt: skip
+    rows = max(12, int(density * size / 125))
+    gap = max(0, round((1 - density) / density))
+    length = sum(map(len, lines))
+    for number in range(1, rows + 1):
+        lines.append(record(rng, number, rows, fate))
+        lines.append(f"\r{number * 100 // rows:3d}%|{'█' * (number * 10 // rows):<10}| {number}/{rows} [00:{number % 60:02d}<01:00,  1.01s/it]")
+        for _ in range(gap - 1):
+            lines.append(pool[rng.randrange(len(pool))])
+        length += sum(map(len, lines[-gap - 1 :])) + gap + 1
+        if length > size:
+            break
+    if fate == "healthy":
+        lines.append("{'train_runtime': 3723.1, 'train_samples_per_second': 12.1, 'train_steps_per_second': 1.5, 'train_loss': 0.61, 'epoch': 1.0}")
+    return "\n".join([*lines, *ENDINGS.get(fate, [])]) + "\n"
+
+
+def make(folder: Path, runs: int, size: int = 100_000, density: float = 0.05, seed: int = 0) -> None:
+    """A tree of runs, a hundred to a folder."""
+    rng = random.Random(seed)
+    pool = [noise(rng, 1000) for _ in range(4000)]
+    for index in range(runs):
+        place = folder / f"sweep-{index // 100:04d}" / f"run-{index:06d}"
+        place.mkdir(parents=True)
+        (place / "run.log").write_text(log(seed, index, size, density, pool), "utf-8")
+        config = {"zero_optimization": {"stage": index % 4}, "bf16": {"enabled": True}, "train_micro_batch_size_per_gpu": 4}
+        (place / "ds_config.json").write_text(json.dumps(config), "utf-8")
+
+
+def _judge(paths: list[str]) -> tuple[int, int]:
+    """(runs, resident kilobytes at most) of runs that are diagnosed in this process."""
+    import resource
+
+    from analyzer import diagnose
+
+    for path in paths:
+        diagnose(path)
+    return len(paths), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def warm(folder: Path, jobs: int, limit: int) -> tuple[float, float]:
+    """(runs a second, largest worker in MB) over processes that have judged runs before."""
+    places = sorted(str(path.parent) for path in folder.glob("*/*/run.log"))[:limit]
+    with ProcessPoolExecutor(jobs) as pool:
+        list(pool.map(_judge, [places[i : i + 5] for i in range(0, 10 * jobs, 5)]))
+        begin = time.perf_counter()
+        chunks = [places[i : i + 25] for i in range(0, len(places), 25)]
+        done = list(pool.map(_judge, chunks))
+        seconds = time.perf_counter() - begin
+    return sum(count for count, _ in done) / seconds, max(size for _, size in done) / 1024
+
+
+def command(folder: Path, cache: Path, jobs: int) -> float:
+    """Wall seconds of the whole command."""
+    begin = time.perf_counter()
+    words = ["scan", str(folder), "--jobs", str(jobs), "--cache", str(cache), "--output", str(cache.parent / "table.txt")]
+    subprocess.run([sys.executable, "-m", "analyzer", *words], check=True, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - begin
+
+
+def measure(runs: int, jobs: int, size: int, density: float, seed: int) -> str:
+    """A row of the table."""
+    with tempfile.TemporaryDirectory() as place:
+        folder, cache = Path(place) / "tree", Path(place) / "cache.db"
+        make(folder, runs, size, density, seed)
+        rate, rss = warm(folder, jobs, min(runs, 4000))
+        cold, again = command(folder, cache, jobs), command(folder, cache, jobs)
+        load = os.getloadavg()[0]
+        return f"| {runs:>6} | {rate:>5.0f} | {cold:>6.1f} | {runs / cold:>5.0f} | {again:>5.2f} | {rss:>4.0f} | {cache.stat().st_size / 1e6:>5.0f} | {load:>4.1f} |"
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--runs", type=int, nargs="+", default=[2000])
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--size", type=int, default=100_000)
+    parser.add_argument("--density", type=float, default=0.05)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--make", type=Path)
+    asked = parser.parse_args()
+    if asked.make:
+        make(asked.make, asked.runs[0], asked.size, asked.density, asked.seed)
+        return
+    print("|   runs | warm/s | cold s | runs/s | again s | RSS MB | cache MB | load |\n|---|---|---|---|---|---|---|---|")
+    row = partial(measure, jobs=asked.jobs, size=asked.size, density=asked.density, seed=asked.seed)
+    for runs in asked.runs:
+        print(row(runs), flush=True)
+
+
+if __name__ == "__main__":
+    main()
