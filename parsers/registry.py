@@ -18,6 +18,7 @@ from typing import Final, Protocol, TypeVar
 
 from parsers.line import Line, make_line
 from parsers.model import Record
+from parsers.sieve import Sieve, is_plain
 from parsers.source import MAX_FRAGMENT, Block
 
 MAX_MASKS: Final = 4096
@@ -164,8 +165,14 @@ class Router:
 class Scanner:
     """Feeds one file's blocks to fresh readers and yields (reader's name, record) in the order of the file."""
 
-    def __init__(self, router: Router, file: str, strict: bool = False, rank: int | None = None) -> None:
-        """`rank`: who wrote the file, where its name says so: the rank of every line that names none itself."""
+    def __init__(
+        self, router: Router, file: str, strict: bool = False, rank: int | None = None, sieve: Sieve | None = None
+    ) -> None:
+        """`rank`: who wrote the file, where its name says so: the rank of every line that names none itself.
+
+        `sieve`: for one of very many files, what may be passed over.
+        """
+        self._sieve = sieve
         self._router = router
         self._file = file
         self._strict = strict
@@ -187,7 +194,7 @@ class Scanner:
                 while index < len(hits) and hits[index][1] < position:
                     index += 1
                 if index == len(hits):
-                    return
+                    break
                 start = _start(data, position, hits[index][1])
             end, after = _end(data, start)
             mask, hints = 0, []
@@ -200,15 +207,22 @@ class Scanner:
             number += data.count(b"\n", counted, start)
             counted = start
             position = after
+            shape = tuple(hints)
+            sieve = None if self._hungry else self._sieve
+            if sieve and sieve.passes_over(shape, data, start, end):
+                continue
             if mask or self._hungry:
+                said = plain = 0
                 line = make_line(self._file, number, data[start : min(end, start + MAX_FRAGMENT)])
-                line.hints = tuple(hints)
+                line.hints = shape
                 if line.rank is None:
                     line.rank = self._rank
                 for which in self._router.indexes(mask | self._hungry):
                     try:
                         reader = self._readers[which] or self._begin(which)
                         for record in reader.feed(line):
+                            if sieve:
+                                said, plain = said + 1, plain + is_plain(record)
                             yield self._router.formats[which].name, record
                     except Exception as error:
                         self._fail(which, f"{self._file}:{line.no}", error)
@@ -217,6 +231,10 @@ class Scanner:
                             self._hungry |= 1 << which
                         elif self._hungry:
                             self._hungry &= ~(1 << which)
+                if sieve:
+                    sieve.note(shape, mask, said + bool(self._hungry), plain)
+        if self._sieve:
+            self._sieve.offset += size
 
     def close(self) -> Iterator[tuple[str, Record]]:
         """What the readers that were fed anything have left to say."""

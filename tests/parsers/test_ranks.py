@@ -122,3 +122,19 @@ def test_several_processes_read_what_one_reads(tmp_path: Path, monkeypatch: pyte
     assert together.events == alone.events
     assert repr(together.tracks) == repr(alone.tracks)  # times are NaN
     assert together.problems == alone.problems
+
+
+def test_the_middle_of_a_slim_file_is_passed_over_but_for_what_is_odd(tmp_path: Path) -> None:
+    size = 6000
+    paths = [tmp_path / f"rank_{rank}.log" for rank in range(WHOLE_FILES + 1)]
+    for path in paths[:-1]:
+        path.write_text(rows(5))
+    text = rows(size, nan_at=3000).splitlines(keepends=True)
+    text.insert(2000, stack("KeyError: 'labels'"))
+    paths[-1].write_text("".join(text))
+    run = read(paths, strict=True)
+    (event,) = run.events_of(kinds.TRACEBACK)
+    assert (event.rank, event.ref.line) == (WHOLE_FILES, 2003)
+    loss = next(track for track in run.tracks if track.metric == "loss" and track.rank == WHOLE_FILES)
+    assert (loss.steps[0], loss.steps[-1], loss.lines[-1], loss.non_finite) == (0, size - 1, size + 3, 1)
+    assert list(loss.steps[-SLIM_LAST:]) == list(range(size - SLIM_LAST, size))
