@@ -55,6 +55,13 @@ def test_the_onset_is_within_one_logging_interval(sample: Sample) -> None:
         assert abs(min(steps) - sample.provenance["injected_at_step"]) <= INTERVAL
 
 
+@pytest.mark.parametrize("sample", [s for s in FAULTY if "first_cause_rank" in s.provenance], ids=lambda s: s.id)
+def test_the_first_cause_is_on_its_rank_and_line(sample: Sample) -> None:
+    cause = diagnosis(sample).first_cause
+    assert cause is not None
+    assert (cause.rank, cause.ref.line) == (sample.provenance["first_cause_rank"], sample.provenance["first_cause_line"])
+
+
 @pytest.mark.parametrize("sample", samples(), ids=lambda s: s.id)
 def test_every_finding_has_a_line_and_its_text(sample: Sample) -> None:
     for finding in diagnosis(sample).findings:
