@@ -39,6 +39,7 @@ class Growing:
         self._state: tuple[int, int, int, int] | None = None
         self._whole: tuple[tuple[int, int, int, int] | None, Collected | UnreadableError] | None = None
         self._tail = b""
+        self._changes = 0
         self.moved_to = ""
         """Where the file that stood here before lies now, once: the log was rotated."""
         self.restarts = 0
@@ -58,6 +59,16 @@ class Growing:
     def size(self) -> int:
         """Its bytes when it was last looked at."""
         return self._state[2] if self._state else 0
+
+    @property
+    def beats(self) -> int:
+        """Signs of progress that were read: rows and counts of bars; of a file that is read whole, its changes."""
+        return self._text.beats if self._text is not None else self._changes
+
+    @property
+    def alarms(self) -> int:
+        """Records that should be judged at once, so far."""
+        return self._text.alarms if self._text is not None else 0
 
     @property
     def behind(self) -> int:
@@ -83,6 +94,7 @@ class Growing:
         changed = state != self._state
         self._state = state
         if self._text is None and changed:
+            self._changes += 1
             self._decide()
         return self._read_piece() or (changed and self._text is None)
 
@@ -181,6 +193,3 @@ def _sibling(path: str, identity: tuple[int, int]) -> str:
             if (found.st_dev, found.st_ino) == identity:
                 return place
     return ""
-
-
-

@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import codecs
 import copy
+import math
 import os
 from array import array
 from bisect import bisect_right
 from typing import Final
 
-from parsers import steps
+from parsers import kinds, steps
 from parsers.collect import Collected
-from parsers.model import Environment, Fact, SourceFile
+from parsers.model import Environment, Event, Fact, Record, Row, SourceFile
 from parsers.read import Job
 from parsers.registry import Router, Scanner
 from parsers.source import Block, Cutter, Meter, decoder, finish, shown
 from parsers.table import UNKNOWN, Table, Tables
 
-LIMIT: Final = 40_000
-"""Rows and counts of bars that are kept whole: some 4 MB, an hour at ten lines a second."""
+LIMIT: Final = 20_000
+"""Rows and counts of bars that are kept whole: some 2 MB; judging them takes a tenth of a second."""
 RECENT: Final = 2_000
 """Rows of each table that stay whole when older ones are thinned, and counts of bars."""
 OLD: Final = 4_000
@@ -32,6 +33,10 @@ MANY: Final = 5_000
 """Facts, and lines that were not understood, from which on they are folded or dropped."""
 MARK: Final = 2**18
 """Bytes between two remembered places, so that a line can be quoted without reading the file from its beginning."""
+_CALM: Final = frozenset(
+    {kinds.RUN_START, kinds.RESUME, kinds.EVALUATION, kinds.CHECKPOINT, kinds.SIGNATURE, kinds.WARNING, kinds.SCALE_UP,
+     kinds.NEWLY_INITIALIZED, kinds.PROCESS_OK, kinds.HOST_MEMORY, kinds.CACHE_FLUSH}
+)  # fmt: skip
 _COUNTED: Final = frozenset({"logging_steps", "speed", "epoch", "count"})
 """Sources of steps that count from the first row on."""
 
@@ -51,6 +56,13 @@ class GrowingText:
         self._marks: tuple[array[int], array[int]] = (array("q", [1]), array("q", [0]))
         self._limit = LIMIT
         self.is_thinned = False
+        self.alarms = 0
+        """Records so far that should be judged at once: values that are not finite, a loss of 0, skips, failures."""
+
+    @property
+    def beats(self) -> int:
+        """Signs of progress so far: rows and counts of bars."""
+        return self._tables.seq
 
     @property
     def offset(self) -> int:
@@ -83,7 +95,7 @@ class GrowingText:
         if self.is_thinned:
             _resolve(tables, Environment(collected.facts))
         collected.failures += self._scanner.failures
-        digest = "" if not is_over else self._meter.digest
+        digest = self._meter.digest
         collected.end_file(tables, SourceFile(self._job.path, self._meter.bytes, self._cutter.lines, digest), self._job.rank)
         return collected
 
@@ -117,6 +129,7 @@ class GrowingText:
     def _scan(self, block: Block) -> None:
         for reader, record in self._scanner.feed(block):
             self._collected.add(self._tables, reader, record, is_text=True)
+            self.alarms += is_alarming(record)
 
     def _mark(self) -> None:
         """Remembers where the line that comes next begins."""
@@ -169,6 +182,13 @@ class GrowingText:
         for name in ("seq", "line", "step", "total", "seconds"):
             setattr(tables.ticks, name, getattr(tables.ticks, name)[-RECENT:])
         self._limit = max(LIMIT, 2 * self._size())
+
+
+def is_alarming(record: Record) -> bool:
+    """Whether a record may be the first sign of a failure."""
+    if isinstance(record, Row):
+        return any(not math.isfinite(value) or (value == 0.0 and "loss" in name) for name, value in record.values)
+    return isinstance(record, Event) and record.kind not in _CALM
 
 
 def _twin(table: Table) -> Table:

@@ -51,6 +51,16 @@ class Follower:
         return sum(one.behind for one in self._growing.values())
 
     @property
+    def beats(self) -> int:
+        """Signs of progress so far, of all files."""
+        return sum(one.beats for one in self._growing.values())
+
+    @property
+    def alarms(self) -> int:
+        """Records so far that should be judged at once."""
+        return sum(one.alarms for one in self._growing.values())
+
+    @property
     def size(self) -> int:
         """Bytes of all files."""
         return sum(one.size for one in self._growing.values())

@@ -1,0 +1,58 @@
+"""A run's own rhythm, learned from when its records came, and when a silence is out of it."""
+
+from __future__ import annotations
+
+from collections import deque
+from statistics import median
+from typing import Final
+
+KEPT: Final = 200
+"""Intervals that are remembered: a run's pace may change."""
+MIN_BEATS: Final = 5
+"""Intervals before a rhythm is known."""
+TIMES: Final = 12.0
+"""Usual intervals that a silence must last: an evaluation or a checkpoint takes some of them."""
+LONGEST: Final = 3.0
+"""Times the longest pause so far: evaluations and checkpoints come again."""
+MIN_SECONDS: Final = 60.0
+"""Below a minute a pause is no stall, whatever the pace."""
+WORSE: Final = 4.0
+"""A silence of so many times the limit is critical."""
+
+
+class Rhythm:
+    """When records came, in the caller's clock (seconds)."""
+
+    def __init__(self, fixed: float | None = None) -> None:
+        """`fixed`: seconds of silence that are a stall, whatever the rhythm."""
+        self._fixed = fixed
+        self._intervals: deque[float] = deque(maxlen=KEPT)
+        self._last: float | None = None
+
+    def beat(self, now: float, is_live: bool = True) -> None:
+        """A record came. `is_live`: it was just written, and not found in a log that existed before."""
+        if self._last is not None and is_live:
+            self._intervals.append(now - self._last)
+        self._last = now
+
+    @property
+    def usual(self) -> float | None:
+        """The usual interval in seconds, None before it is known."""
+        return median(self._intervals) if len(self._intervals) >= MIN_BEATS else None
+
+    @property
+    def limit(self) -> float | None:
+        """Seconds of silence from which the run stalls, None before its rhythm is known."""
+        if self._fixed is not None:
+            return self._fixed
+        usual = self.usual
+        return None if usual is None else max(MIN_SECONDS, TIMES * usual, LONGEST * max(self._intervals))
+
+    def silence(self, now: float) -> float:
+        """Seconds since the last record."""
+        return 0.0 if self._last is None else max(0.0, now - self._last)
+
+    def stall(self, now: float) -> float | None:
+        """Seconds of a silence that is out of rhythm, None while all is well."""
+        limit, silence = self.limit, self.silence(now)
+        return silence if limit is not None and silence >= limit else None

@@ -1,0 +1,196 @@
+"""What a watcher prints: a live view on a terminal, plain lines in a pipe, JSON Lines for machines.
+
+Findings are lines that stay; on a terminal a few lines below them show the run as it stands and are drawn again.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+from analyzer.live.ledger import Change, Entry
+from analyzer.live.session import Session
+from analyzer.model import Diagnosis, Finding
+from analyzer.output import document
+from analyzer.output.plain import neutral
+from analyzer.output.redact import redact, redact_text
+from analyzer.output.sparkline import sparkline
+from parsers import Run, Series
+
+CURVES: Final = ("loss", "eval_loss", "grad_norm", "lr", "loss_scale", "throughput_samples", "throughput_tokens")
+SHOWN: Final = 3
+DRAW: Final = 0.5
+"""Seconds between two drawings of the live view."""
+RECENT: Final = 400
+"""Last points of a curve that a sparkline shows."""
+_COLOR: Final = {"critical": "31", "warning": "33", "info": "36", "withdrawn": "32", "dim": "2"}
+
+
+class View(Protocol):
+    """Where a watcher's words go."""
+
+    def changes(self, session: Session, changes: Sequence[Change]) -> None:
+        """Findings that are new, changed or withdrawn."""
+
+    def show(self, sessions: Sequence[Session], now: float) -> None:
+        """The runs as they stand."""
+
+    def say(self, text: str) -> None:
+        """Something that the watcher did."""
+
+    def end(self, reason: str, diagnoses: Sequence[Diagnosis]) -> None:
+        """The last word."""
+
+
+def line_of(change: Change, place: str) -> str:
+    """A change in one line: severity, rule, step, summary, place."""
+    finding = change.finding
+    step = "" if finding.first_step is None else f" at step {finding.first_step}"
+    word = {"found": finding.severity, "updated": f"now {finding.severity}", "withdrawn": "withdrawn"}[change.kind]
+    sure = "" if finding.confidence == "high" else f", {finding.confidence} confidence"
+    what = "" if change.kind == "withdrawn" else f": {neutral(finding.summary)}"
+    return f"{word}{'' if change.kind == 'withdrawn' else sure}: {finding.rule}{step}{what} [{place}]"
+
+
+def place_of(finding: Finding) -> str:
+    """The file and line that a finding stands on."""
+    ref = finding.evidence[0].ref
+    return f"{neutral(ref.file)}:{ref.line}"
+
+
+class PlainView:
+    """One line a change, with the time of day."""
+
+    def __init__(self, color: bool = False) -> None:
+        self._color = color
+
+    def changes(self, session: Session, changes: Sequence[Change]) -> None:
+        """Prints a line for each, and the log's own line below a new one."""
+        for change in changes:
+            ref = change.finding.evidence[0].ref
+            style = "withdrawn" if change.kind == "withdrawn" else change.finding.severity
+            self._print(line_of(change, place_of(change.finding)), style)
+            text = ref.text or session.follower.text(ref.file, ref.line)
+            if text and change.kind == "found":
+                self._print("    " + neutral(text)[:200], "dim", stamp=False)
+
+    def show(self, sessions: Sequence[Session], now: float) -> None:
+        """Nothing: a pipe is no screen."""
+
+    def say(self, text: str) -> None:
+        """Prints a line."""
+        self._print(neutral(text), "dim")
+
+    def end(self, reason: str, diagnoses: Sequence[Diagnosis]) -> None:
+        """Prints why it ended, and the summary of each run."""
+        from analyzer.output import terminal
+
+        self._print(reason, "dim")
+        for diagnosis in diagnoses:
+            sys.stdout.write("\n" + terminal.render(diagnosis, color=self._color or None))
+        sys.stdout.flush()
+
+    def _print(self, text: str, style: str, stamp: bool = True) -> None:
+        text = f"{time.strftime('%H:%M:%S')} {text}" if stamp else text
+        sys.stdout.write((f"\x1b[{_COLOR[style]}m{text}\x1b[0m" if self._color else text) + "\n")
+        sys.stdout.flush()
+
+
+class LiveView(PlainView):
+    """Lines as in a pipe, and below them the runs as they stand."""
+
+    def __init__(self, color: bool = True) -> None:
+        super().__init__(color)
+        self._height = 0
+        self._drawn = 0.0
+
+    def show(self, sessions: Sequence[Session], now: float) -> None:
+        """Draws the status lines, at most twice a second."""
+        if now - self._drawn < DRAW:
+            return
+        self._drawn = now
+        width = shutil.get_terminal_size((100, 24)).columns
+        lines = [line[: width - 1] for session in sessions[:5] for line in status(session, now, width)]
+        self._clear()
+        sys.stdout.write("".join(line + "\n" for line in lines))
+        sys.stdout.flush()
+        self._height = len(lines)
+
+    def end(self, reason: str, diagnoses: Sequence[Diagnosis]) -> None:
+        """Takes the status away and prints the summary."""
+        self._clear()
+        super().end(reason, diagnoses)
+
+    def _print(self, text: str, style: str, stamp: bool = True) -> None:
+        self._clear()
+        super()._print(text, style, stamp)
+
+    def _clear(self) -> None:
+        if self._height:
+            sys.stdout.write(f"\x1b[{self._height}A\x1b[J")
+            self._height, self._drawn = 0, 0.0
+
+
+class JsonView:
+    """One JSON object a line: `found`, `updated`, `withdrawn`, `action`, `end`."""
+
+    def __init__(self, redacts: bool = True) -> None:
+        self._redacts = redacts
+
+    def changes(self, session: Session, changes: Sequence[Change]) -> None:
+        """Writes the findings as the result document has them."""
+        for change in changes:
+            finding = document.finding(change.finding)
+            self._write({"event": change.kind, "run": session.root, "early": change.is_early, "finding": finding})
+
+    def show(self, sessions: Sequence[Session], now: float) -> None:
+        """Nothing: machines ask `--listen`."""
+
+    def say(self, text: str) -> None:
+        """Writes what was done."""
+        self._write({"event": "action", "text": text})
+
+    def end(self, reason: str, diagnoses: Sequence[Diagnosis]) -> None:
+        """Writes the reason and the result documents."""
+        shared = [redact(one)[0] for one in diagnoses] if self._redacts else list(diagnoses)
+        documents = [document.document(one, with_curves=False) for one in shared]
+        self._write({"event": "end", "reason": reason, "documents": documents})
+
+    def _write(self, what: dict[str, Any]) -> None:
+        text = json.dumps(document.safe(what), ensure_ascii=False, allow_nan=False)
+        sys.stdout.write((redact_text(text) if self._redacts else text) + "\n")
+        sys.stdout.flush()
+
+
+def status(session: Session, now: float, width: int) -> list[str]:
+    """The run as it stands: step, pace, silence; curves; what stands."""
+    run = session.run
+    if run is None:
+        return [f"{neutral(session.root)}: {'reading' if session.follower.exists else 'waiting for the file'}"]
+    planned = f"/{run.planned_steps}" if run.planned_steps else ""
+    step = "no step yet" if run.last_step is None else f"step {run.last_step}{planned}"
+    usual = session.rhythm.usual
+    pace = f", a record every {usual:.3g} s" if usual else ""
+    lag = f", {session.follower.behind / 1e6:.1f} MB behind" if session.follower.behind > 1e5 else ""
+    head = f"{neutral(session.root)}: {step}{pace}, last {session.rhythm.silence(now):.0f} s ago{lag}"
+    return [head, *_curves(run, width), *(_standing(entry) for entry in session.ledger.standing[:5])]
+
+
+def _curves(run: Run, width: int) -> list[str]:
+    chosen = [series for name in CURVES if (series := run.series(name)) is not None and len(series)][:SHOWN]
+    return [f"  {series.metric:<10} {_spark(series, max(10, width - 30))} {series.values[-1]:.4g}" for series in chosen]
+
+
+def _spark(series: Series, width: int) -> str:
+    steps, values = list(series.steps[-RECENT:]), list(series.values[-RECENT:])
+    return sparkline(steps, values, width, (min(steps), max(steps)), 0 if series.metric == "loss" else None)
+
+
+def _standing(entry: Entry) -> str:
+    finding = entry.finding
+    since = "" if finding.first_step is None else f" since step {finding.first_step}"
+    return f"  {finding.severity} {finding.rule}{since}"

@@ -1,0 +1,87 @@
+"""A message to a chat or a service: bodies as Slack, Feishu/Lark, DingTalk and WeCom expect them, else plain JSON.
+
+The address is a secret (a chat's token stands in it): it is never printed and redirects are not followed.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal
+
+from analyzer.errors import UsageError
+
+Form = Literal["slack", "feishu", "dingtalk", "json"]
+
+TRIES: Final = 4
+WAITS: Final = (1.0, 3.0, 9.0)
+"""Seconds before each further try."""
+TIMEOUT: Final = 10.0
+_HOSTS: Final[Mapping[str, Form]] = {
+    "hooks.slack.com": "slack", "open.feishu.cn": "feishu", "open.larksuite.com": "feishu", "oapi.dingtalk.com": "dingtalk",
+    "qyapi.weixin.qq.com": "dingtalk",
+}  # fmt: skip
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def check(url: str) -> str:
+    """The host of an address. Raises UsageError for what is no http(s) address; the address itself is not repeated."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        host, parts = None, urllib.parse.SplitResult("", "", "", "", "")
+    if parts.scheme not in ("http", "https") or not host:
+        raise UsageError("--webhook needs an http:// or https:// address.")
+    return host
+
+
+def form_of(url: str, wish: str = "auto") -> Form:
+    """The form of body that an address expects: as wished, else by its host, else plain JSON."""
+    if wish in ("slack", "feishu", "dingtalk", "json"):
+        return wish  # type: ignore[return-value]
+    return _HOSTS.get(check(url), "json")
+
+
+def body(form: Form, text: str, details: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON of a message."""
+    if form == "slack":
+        return {"text": text}
+    if form == "feishu":
+        return {"msg_type": "text", "content": {"text": text}}
+    if form == "dingtalk":
+        return {"msgtype": "text", "text": {"content": text}}
+    return {"text": text, **details}
+
+
+def send(url: str, message: Mapping[str, Any], sleep: Callable[[float], None] = time.sleep) -> str:
+    """Posts a message, several times if need be; '' or why it did not arrive, without the address's secret part."""
+    host = check(url)
+    request = urllib.request.Request(  # noqa: S310 - the scheme was checked
+        url, json.dumps(message, ensure_ascii=False, allow_nan=False).encode(), {"Content-Type": "application/json"}
+    )
+    opener = urllib.request.build_opener(_NoRedirect)
+    problem = ""
+    for again in range(TRIES):
+        if again:
+            sleep(WAITS[again - 1])
+        try:
+            with opener.open(request, timeout=TIMEOUT) as answer:
+                answer.read(4096)
+            return ""
+        except urllib.error.HTTPError as error:
+            problem = f"{host} answered {error.code}"
+            error.close()
+            if error.code < 500 and error.code not in (408, 425, 429):
+                break
+        except (OSError, ValueError) as error:
+            problem = f"{host} cannot be reached ({type(error).__name__})"
+    return problem
