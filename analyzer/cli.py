@@ -11,7 +11,7 @@ from typing import Final
 MAIN: Final = "diagnose"
 """The main job's own name: `analyze run.log` is `analyze diagnose run.log`."""
 
-COMMANDS: Final = frozenset({MAIN, "scan", "audit", "explain", "rules", "causes", "formats", "render"})
+COMMANDS: Final = frozenset({MAIN, "scan", "audit", "compare", "explain", "rules", "causes", "formats", "render"})
 
 HELP: Final = """\
 Usage: analyze [OPTIONS] PATH...          diagnose one run
@@ -38,8 +38,12 @@ Options:
 
 Commands (analyze COMMAND --help tells more):
   scan DIR...        every run below some folders: a table, JSON Lines, a page a run
+  compare GOOD BAD   what differs between two runs, and the step where their curves part; of a folder of runs:
+                     which setting separates the failed from the healthy
   audit [PATH...]    before a run: known causes that requirements, a lock file, a ds_config are exposed to;
                      --project mgm|llava|... compares with what a project pins
+  watch PATH...      follow growing logs: findings as they come, alarms, stopping
+  run -- CMD ...     run a command unchanged, watch it, leave a report if it fails
   explain ID         the page of a rule or a cause
   rules              what can be found
   causes             the known causes

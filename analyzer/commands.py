@@ -130,6 +130,26 @@ def audit(
 
 
 @app.command()
+def compare(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="GOOD BAD | DIR", help="two runs; or a folder of failed and healthy runs")
+    ],
+    format_: FormatOption = None,
+    output: OutputOption = None,
+    html: HtmlOption = None,
+    redact: RedactOption = True,
+    lang: LangOption = Lang.en,
+    fact: FactOption = None,
+) -> None:
+    """Shows what differs between two runs and where they part; of many, what separates failed from healthy."""
+    from analyzer import job
+
+    form, given = format_.value if format_ else None, job.Given(tuple(fact or ()))
+    request = job.Request(tuple(paths), form, output, html, redact=redact, lang=lang.value, given=given)
+    raise typer.Exit(job.run_compare(request))
+
+
+@app.command()
 def explain(
     id_: Annotated[str, typer.Argument(metavar="ID", help="a rule or a cause, as reports name it")], rules_: RulesOption = None
 ) -> None:
@@ -178,3 +198,64 @@ def render(
     form = format_.value if format_ else None
     request = job.Request((str(document),), form, output, html, redact=redact, lang=lang.value)
     raise typer.Exit(job.run_render(request))
+
+FindingOption = Annotated[str, typer.Option("--on-finding", metavar="CMD", help="run this, the document on its input; no shell")]
+HookOption = Annotated[str, typer.Option("--webhook", metavar="URL", help="post a message: Slack, Feishu, DingTalk or JSON")]
+HookFormOption = Annotated[str, typer.Option(help="auto, slack, feishu, dingtalk, json")]
+StopFileOption = Annotated[Path | None, typer.Option(help="write this file, which the program looks for (needs --yes)")]
+GraceOption = Annotated[float, typer.Option(min=0, help="seconds between SIGTERM and SIGKILL")]
+YesOption = Annotated[bool, typer.Option("--yes", help="really stop; without it, say what would be done")]
+SeverityOption = Annotated[str, typer.Option(help="act on findings of this severity or worse: critical, warning")]
+OnRuleOption = Annotated[list[str] | None, typer.Option("--on-rule", metavar="RULE", help="act on this rule only (repeatable)")]
+AfterOption = Annotated[int, typer.Option(min=0, metavar="N", help="act after N further records")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="no lines on standard error while it runs")]
+
+
+@app.command()
+def watch(
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="growing logs, event files, folders of runs")],
+    on_finding: FindingOption = "", webhook: HookOption = "", webhook_format: HookFormOption = "auto",
+    stop_pid: Annotated[int | None, typer.Option(metavar="PID", help="stop this process (needs --yes)")] = None,
+    stop_group: Annotated[int | None, typer.Option(metavar="PID", help="stop its whole process group (needs --yes)")] = None,
+    stop_file: StopFileOption = None, grace: GraceOption = 30.0, yes: YesOption = False, severity: SeverityOption = "critical",
+    on_rule: OnRuleOption = None, after: AfterOption = 0,
+    max_wait: Annotated[float | None, typer.Option(min=0, metavar="SECONDS", help="end when nothing new came so long")] = None,
+    stall: Annotated[float | None, typer.Option(min=0, metavar="SECONDS", help="silence that is a stall (own rhythm)")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="go on watching after the run's end")] = False,
+    listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="numbers for Prometheus")] = "",
+    format_: Annotated[str, typer.Option("--format", help="auto, live, plain, jsonl")] = "auto",
+    report: Annotated[Path | None, typer.Option(help="write the last report here: .html, .json, .md")] = None,
+    fail_on: FailOption = FailOn.never, only: OnlyOption = None, ignore: IgnoreOption = None, redact: RedactOption = True,
+    lang: LangOption = Lang.en, config: ConfigOption = None, rules_: RulesOption = None,
+) -> None:  # fmt: skip
+    """Follows growing logs and run folders: prints each new finding once, and acts."""
+    from analyzer import job
+    from analyzer.live import request
+    from analyzer.live.watch import Watch
+    from analyzer.live.watch import watch as work
+
+    acting = request.Acting(on_finding, webhook, webhook_format, stop_pid, stop_group, stop_file, grace, yes, severity,
+                            tuple(on_rule or ()), after)  # fmt: skip
+    wish = job.Request(tuple(paths), only=tuple(only or ()), ignore=tuple(ignore or ()), config=config, rules=tuple(rules_ or ()))
+    raise typer.Exit(work(Watch(wish.paths, acting.plan(), acting.policy(), wish.options, request.format_of(format_), max_wait,
+                                stall, fail_on.value, report, redact, lang.value, listen, keep)))  # fmt: skip
+
+
+@app.command(context_settings={"allow_interspersed_args": False})
+def run(
+    command: Annotated[list[str] | None, typer.Argument(metavar="-- CMD ...", help="the command and its arguments")] = None,
+    log: Annotated[Path | None, typer.Option(help="keep its output here (default: run-<time>.log)")] = None,
+    quiet: QuietOption = False,
+    stop: Annotated[bool, typer.Option("--stop", help="stop the command at a finding (needs --yes)")] = False,
+    on_finding: FindingOption = "", webhook: HookOption = "", webhook_format: HookFormOption = "auto",
+    stop_file: StopFileOption = None, grace: GraceOption = 30.0, yes: YesOption = False, severity: SeverityOption = "critical",
+    on_rule: OnRuleOption = None, after: AfterOption = 0, config: ConfigOption = None,
+) -> None:  # fmt: skip
+    """Runs a command with its output and exit code unchanged, watches it, leaves a report if it fails."""
+    from analyzer import job
+    from analyzer.live import request
+
+    acting = request.Acting(on_finding, webhook, webhook_format, None, None, stop_file, grace, yes, severity,
+                            tuple(on_rule or ()), after)  # fmt: skip
+    options = job.Request((), config=config).options
+    raise typer.Exit(request.run_command(tuple(command or ()), log, acting, options, stop, quiet))

@@ -13,8 +13,10 @@ from analyzer.errors import FOUND, NOTHING, OK, OURS, USAGE, AnalyzerError, Usag
 from analyzer.writing import exit_code, write
 
 if TYPE_CHECKING:
+    from analyzer.compare import Comparison
     from analyzer.diagnosis import Options
     from analyzer.model import Diagnosis
+    from analyzer.output.redact import Redaction
     from parsers import Fact
     from parsers.discover import RunFiles
 
@@ -185,6 +187,66 @@ def run_audit(request: Request, project: str) -> int:
     found = audit(request.paths, request.stated(), project)
     _send(audit_report.render(found, form), request)
     return FOUND if request.fail_on != "never" and found.is_loud(request.fail_on) else OK  # type: ignore[arg-type]
+
+
+def run_compare(request: Request) -> int:
+    """Two runs side by side; a directory of runs, or more than two: what separates the failed from the healthy."""
+    from analyzer.compare import compare, is_pair, side
+
+    if not is_pair(request.paths):
+        return _compare_many(request)
+
+    good, bad = (side(path, request.options) for path in request.paths)
+    found = compare(good, bad, request.options)
+    form = request.form
+    redacted = None
+    if request.redact and (form != "terminal" or request.html):
+        from analyzer.output.comparison import redacted as without_names
+
+        clean, redacted = without_names(found)
+    else:
+        clean = found
+    _send(_compared(found if form == "terminal" else clean, form, request.lang, redacted), request)
+    if request.html:
+        write(request.html, _compared(clean, "html", request.lang, redacted))
+        print(f"{request.html}", file=sys.stderr)
+    return OK
+
+
+def _compared(found: Comparison, form: str, lang: str, redacted: list[Redaction] | None) -> str:
+    if form == "html":
+        from analyzer.output import comparison_html
+
+        return comparison_html.render(found, lang, redacted)
+    if form == "json":
+        from analyzer.output import comparison_document
+
+        return comparison_document.dumps(found)
+    from analyzer.output import comparison
+
+    return comparison.render(found, form, lang)
+
+
+def _compare_many(request: Request) -> int:
+    from analyzer.compare import sides
+    from analyzer.output import comparison, comparison_document
+    from analyzer.separate import separate
+
+    if request.form == "html" or request.html:
+        raise UsageError("many runs are compared as terminal, json or markdown: name two runs for the HTML comparison.")
+    runs = sides(request.paths, request.options)
+    found = separate([(one.run.environment, one.diagnosis) for one in runs])
+    if not found.failed or not found.healthy:
+        raise AnalyzerError(
+            f"{len(found.failed)} failed and {len(found.healthy)} healthy runs: a comparison needs at least one of each.", NOTHING
+        )
+    text = (
+        comparison_document.dumps_many(found)
+        if request.form == "json"
+        else comparison.render_many(found, request.form, request.lang)
+    )
+    _send(text, request)
+    return OK
 
 
 def _send(text: str, request: Request) -> None:

@@ -69,6 +69,13 @@ def render_index(rows: Sequence[Row], lang: str = "en") -> str:
     return f"{page}</body>\n</html>\n"
 
 
+def render_static(template: str, styles: Sequence[str], lang: str, **view: Any) -> str:
+    """A page without scripts: the template with its view, in the styles named."""
+    css = "".join(_asset(name) for name in styles)
+    policy = f"default-src 'none'; style-src {_digest(css)}; img-src data:; base-uri 'none'; form-action 'none'"
+    return _environment(catalogue(lang).lang).get_template(template).render(csp=policy, css=_markup(css), **view)
+
+
 def bundle() -> str | None:
     """The chart library that a folder of pages shares, to be written as BUNDLE_NAME beside them; None where there is none."""
     return charts.bundle()

@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from analyzer.model import Diagnosis
 from analyzer.output.index import Row
+
+T = TypeVar("T")
 
 _SECRETS: Final = re.compile(
     r"""(?x)
@@ -59,7 +61,10 @@ _PUBLIC_IPS: Final = frozenset({"127.0.0.1", "0.0.0.0", "255.255.255.255"})  # n
 _COMMON_USERS: Final = frozenset(
     {"root", "user", "users", "ubuntu", "admin", "work", "data", "test", "home", "jovyan", "runner", "shared", "public", "model"}
 )
-_KEPT: Final = frozenset({"digest", "kind", "rule", "severity", "confidence", "verdict", "outcome", "metric", "reader", "state"})
+_KEPT: Final = frozenset(
+    {"digest", "kind", "rule", "severity", "confidence", "verdict", "outcome", "metric", "reader", "state", "packages"}
+)
+"""Fields that hold words of ours, digests, or versions (`9.10.2.21` is cuDNN, not an address)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,11 @@ class Redaction:
 
 def redact(diagnosis: Diagnosis) -> tuple[Diagnosis, list[Redaction]]:
     """The diagnosis without private names and secrets, and what was taken out (empty where nothing was)."""
+    return redact_value(diagnosis)
+
+
+def redact_value(diagnosis: T) -> tuple[T, list[Redaction]]:
+    """What `redact` does, for any tree of dataclasses (a comparison, for instance)."""
     work = _Redactor()
     work.visit(diagnosis, work.learn)
     work.counts.clear()

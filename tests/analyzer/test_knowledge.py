@@ -1,0 +1,42 @@
+"""The knowledge base as pages: every rule and cause has one, every link leads somewhere, and two renderings are equal."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from analyzer.cause import load_for_weighing
+from analyzer.knowledge import main, pages
+from analyzer.rule import load
+
+
+def test_every_rule_and_cause_has_a_page_and_every_link_leads_somewhere() -> None:
+    made = dict(pages())
+    assert {f"causes/{one.id}.md" for one in load_for_weighing()} <= set(made)
+    assert {f"rules/{one.id}.md" for one in load() if one.text} <= set(made)
+    for name, text in made.items():
+        for target in re.findall(r"\]\(((?!https?:)[^)\s]+\.md)\)", text):
+            path = (Path("/x") / name).parent / target
+            assert str(Path(*[p for p in path.parts if p]).resolve().relative_to("/x")) in made, (name, target)
+
+
+def test_the_index_names_packages_and_kinds() -> None:
+    index = dict(pages())["index.md"]
+    assert "[ds-zero12-overlap-multirank](causes/ds-zero12-overlap-multirank.md)" in index
+    assert "- deepspeed: " in index
+    assert "How to read a log" in index
+
+
+def test_a_rule_lists_the_causes_it_leads_to() -> None:
+    assert "(../causes/ds-zero12-overlap-multirank.md)" in dict(pages())["rules/loss-zero.md"]
+
+
+def test_pages_are_the_same_each_time_and_written_by_a_command(tmp_path: Path, capsys) -> None:
+    assert list(pages()) == list(pages())
+    assert main([str(tmp_path / "docs")]) == 0
+    assert len(list((tmp_path / "docs").rglob("*.md"))) == len(dict(pages()))
+    assert main([]) == 2
+    assert main(["--help"]) == 2
+    (tmp_path / "file").write_text("", "utf-8")
+    assert main([str(tmp_path / "file")]) == 2
+    assert "cannot be written" in capsys.readouterr().err
