@@ -18,7 +18,7 @@ from analyzer.cause import FOLDER, PRIORS, Cause, complete
 from analyzer.clauses import Case, answer, join, weigh
 from analyzer.gates import is_open, seen
 from analyzer.model import CauseVerdict, Clause, Failure, Match, State
-from analyzer.relation import elsewhere, is_well
+from analyzer.relation import CRASHES, elsewhere, is_well
 
 LEAD: Final = 1.5
 """Log-odds by which a likely cause is ahead of its next rival: odds of about 4.5 to 1."""
@@ -57,7 +57,8 @@ def differential(
         rivals = [one for one in rivals if _is_silent(one)]
     notes = [one for one in weighed if one.cause.kind in ("decoder", "benign")]
     best = max(SUPPORTED, rivals[0].match.score if rivals else SUPPORTED)
-    leader = next((one for one in notes if one.cause.kind == "benign" and one.match.score >= best), None)
+    may_lead = case.first is None or case.first.rule not in CRASHES
+    leader = next((one for one in notes if may_lead and one.cause.kind == "benign" and one.match.score >= best), None)
     ranked = [leader, *rivals] if leader else rivals
     listed = [one for one in ranked if one.match.score >= ranked[0].match.score - BEHIND][:MAX_LISTED]
     is_loud = any(f.severity != "info" for findings in case.findings.values() for f in findings)

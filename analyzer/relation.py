@@ -27,6 +27,10 @@ ENDINGS: Final = frozenset({
     "dataloader-crash", "disk-full", "hardware-fault",
 })  # fmt: skip
 """Findings of an event that ends a run by itself. What survivors and launchers report tells of a cause elsewhere."""
+CRASHES: Final = ENDINGS | {
+    "communication-error", "collective-timeout", "rank-failure", "killed-by-signal",
+}  # fmt: skip
+"""Findings that no benign explanation of the numbers answers."""
 LONG: Final = 20
 """Records of the loss from which on a run without any finding counts as well."""
 
