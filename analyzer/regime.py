@@ -17,9 +17,10 @@ _FP16_KEYS: Final = ("arg:fp16", "config:fp16.enabled")
 _BF16_KEYS: Final = ("arg:bf16", "config:bf16.enabled", "config:bfloat16.enabled")
 
 _POLICY: Final = re.compile(
-    r"(^|/)(reward|reward_std|mean_reward|pg_loss|policy_loss|kl|approx_kl|clip_ratio|advantages?|completion_length|completions)(/|$|_?mean|_?std)"
+    r"(^|/)(reward|reward_std|mean_reward|pg_loss|policy_loss|kl|approx_kl|clip_ratio|advantages?|completion_length|completions"
+    r"|policy_gradient_loss|value_loss|vf_loss|actor_loss|critic_loss|ep_rew|episode_(reward|return))(/|$|_?mean|_?std)"
 )
-"""Names that policy-gradient training logs (GRPO, PPO). `rewards/chosen` is preference training: its loss is a loss."""
+"""Names that policy-gradient and actor-critic training logs (GRPO, PPO, Stable-Baselines3). `rewards/chosen` is preference training: its loss is a loss."""
 
 
 def is_true(value: Value) -> bool:

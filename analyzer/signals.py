@@ -138,9 +138,15 @@ def resolution(values: Sequence[float], most: int = 6) -> float:
     sample = finite(thinned(values, 400))
     for decimals in range(most + 1):
         scaled = [value * 10.0**decimals for value in sample]
-        if sample and all(abs(value - round(value)) <= min(0.05, 1e-3 + 1e-7 * abs(value)) for value in scaled):
+        if sample and all(_is_whole(value) for value in scaled):
             return float(10.0**-decimals)
     return 0.0
+
+
+def _is_whole(value: float) -> bool:
+    """Whether a value is a whole number but for single precision; a tiny one is none, though 0 is near."""
+    nearest = round(value)
+    return abs(value - nearest) <= min(0.05, 1e-3 + 1e-7 * abs(value)) and (nearest != 0 or value == 0.0)
 
 
 def current(series: Series) -> Sequence[int]:

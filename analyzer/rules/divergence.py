@@ -18,6 +18,8 @@ FIRST: Final = Threshold(
     2,
     "Records at the start of which the higher one is the first level: a rate that is far too high leaves no more of them.",
 )
+MIN_LOST: Final = Threshold(4, "Records at the end of a short run that must be lost beyond doubt.")
+FAR: Final = Threshold(2.0, "Times all that was before: twice, where no level can be told.")
 MIN_NOISE: Final = Threshold(8, "Points that an estimate of the noise needs.")
 RATIO: Final = Threshold(
     1.3,
@@ -34,6 +36,8 @@ SIGMAS: Final = Threshold(5.0, "And it must be this far outside of the noise of 
     thresholds={
         "min-records": MIN_RECORDS,
         "first": FIRST,
+        "min-lost": MIN_LOST,
+        "far": FAR,
         "min-noise": MIN_NOISE,
         "ratio": RATIO,
         "lost": LOST,
@@ -45,9 +49,14 @@ def divergence(run: Run) -> Iterator[Finding]:
     series = run.series(metrics.LOSS)
     assert series is not None
     kept = sound(series)
-    if len(kept) < MIN_RECORDS.value or is_policy_training(run):
+    if is_policy_training(run):
         return
     values = [series.values[i] for i in kept]
+    if len(kept) < MIN_RECORDS.value:
+        lost = _lost_soon(values)
+        if lost is not None:
+            yield _finding(run, series, kept, lost, min(values[:lost]), median(values[lost:]))
+        return
     width = max(5, len(values) // 40)
     levels = block_medians(values, width)
     start = max(values[: FIRST.value])
@@ -60,6 +69,15 @@ def divergence(run: Run) -> Iterator[Finding]:
     if rise < LOST.value * (start - levels[best]) or min(levels[-2:]) < levels[best] + rise / 2:
         return
     yield _finding(run, series, kept, _start(values, levels, best, width, end), levels[best], end)
+
+
+def _lost_soon(values: Sequence[float]) -> int | None:
+    """Where a run of few records is lost beyond doubt: from there to its end all are far above everything before."""
+    for start in range(FIRST.value, len(values) - MIN_LOST.value + 1):
+        before = values[:start]
+        if min(before) > 0 and min(values[start:]) > FAR.value * max(before):
+            return start
+    return None
 
 
 def _noise(values: Sequence[float], best: int, width: int) -> float:

@@ -44,9 +44,13 @@ def grad_zero(run: Run) -> Iterator[Finding]:
 def _dead(run: Run, series: Series) -> Streak | None:
     found = list(streaks(series.values, is_zero))
     last = found[-1]
-    if last.stop == len(series) and last.length >= min(MIN_FINAL.value, len(series)):
-        return None if last.start == 0 and _learns(run) else last
-    losses = aligned(series, run.series(metrics.LOSS))
+    losses = aligned(series, run.series(metrics.LOSS))  # a loss of 0 that comes and goes has no gradient: `loss-zero`'s matter
+    # rewards that are all equal give a gradient of 0, and they come in rows
+    enough = MIN_PASSING.value if is_policy_training(run) else MIN_FINAL.value
+    if last.stop == len(series) and last.length >= min(enough, len(series)):
+        is_lost = last.length < MIN_PASSING.value and all(losses[i] == 0.0 for i in range(last.start, last.stop))
+        is_lost = is_lost and any(loss == 0.0 for loss in losses[: last.start])
+        return None if is_lost or (last.start == 0 and _learns(run)) else last
     for streak in found:
         is_masked = any(losses[i] == 0.0 for i in range(streak.start, streak.stop))
         if streak.start > 0 and streak.length >= MIN_PASSING.value and not is_masked:

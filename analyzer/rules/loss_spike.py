@@ -11,7 +11,7 @@ from analyzer.model import Finding
 from analyzer.onset import sound
 from analyzer.regime import is_policy_training
 from analyzer.rule import Threshold, at, number, rule
-from analyzer.signals import Excursion, excursions, noise, thinned
+from analyzer.signals import Excursion, aligned, excursions, noise, thinned
 from parsers import Run, Series, metrics
 
 MIN_RECORDS: Final = Threshold(24, "Three blocks: with fewer there is no band to leave.")
@@ -32,6 +32,9 @@ MAX_WIDTH: Final = Threshold(0.15, "Share of the run beyond which an excursion i
 FIRST: Final = Threshold(3, "Records whose median is the first level.")
 HIGH: Final = Threshold(1.5, "Times the first level: above it the loss has diverged, and jumps are the least of its troubles.")
 LOW: Final = Threshold(0.1, "Of the first level: below it a spike is one sample that is not yet known by heart.")
+LEARNED: Final = Threshold(0.1, "Of the first level: single records that stand out of a loss this low are samples, not the run.")
+SAMPLES: Final = Threshold(4, "Records in a row that may be such samples.")
+WARM_UP_RATE: Final = Threshold(3, "Times the records in which the rate rises at first: a hump there is the warm-up's.")
 LEFT: Final = Threshold(0.5, "Of the excess that may be left after it: more has not come back, and is `divergence`'s matter.")
 
 
@@ -53,6 +56,9 @@ LEFT: Final = Threshold(0.5, "Of the excess that may be left after it: more has 
         "high": HIGH,
         "low": LOW,
         "left": LEFT,
+        "learned": LEARNED,
+        "samples": SAMPLES,
+        "warm-up-rate": WARM_UP_RATE,
     },
 )
 def loss_spike(run: Run) -> Iterator[Finding]:
@@ -64,20 +70,26 @@ def loss_spike(run: Run) -> Iterator[Finding]:
         return
     values = [series.values[i] for i in kept]
     band = _band(values)
+    start = median(values[: FIRST.value])
     found = [
         e
-        for e in excursions(values, lambda level: band(level) / 2, WARM_UP.value)
-        if e.level <= HIGH.value * median(values[: FIRST.value])
+        for e in excursions(values, lambda level: band(level) / 2, max(WARM_UP.value, _warm_up(run, series, kept)))
+        if e.level <= HIGH.value * start and not (e.stop - e.start <= SAMPLES.value and 0 < e.level < LEARNED.value * start)
     ]
     spikes = [
         e
         for e in _clear(found, band)
-        if values[e.peak] >= LOW.value * median(values[: FIRST.value])
-        and _comes_back(values, e)
-        and not _is_resumed(series, kept, e)
+        if values[e.peak] >= LOW.value * start and _comes_back(values, e) and not _is_resumed(series, kept, e)
     ]
     if spikes:
         yield _finding(run, series, kept, spikes)
+
+
+def _warm_up(run: Run, series: Series, kept: Sequence[int]) -> int:
+    """Records at the start during which the rate rises, and as long again twice: at most a tenth of the run."""
+    rates = aligned(series, run.series(metrics.LR))
+    known = [rates[i] or 0.0 for i in kept[: len(kept) // 10]]
+    return min(WARM_UP_RATE.value * (known.index(max(known)) + 1), len(known)) if known else 0
 
 
 def _band(values: Sequence[float]) -> Callable[[float], float]:

@@ -10,12 +10,14 @@ from analyzer.model import Finding
 from analyzer.onset import is_rounded_zero
 from analyzer.regime import is_policy_training
 from analyzer.rule import Threshold, rule, span, until
-from analyzer.signals import Streak, aligned, is_zero, streaks
+from analyzer.signals import Streak, aligned, is_zero, rolling_median, streaks
 from parsers import Run, Series, metrics
 
 MIN_RECORDS: Final = Threshold(2, "One exact zero can be one fully masked batch; two in a row are a state.")
 MIN_ISOLATED: Final = Threshold(3, "Isolated zeros: three of them. Below that a handful of empty samples explains them.")
 MIN_SHARE: Final = Threshold(0.02, "Share of the records that isolated zeros must be: one in fifty.")
+
+CLOSE: Final = Threshold(0.25, "Of the level: values below it come close to 0; a loss of tokens hardly ever does.")
 
 Values = Sequence[float | None]
 
@@ -28,6 +30,7 @@ Values = Sequence[float | None]
         "min-records": MIN_RECORDS,
         "min-isolated": MIN_ISOLATED,
         "min-share": MIN_SHARE,
+        "close": CLOSE,
     },
 )
 def loss_zero(run: Run) -> Iterator[Finding]:
@@ -89,9 +92,10 @@ def _lasting(run: Run, series: Series, dead: Streak, is_final: bool, norms: Valu
 def _recurring(run: Run, series: Series, found: Sequence[Streak], norms: Values) -> Finding:
     zeros = [i for streak in found for i in range(streak.start, streak.stop)]
     first, last = zeros[0], zeros[-1]
-    rounded = all(is_rounded_zero(series.values, streak.start) for streak in found)
+    reached = _is_margin(series.values[first : last + 1])
+    rounded = reached or all(is_rounded_zero(series.values, streak.start) for streak in found)
     kind, words = _norm_words([norms[i] for i in zeros], None)
-    reason = "a small loss that is printed as 0" if rounded else words
+    reason = "a loss that has reached its margin" if reached else "a small loss that is printed as 0" if rounded else words
     return Finding(
         rule="loss-zero",
         severity="info" if rounded else "warning",
@@ -110,6 +114,17 @@ def _recurring(run: Run, series: Series, found: Sequence[Streak], norms: Values)
             "step_source": run.step_source,
         },
     )
+
+
+def _is_margin(values: Sequence[float]) -> bool:
+    """Whether the zeros are the end of a continuum, as those of a hinge loss are: nearly as many values come close to 0.
+
+    A masked sample's zero stands apart from a loss that never comes near it.
+    """
+    known = [value for value in values if value > 0.0 and math.isfinite(value)]
+    levels = rolling_median(known, 25)
+    close = sum(value < CLOSE.value * level for value, level in zip(known, levels, strict=True))
+    return close >= 0.5 * sum(value == 0.0 for value in values)
 
 
 def _norm_words(norms: Values, before: float | None) -> tuple[str, str]:

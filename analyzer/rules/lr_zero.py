@@ -25,6 +25,8 @@ MIN_TRAINED: Final = Threshold(
     0.5,
     "Share of the records that a schedule must cover before it ends at 0: what was learned stays, the rest is idle time.",
 )
+_EXACT: Final = frozenset({"hf_trainer", "trainer_state", "tensorboard", "deepspeed", "megatron"})
+"""Readers of formats that print a rate with all its digits: a 0 of theirs is one."""
 LOW: Final = Threshold(0.1, "Of the peak: a rate below it is on its way to the end of its schedule.")
 FALLS: Final = Threshold(
     0.03,
@@ -72,19 +74,35 @@ def _decays(series: Series, index: int) -> bool:
 
 
 def _learns(run: Run, step: int) -> bool:
-    """Whether the loss falls clearly from that step on."""
+    """Whether the loss falls clearly from that record on; less is enough where the print may have rounded the rate to 0."""
     series = run.series(metrics.LOSS)
     values = [series.values[i] for i in sound(series) if series.steps[i] >= step] if series else []
     if len(values) < MIN_RECORDS.value:
         return False
     first, last, error = fall(values)
-    return first - last > max(FALLS.value * abs(first), 3 * error)
+    return first - last > max(FALLS.value * abs(first), (3 if _is_exact(run) else 2) * error)
+
+
+def _is_exact(run: Run) -> bool:
+    """Whether some writer of rates that prints all their digits says nothing but 0, too, or is the only one."""
+    return any(track.reader in _EXACT for track in run.all_series(metrics.LR))
+
+
+def _falls_at_all(run: Run) -> bool:
+    series = run.series(metrics.LOSS)
+    values = [series.values[i] for i in sound(series)] if series else []
+    if not values:
+        return False
+    first, last, _ = fall(values)
+    return last < first
 
 
 def _finding(run: Run, series: Series, dead: Streak) -> Finding:
     never = dead.start == 0
     is_schedule_end = not never and _decays(series, dead.start)
     severity: Severity = "critical"
+    if never and not _is_exact(run):  # most likely a rate of 2e-5 that was printed with four decimals
+        severity = "info" if _falls_at_all(run) else "warning"
     if is_schedule_end:
         severity = "info" if dead.start >= MIN_TRAINED.value * len(series) else "warning"
     what = "never leaves 0" if never else "is 0"

@@ -19,6 +19,7 @@ RISE: Final = Threshold(
     "The last evaluations must be this much above the best: a tenth. Below, stopping early gains little.",
 )
 SIGMAS: Final = Threshold(3.0, "And outside of the noise of one evaluation.")
+MANY: Final = Threshold(10, "Evaluations from which each is taken with its neighbours, as their median.")
 HINT: Final = Threshold(0.03, "From here on it is worth an info.")
 
 
@@ -31,6 +32,7 @@ HINT: Final = Threshold(0.03, "From here on it is worth an info.")
         "rise": RISE,
         "sigmas": SIGMAS,
         "hint": HINT,
+        "many": MANY,
     },
 )
 def overfitting(run: Run) -> Iterator[Finding]:
@@ -41,17 +43,22 @@ def overfitting(run: Run) -> Iterator[Finding]:
     if len(kept) <= MIN_RISING.value:
         return
     values = [series.values[i] for i in kept]
+    spread = noise(values)
+    if len(values) >= MANY.value:  # the lowest of many noisy values is lower than any level
+        values = [median(values[max(0, i - 1) : i + 2]) for i in range(len(values))]
     best = min(range(len(values)), key=values.__getitem__)
     end = median(values[-min(3, len(values) - best - 1) :]) if best + 1 < len(values) else values[best]
     rise = (end - values[best]) / abs(values[best]) if values[best] else 0.0
-    rising = sum(value > values[best] * (1 + HINT.value / 2) for value in values[best + 1 :])
-    if end - values[best] < SIGMAS.value * noise(values):
+    border = values[best] + abs(values[best]) * HINT.value / 2
+    begins = next((i for i in range(best + 1, len(values)) if values[i] > border), len(values))
+    rising = sum(value > border for value in values[begins:])
+    if end - values[best] < SIGMAS.value * spread:
         return
-    if rise < HINT.value or rising < MIN_RISING.value or rising < 0.8 * (len(values) - best - 1):
+    if rise < HINT.value or rising < MIN_RISING.value or rising < 0.8 * (len(values) - begins):
         return
     training = _training(run, series.steps[kept[best]])
     if training is None or training[1] < training[0]:
-        yield _finding(run, series, kept, best, end, rise, training)
+        yield _finding(run, series, kept, (best, begins), end, rise, training)
 
 
 def _training(run: Run, step: int) -> tuple[float, float] | None:
@@ -66,9 +73,10 @@ def _training(run: Run, step: int) -> tuple[float, float] | None:
 
 
 def _finding(
-    run: Run, series: Series, kept: Sequence[int], best: int, end: float, rise: float, training: tuple[float, float] | None
-) -> Finding:
-    low, first = kept[best], kept[best + 1]
+    run: Run, series: Series, kept: Sequence[int], ends: tuple[int, int], end: float, rise: float,
+    training: tuple[float, float] | None,
+) -> Finding:  # fmt: skip
+    low, first = kept[ends[0]], kept[ends[1]]
     also = f" while the training loss goes from {number(training[0])} to {number(training[1])}" if training else ""
     return Finding(
         rule="overfitting",

@@ -148,9 +148,10 @@ def _ends(run: Run) -> Sequence[Event]:
 
 
 def _inside(run: Run, series: Series, gap: Gap, usual: float, count: int) -> Finding:
+    """A silence that passed. A bar shows one of a suspended machine or a silent checkpoint just so: worth knowing, no more."""
     return Finding(
         rule="stall",
-        severity="warning",
+        severity="warning" if series.is_text else "info",
         confidence="medium",
         summary=f"nothing was logged for {_duration(gap.seconds)} after step {series.steps[gap.at]}, "
         f"usually a record comes every {_duration(usual)}; training went on",

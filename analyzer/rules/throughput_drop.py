@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from analyzer.model import Finding
 from analyzer.rule import Threshold, at, number, rule
-from analyzer.signals import current, is_interleaved, level_shift, thinned
+from analyzer.signals import Shift, aligned, block_medians, current, is_interleaved, level_shift, thinned
 from parsers import Run, Series, metrics
 
 FACTOR: Final = Threshold(2.5, "Times the time per step: growing batches and longer sequences double it, faults do more.")
@@ -17,6 +17,10 @@ MIN_RECORDS: Final = Threshold(32, "Four blocks: two on each side of the drop.")
 WARM_UP: Final = Threshold(2, "Records at the start that are not judged: compilation and caches.")
 
 
+MIN_BLOCKS: Final = Threshold(8, "Stretches that must grow one after the other, where the time rises by and by.")
+STEADY: Final = Threshold(0.5, "Of its even share that the second half must contribute to a steady rise: less is a plateau.")
+MAX_BLOCKS: Final = 20
+_BATCH: Final = frozenset({"global batch size", "batch size", "train batch size"})
 WINDOW: Final = Threshold(
     10.0, "Seconds of a progress bar that are one record: its clock has no fractions, so it is off by a tenth."
 )
@@ -40,17 +44,51 @@ class Pace(NamedTuple):
         "factor": FACTOR,
         "min-records": MIN_RECORDS,
         "warm-up": WARM_UP,
+        "min-blocks": MIN_BLOCKS,
+        "steady": STEADY,
         "window": WINDOW,
         "min-window": MIN_WINDOW,
     },
 )
 def throughput_drop(run: Run) -> Iterator[Finding]:
-    """A lasting shift of the time per step, by the first clock that shows one."""
+    """A lasting shift of the time per step, or a steady rise of it, by the first clock that shows one."""
     for pace in _paces(run):
-        shift = level_shift(pace.values[WARM_UP.value :], FACTOR.value) if len(pace.values) >= MIN_RECORDS.value else None
+        if len(pace.values) < MIN_RECORDS.value:
+            continue
+        values = _for_equal_batches(run, pace)[WARM_UP.value :]
+        shift = level_shift(values, FACTOR.value) or _steady_rise(values)
         if shift is not None:
-            yield _finding(run, pace, WARM_UP.value + shift.start, shift.before, shift.after)
+            start = WARM_UP.value + shift.start
+            scale = pace.values[start] / values[shift.start] if values[shift.start] else 1.0
+            yield _finding(run, pace, start, shift.before * scale, shift.after * scale)
             return
+
+
+def _for_equal_batches(run: Run, pace: Pace) -> list[float]:
+    """The times divided by the batch size where it was logged and changes: a batch that is ramped up takes its time."""
+    track = next((t for t in run.tracks if t.name.lower().replace("_", " ") in _BATCH), None)
+    if track is None or pace.unit.endswith("s/s") or len(set(track.values)) < 2:
+        return pace.values
+    sizes = aligned(pace.series, track)
+    known = [sizes[i] for i in pace.indices]
+    if not all(size is not None and size > 0 for size in known):
+        return pace.values
+    return [value / (size or 1.0) for value, size in zip(pace.values, known, strict=True)]
+
+
+def _steady_rise(values: Sequence[float]) -> Shift | None:
+    """A time that grows from block to block until it is FACTOR times what it was: a queue, a cache or a list that grows."""
+    blocks = block_medians(values, max(8, len(values) // MAX_BLOCKS))
+    if len(blocks) < MIN_BLOCKS.value or blocks[0] <= 0 or blocks[-1] < FACTOR.value * blocks[0]:
+        return None
+    rising = sum(b > a for a, b in pairwise(blocks))
+    half = blocks[len(blocks) // 2]
+    grows_late = blocks[-1] - half >= STEADY.value / 2 * (blocks[-1] - blocks[0])
+    if rising < 0.9 * (len(blocks) - 1) or not grows_late:
+        return None
+    border = (1 + FACTOR.value) / 2 * blocks[0]
+    start = next((i for i, value in enumerate(values) if min(values[i : i + 3]) > border and value > border), 0)
+    return Shift(start, blocks[0], blocks[-1])
 
 
 def _paces(run: Run) -> Iterator[Pace]:
