@@ -11,7 +11,7 @@ from typing import Final
 MAIN: Final = "diagnose"
 """The main job's own name: `analyze run.log` is `analyze diagnose run.log`."""
 
-COMMANDS: Final = frozenset({MAIN, "scan", "audit", "compare", "explain", "rules", "causes", "formats", "render"})
+COMMANDS: Final = frozenset({MAIN, "scan", "audit", "compare", "watch", "run", "explain", "rules", "causes", "formats", "render"})
 
 HELP: Final = """\
 Usage: analyze [OPTIONS] PATH...          diagnose one run

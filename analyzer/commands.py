@@ -87,11 +87,23 @@ def diagnose_(
 
 @app.command()
 def scan(
-    folders: Annotated[list[str], typer.Argument(metavar="DIR...", help="folders (or files) that hold runs")],
+    folders: Annotated[list[str], typer.Argument(metavar="DIR...", help="folders, files or URLs (s3://…) that hold runs")],
     format_: Annotated[str | None, typer.Option("--format", help="terminal (table), json or jsonl (a document a line)")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="write the table or the JSON Lines here")] = None,
-    html: Annotated[Path | None, typer.Option("--html", metavar="DIR", help="write an index and a page a run here")] = None,
+    output: Annotated[str, typer.Option("--output", "-o", help="write the table or the JSON Lines here")] = "",
+    html: Annotated[str, typer.Option("--html", metavar="DIR", help="write an index and a page a run here")] = "",
+    parquet: Annotated[str, typer.Option("--parquet", metavar="DIR", help="write runs, findings, causes, metrics here")] = "",
+    junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="write a test a run as JUnit XML here")] = None,
+    sarif: Annotated[Path | None, typer.Option("--sarif", metavar="FILE", help="write the findings as SARIF here")] = None,
+    include: Annotated[list[str] | None, typer.Option("--include", metavar="PATTERN", help="only such files")] = None,
+    exclude: Annotated[list[str] | None, typer.Option("--exclude", metavar="PATTERN", help="no such files or folders")] = None,
+    since: Annotated[str, typer.Option("--since", help="only runs written to since: 12h, 7d, 2026-11-01")] = "",
+    follow: Annotated[bool, typer.Option("--follow-links", help="enter linked folders, each once")] = False,
+    cache: Annotated[str, typer.Option("--cache", metavar="PATH|off", help="where results are kept between scans")] = "",
+    resume: Annotated[bool, typer.Option("--resume/--no-resume", help="take unchanged runs from the cache")] = True,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="processes (0: one a core)")] = 0,
+    timeout: Annotated[float, typer.Option("--timeout", min=0, help="seconds a run may take (0: no limit)")] = 300.0,
+    engine: Annotated[str, typer.Option("--engine", help="local or ray")] = "local",
+    address: Annotated[str, typer.Option("--address", help="the Ray cluster's address (none: one is started)")] = "",
     fail_on: FailOption = FailOn.never,
     only: OnlyOption = None,
     ignore: IgnoreOption = None,
@@ -101,13 +113,16 @@ def scan(
     config: ConfigOption = None,
     rules_: RulesOption = None,
 ) -> None:
-    """Diagnoses every run below some folders: a table, JSON Lines, a page a run."""
+    """Diagnoses every run below some folders: a table, JSON Lines, Parquet, a page a run."""
     from analyzer import job
+    from analyzer.scan import Extras
 
+    extras = Extras(parquet, junit, sarif, html, output, cache, resume, engine, address, timeout, tuple(include or ()),
+                    tuple(exclude or ()), since, follow)  # fmt: skip
     chosen = tuple(only or ()), tuple(ignore or ())
-    request = job.Request(tuple(folders), format_, output, html, fail_on.value, *chosen, redact, lang.value, strict, jobs,
-                          config=config, rules=tuple(rules_ or ()))  # fmt: skip
-    raise typer.Exit(job.run_scan(request))
+    request = job.Request(tuple(folders), format_, Path(output) if output else None, None, fail_on.value, *chosen, redact,
+                          lang.value, strict, jobs, config=config, rules=tuple(rules_ or ()))  # fmt: skip
+    raise typer.Exit(job.run_scan(request, extras))
 
 
 @app.command()

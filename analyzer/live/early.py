@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from statistics import median
 from typing import Final
 
@@ -87,7 +88,7 @@ def _norm(run: Run) -> Iterator[Finding]:
     if len(known) < MIN_KNOWN or not all(math.isfinite(v) for v in tail):
         return
     usual = median(known)
-    if all(b > a for a, b in zip(tail, tail[1:], strict=False)) and tail[-1] >= TIMES * usual and tail[-1] > 1.5 * max(known):
+    if all(b > a for a, b in pairwise(tail)) and tail[-1] >= TIMES * usual and tail[-1] > 1.5 * max(known):
         first = len(series) - RISING
         yield _sign(
             "grad-explosion",

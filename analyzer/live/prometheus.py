@@ -51,7 +51,7 @@ class Listener:
         listener = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+            def do_GET(self) -> None:
                 is_known = self.path in ("/metrics", "/")
                 text = listener.text.encode() if is_known else b"see /metrics\n"
                 self.send_response(200 if is_known else 404)

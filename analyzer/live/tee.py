@@ -106,7 +106,7 @@ def spawn(command: Sequence[str], chosen: Sequence[Channel], mask: set[signal.Si
 
 def copy(
     chosen: list[Channel], log: int, wake: int = -1, is_over: Callable[[], bool] = lambda: False,
-    closed: Callable[[Channel], None] = lambda channel: None,
+    closed: Callable[[Channel], None] = lambda _: None,
 ) -> bool:  # fmt: skip
     """Copies until every stream has ended, or until `is_over` and nothing is left to read; whether all have ended.
 
@@ -165,9 +165,9 @@ def end_like(status: int) -> int:
             import resource
 
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the core dump that matters is the command's
-            if number not in (signal.SIGKILL, signal.SIGSTOP):
-                signal.signal(number, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
-            os.kill(os.getpid(), number)
+        with contextlib.suppress(OSError, ValueError):
+            signal.signal(number, signal.SIG_DFL)  # refused for SIGKILL, which needs none
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+        os.kill(os.getpid(), number)
         return 128 + number
     return os.waitstatus_to_exitcode(status)

@@ -10,7 +10,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TextIO
 
 from analyzer.live.ledger import Change, Entry
 from analyzer.live.session import Session
@@ -65,8 +65,9 @@ def place_of(finding: Finding) -> str:
 class PlainView:
     """One line a change, with the time of day."""
 
-    def __init__(self, color: bool = False) -> None:
+    def __init__(self, color: bool = False, stream: TextIO | None = None) -> None:
         self._color = color
+        self._stream = stream or sys.stdout
 
     def changes(self, session: Session, changes: Sequence[Change]) -> None:
         """Prints a line for each, and the log's own line below a new one."""
@@ -91,13 +92,13 @@ class PlainView:
 
         self._print(reason, "dim")
         for diagnosis in diagnoses:
-            sys.stdout.write("\n" + terminal.render(diagnosis, color=self._color or None))
-        sys.stdout.flush()
+            self._stream.write("\n" + terminal.render(diagnosis, color=self._color or None))
+        self._stream.flush()
 
     def _print(self, text: str, style: str, stamp: bool = True) -> None:
         text = f"{time.strftime('%H:%M:%S')} {text}" if stamp else text
-        sys.stdout.write((f"\x1b[{_COLOR[style]}m{text}\x1b[0m" if self._color else text) + "\n")
-        sys.stdout.flush()
+        self._stream.write((f"\x1b[{_COLOR[style]}m{text}\x1b[0m" if self._color else text) + "\n")
+        self._stream.flush()
 
 
 class LiveView(PlainView):
@@ -133,6 +134,23 @@ class LiveView(PlainView):
         if self._height:
             sys.stdout.write(f"\x1b[{self._height}A\x1b[J")
             self._height, self._drawn = 0, 0.0
+
+
+class NoticeView(PlainView):
+    """Lines on standard error beside a command's own output; the last word is the caller's."""
+
+    def __init__(self) -> None:
+        super().__init__(stream=sys.stderr)
+
+    def end(self, reason: str, diagnoses: Sequence[Diagnosis]) -> None:
+        """Nothing."""
+
+
+class SilentView(NoticeView):
+    """Says nothing."""
+
+    def _print(self, text: str, style: str, stamp: bool = True) -> None:
+        """Nothing."""
 
 
 class JsonView:

@@ -19,7 +19,6 @@ from analyzer.diagnosis import Options
 from analyzer.errors import FOUND, NOTHING, OK, UsageError
 from analyzer.live import follow
 from analyzer.live.actions import Actions, Plan
-from analyzer.live.ledger import Change
 from analyzer.live.policy import Policy
 from analyzer.live.prometheus import Listener
 from analyzer.live.session import Session
@@ -150,10 +149,10 @@ class Watcher:
             changes += session.look(now, is_over)
         if changes:
             self._view.changes(session, changes)
-        self._act(session, changes, is_over)
+        self._act(session, is_over)
         return bool(changes) or session.silence(now) < SLOW
 
-    def _act(self, session: Session, changes: Sequence[Change], is_over: bool) -> None:
+    def _act(self, session: Session, is_over: bool) -> None:
         """Commands and messages for what is due; at last the stop."""
         for entry in session.ledger.standing:
             if entry.acted or not self._wish.policy.wants(entry, session.records, is_over):

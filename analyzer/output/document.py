@@ -136,6 +136,11 @@ def _evidence(evidence: Evidence) -> dict[str, Any]:
     return out
 
 
+def finding(one: Finding) -> dict[str, Any]:
+    """One finding as the document has it."""
+    return _finding(one)
+
+
 def _finding(finding: Finding) -> dict[str, Any]:
     return {
         "rule": finding.rule,
