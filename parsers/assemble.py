@@ -11,6 +11,7 @@ from parsers.align import align
 from parsers.bulk import bulk_tracks, join_restarts
 from parsers.model import Columns, Environment, Event, Fact, Problem, Run, Series, SourceFile
 from parsers.progress import bars
+from parsers.rotation import join
 from parsers.table import Table, Tables
 
 PRECEDENCE: Final = ("aligned text", "trainer_state", "text", "csv and jsonl", "tensorboard", "last values")
@@ -36,6 +37,7 @@ def assemble(
 ) -> Run:
     """The run that these parts make. Pure: the same parts in the same order give the same run."""
     environment = Environment(facts)
+    tables = join(tables)
     sources = [steps.resolve(table, environment) for table in tables]
     aligned = align(tables)
     tracks = [track for table in tables for track in _tracks(table)]
@@ -93,7 +95,7 @@ def _tracks(tables: Tables) -> list[Series]:
     series = []
     for (reader, name, rank, engine), parts in merged.items():
         track = Series(_metric(name, engine), name, reader, tables.file, rank, engine, parts[0][0].is_text)
-        _fill(track, parts, tables.starts)
+        _fill(track, parts, tables)
         series.append(track)
     return series
 
@@ -109,7 +111,7 @@ def _series_name(name: str, table: Table | Columns) -> str:
     return name
 
 
-def _fill(track: Series, parts: list[tuple[Table, int]], starts: Sequence[int]) -> None:
+def _fill(track: Series, parts: list[tuple[Table, int]], tables: Tables) -> None:
     if len(parts) == 1:
         table, column = parts[0]
         order = [(table.seq[i], table, column, i) for i in range(len(table))]
@@ -118,7 +120,9 @@ def _fill(track: Series, parts: list[tuple[Table, int]], starts: Sequence[int]) 
             ((table.seq[i], table, column, i) for table, column in parts for i in range(len(table))),
             key=lambda entry: entry[0],
         )
-    segment, highest, pending = 0, None, list(reversed(starts))
+    if tables.parts:
+        track.parts = tables.parts_of([seq for seq, *_ in order])
+    segment, highest, pending = 0, None, list(reversed(tables.starts))
     started = False
     for seq, table, column, index in order:
         while pending and pending[-1] < seq:

@@ -17,8 +17,10 @@ _PREFIXES: Final = (
     re.compile(r"\[(?P<role>[A-Za-z_]+)(?P<local>\d+)\]: ?"),  # torchrun: [${role_name}${rank}]:
     re.compile(r"\[\d+,(?P<rank>\d+)\]<std(?:out|err)>: ?"),  # mpirun --tag-output
     re.compile(
-        r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)) (?:std(?:out|err) [FP] )?"
-    ),  # CRI, docker
+        r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)) "
+        r"(?:std(?:out|err) [FP] |(?P<host>[\w.-]{1,60}) [\w./-]{1,60}\[\d{1,9}\]: )?"
+    ),  # CRI, docker; rsyslog and journalctl with ISO stamps
+    re.compile(r"\[pod/(?P<host>[\w.-]{1,80})/[\w.-]{1,80}\] "),  # kubectl logs --prefix
     re.compile(r"\((?P<actor>[A-Za-z_][\w.:-]*) pid=\d+(?:, ip=[\d.]+)?\) ?"),  # Ray
     re.compile(r"\((?P<actor>raylet|autoscaler)(?:, ip=[\d.]+)?\) ?"),  # Ray's own processes
     re.compile(r"(?P<host>[a-z][a-z-]*-?\d+)  ?\| "),  # compose, kubetail
@@ -28,11 +30,17 @@ _PREFIXES: Final = (
         r"(?P<host>[A-Za-z][\w.-]{0,60}\d[\w.-]{0,60}): (?=\[\d{4}-|\{'|Traceback|\[rank|\[20|  File |    "
         r"|[\w.]{2,60}(?:Error|Exception|Interrupt)\b)"
     ),  # pdsh
-    re.compile(r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (?P<host>[\w.-]+) [\w./-]+(?:\[\d+\])?: "),  # syslog
+    re.compile(r"(?:<\d{1,3}>)?[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (?P<host>[\w.-]+) [\w./-]+(?:\[\d+\])?: "),  # syslog
+    re.compile(
+        r"<\d{1,3}>1 (?P<time>\d{4}-\d\d-\d\dT[\d:.]{8,18}(?:Z|[+-]\d\d:\d\d)) (?P<host>[\w.-]{1,80}) "
+        r"\S{1,48} \S{1,48} \S{1,48} (?:-|\[[^\]]{0,300}\]) "
+    ),  # syslog of RFC 5424
 )
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _DIGITS: Final = "0123456789"
-_FIRSTS: Final = ("[", "[", "[", _DIGITS, "(", "(", _LETTERS[26:], "l" + _DIGITS, " " + _DIGITS, _LETTERS, _LETTERS[:26])
+_FIRSTS: Final = (
+    "[", "[", "[", _DIGITS, "[", "(", "(", _LETTERS[26:], "l" + _DIGITS, " " + _DIGITS, _LETTERS, "<" + _LETTERS[:26], "<",
+)  # fmt: skip
 """What each prefix can begin with, in their order."""
 _BY_FIRST: Final = {
     char: tuple(prefix for prefix, chars in zip(_PREFIXES, _FIRSTS, strict=True) if char in chars)
@@ -50,7 +58,7 @@ _STAMPS: Final = (
     re.compile(r"(?P<y>\d{4})/(?P<mo>\d\d)/(?P<d>\d\d) (?P<h>\d\d):(?P<mi>\d\d):(?P<s>\d\d)"),
 )
 _HF_STAMP: Final = re.compile(r"\[[A-Z]+\|[^\]]*\] (?=\d{4}-)")
-_REPEATED: Final = re.compile(r" \[repeated (\d+)x across cluster\]")
+_REPEATED: Final = re.compile(r" \[repeated (\d{1,9})x across cluster\](?: \(Ray deduplicates logs by default\.[^()]*\))?$")
 
 
 @dataclass(slots=True)
@@ -69,7 +77,7 @@ class Line:
     hints: tuple[bytes, ...] = ()
     """The readers' hints that were found in it."""
     repeats: int = 1
-    """How often Ray says that it printed this line (`[repeated 7x across cluster]`)."""
+    """How many prints Ray folded into this line (`[repeated 7x across cluster]`: 7, beside the line that it showed before)."""
     _ref: SourceRef | None = None
     _time: float | None = -1.0
     """Worked out once, however many readers ask; -1: not yet."""
@@ -101,10 +109,10 @@ def make_line(file: str, number: int, data: bytes) -> Line:
     text = text.rstrip()
     line = Line(file, number, text, text.strip())
     _peel(line)
-    if line.text.endswith("across cluster]"):
+    if "x across cluster]" in line.text[-400:]:
         repeated = _REPEATED.search(line.text)
         if repeated:
-            line.repeats += int(repeated[1])
+            line.repeats = int(repeated[1])
             line.text = line.text[: repeated.start()]
     return line
 

@@ -25,6 +25,7 @@ class _Point(NamedTuple):
     seconds: float
     line: int
     segment: int
+    seq: int
 
 
 def bars(tables: Sequence[Tables], environment: Environment) -> Iterator[Series]:
@@ -38,8 +39,11 @@ def bars(tables: Sequence[Tables], environment: Environment) -> Iterator[Series]
         train = [one for one in table.by_key.values() if one.kind == "train" and len(one)]
         clock = steps.training_clock(table, train, environment)
         series = Series(NAME, NAME, "progress_bar", table.file, is_text=False)
-        for point in _points(table, clock) if clock.total else ():
+        points = list(_points(table, clock)) if clock.total else []
+        for point in points:
             series.append(point.step, point.seconds, point.line, point.seconds, point.segment)
+        if table.parts:
+            series.parts = table.parts_of([point.seq for point in points])
         if len(series) > 1:
             yield series
 
@@ -58,5 +62,5 @@ def _points(table: Tables, clock: steps.Clock) -> Iterator[_Point]:
             before = index
             continue
         before = index
-        last = _Point(step, seconds, ticks.line[index], segment)
+        last = _Point(step, seconds, ticks.line[index], segment, ticks.seq[index])
         yield last

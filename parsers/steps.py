@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+from parsers.copies import drop_copies
 from parsers.model import Environment
 from parsers.table import UNKNOWN, Table, Tables
 
@@ -63,6 +64,7 @@ class _Row(NamedTuple):
 
 def resolve(tables: Tables, environment: Environment) -> str:
     """Fills in missing steps of a file's tables in place and says how: see `Run.step_source`."""
+    drop_copies(tables)
     stepless = [table for table in tables.by_key.values() if not table.has_steps]
     if not stepless:
         return "printed" if tables.by_key or tables.bulk else "none"
@@ -345,7 +347,8 @@ def _resolve_aside(tables: Sequence[Table], anchors: tuple[list[int], list[int]]
         writer = (table.reader, table.rank, "timer_forward" in table.names)
         if ATTEMPTS & set(table.names):
             anchor, attempt = under_way.get(writer, (-1, 0))
-            attempt = attempt + 1 if anchor == at else last + 1
+            is_first_of_zero = not at and steps[:1] == [0]  # a script that counts from 0 may skip its step 0
+            attempt = attempt + 1 if anchor == at else last + (not is_first_of_zero)
             under_way[writer] = (at, attempt)
             table.step[index] = _bounded(attempt, last, steps, at)
         else:

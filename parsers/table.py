@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Set
+from bisect import bisect_right
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -64,7 +65,10 @@ class Table:
         size = len(self)
         if size <= first + last:
             return
-        kept = [*range(first), *self._non_finite(first, size - last, first), *range(size - last, size)]
+        self.keep([*range(first), *self._non_finite(first, size - last, first), *range(size - last, size)])
+
+    def keep(self, kept: Sequence[int]) -> None:
+        """Drops all rows but these."""
         for name in ("seq", "line", "step", "time"):
             column = getattr(self, name)
             setattr(self, name, array(column.typecode, (column[i] for i in kept)))
@@ -122,6 +126,8 @@ class Tables:
     seq: int = 0
     bulk: list[tuple[str, Columns]] = field(default_factory=list)
     """(reader, points) of metrics that came whole: they have their steps and are shared, not copied."""
+    parts: list[tuple[int, str]] = field(default_factory=list)
+    """(`seq` before its first row, file) of each piece of a rotated log; empty where `file` is all there is."""
 
     def add(self, reader: str, record: Row | Columns | Tick, is_text: bool = True) -> None:
         """Files a row or a tick under its table, as the next in order."""
@@ -139,6 +145,11 @@ class Tables:
             table = Table(self.file, reader, record.kind, record.rank, record.engine, names, is_text)
             self.by_key[key] = table
         table.append(self.seq, record)
+
+    def parts_of(self, seqs: Sequence[int]) -> tuple[tuple[int, str], ...]:
+        """(first index, file) for points with these `seq`, in order: see `Series.parts`."""
+        found = ((bisect_right(seqs, start), file) for start, file in self.parts)
+        return tuple((first, file) for first, file in found if first < len(seqs))
 
     @property
     def readers(self) -> set[str]:

@@ -1,0 +1,77 @@
+"""Rows that several processes printed alike count once.
+
+Up to transformers 4.36 the first process of every *node* prints the Trainer's dict, and some scripts let every rank print.
+In a merged log without rank prefixes each row then stands there N times, word for word, and a count of rows would give N times
+as many steps. Rows are taken for copies only where nearly every row with a telling loss comes N times, close together: a loss
+of 0 or NaN at an epoch rounded to two decimals repeats by itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import reduce
+from typing import Final, NamedTuple
+
+from parsers.table import Table, Tables
+
+MIN_ROWS: Final = 3
+"""Different rows that must all come N times."""
+NEAR: Final = 3
+"""Copies of a row lie within this many times N rows: nodes print at nearly the same time, a second run does not."""
+
+
+class _Place(NamedTuple):
+    seq: int
+    table: Table
+    at: int
+
+
+def drop_copies(tables: Tables) -> None:
+    """Drops repeated rows of training from tables without printed steps, in place."""
+    writers: dict[tuple[object, ...], list[Table]] = {}
+    for table in tables.by_key.values():
+        if table.kind == "train" and "epoch" in table.names and "loss" in table.names and len(table) and not table.has_steps:
+            writers.setdefault((table.reader, table.rank, table.engine), []).append(table)
+    for several in writers.values():
+        rows = [_Place(table.seq[at], table, at) for table in several for at in range(len(table))]
+        rows.sort(key=lambda row: row.seq)
+        copies = _copies(rows)
+        if copies > 1:
+            _thin(several, rows, copies)
+
+
+def _key(row: _Place) -> tuple[object, ...]:
+    values = [column[row.at] for column in row.table.columns]
+    return row.table.names, *(value if value == value else None for value in values)
+
+
+def _copies(rows: Sequence[_Place]) -> int:
+    """How often each row was printed: 1 where the rows do not say so."""
+    places: dict[tuple[object, ...], list[int]] = {}
+    for number, row in enumerate(rows):
+        places.setdefault(_key(row), []).append(number)
+    told = [spots for key, spots in places.items() if _is_telling(rows[spots[0]])]
+    told = told[:-1] if len(told) > MIN_ROWS else told  # the log may end between two copies
+    if len(told) < MIN_ROWS:
+        return 1
+    copies = reduce(math.gcd, (len(spots) for spots in told))
+    is_near = all(spots[at + copies - 1] - spots[at] < NEAR * copies for spots in told for at in range(0, len(spots), copies))
+    return copies if copies > 1 and is_near else 1
+
+
+def _is_telling(row: _Place) -> bool:
+    loss = row.table.columns[row.table.names.index("loss")][row.at]
+    return math.isfinite(loss) and loss != 0
+
+
+def _thin(tables: Sequence[Table], rows: Sequence[_Place], copies: int) -> None:
+    seen: dict[tuple[object, ...], int] = {}
+    kept: dict[int, list[int]] = {id(table): [] for table in tables}
+    for row in rows:
+        key = _key(row)
+        count = seen[key] = seen.get(key, -1) + 1
+        if count % copies == 0:
+            kept[id(row.table)].append(row.at)
+    for table in tables:
+        table.keep(kept[id(table)])

@@ -1,0 +1,98 @@
+"""Rotated logs: which files are one text that was cut into pieces, and in which order they were written.
+
+    run.log.2.gz  run.log.1  run.log            logrotate, RotatingFileHandler: the higher the number, the older
+    run.log-20261123.gz  run.log                logrotate with `dateext`
+    run.log.2026-11-23_22  run.log              TimedRotatingFileHandler
+
+Only a name that is there without a suffix has pieces: `log.1` and `log.2` alone are two ranks' or two jobs' files. Pieces that
+were read file by file are put together here, so that they have one step axis: a log without printed steps would count
+from the beginning in each.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from parsers.table import Table, Tables
+
+_COMPRESSED: Final = r"(?:\.(?:gz|zst|xz|bz2))?"
+_NUMBERED: Final = re.compile(rf"(?P<base>.+)\.(?P<age>[1-9]\d{{0,3}}){_COMPRESSED}")
+_DATED: Final = re.compile(rf"(?P<base>.+)[.-](?P<date>20\d\d-?[01]\d-?[0-3]\d(?:[-_T]?\d\d(?:[-_:]?\d\d){{0,2}})?){_COMPRESSED}")
+NEWEST: Final = (2, 0, "")
+
+
+def piece(path: str) -> tuple[str, tuple[int, int, str]] | None:
+    """(the log that a path is an old piece of, its place in time), or None where its name is no rotated one's."""
+    if found := _DATED.fullmatch(path):
+        return found["base"], (0, 0, re.sub(r"\D", "", found["date"]))
+    if found := _NUMBERED.fullmatch(path):
+        return found["base"], (1, -int(found["age"]), "")
+    return None
+
+
+def pieces(paths: Iterable[str]) -> dict[str, list[str]]:
+    """log → its pieces and itself, oldest first; only logs that were rotated."""
+    known = list(dict.fromkeys(paths))
+    plain = {re.sub(_COMPRESSED + "$", "", path): path for path in known if piece(path) is None}
+    found: dict[str, list[tuple[tuple[int, int, str], str]]] = {}
+    for path in known:
+        cut = piece(path)
+        if cut and cut[0] in plain:
+            found.setdefault(plain[cut[0]], []).append((cut[1], path))
+    return {log: [path for _, path in sorted([*old, (NEWEST, log)])] for log, old in found.items()}
+
+
+def oldest_first(paths: Sequence[str]) -> list[str]:
+    """The paths with the pieces of each rotated log together, where the first of them stood, in the order of writing."""
+    rotated = pieces(paths)
+    log_of = {path: log for log, several in rotated.items() for path in several}
+    ordered: dict[str, None] = {}
+    for path in paths:
+        ordered.update(dict.fromkeys(rotated[log_of[path]] if path in log_of else [path]))
+    return list(ordered)
+
+
+def join(tables: Sequence[Tables]) -> list[Tables]:
+    """The tables of each file, those of a rotated log's pieces as one; the given ones are left as they are."""
+    rotated = pieces(table.file for table in tables)
+    log_of = {path: log for log, several in rotated.items() for path in several}
+    by_file = {table.file: table for table in tables}
+    joined: list[Tables] = []
+    done: set[str] = set()
+    for table in tables:
+        log = log_of.get(table.file)
+        if log is None:
+            joined.append(table)
+        elif log not in done:
+            done.add(log)
+            joined.append(_chained([by_file[path] for path in rotated[log]]))
+    return joined
+
+
+def _chained(several: Sequence[Tables]) -> Tables:
+    whole = Tables(several[0].file)
+    for part in several:
+        whole.parts.append((whole.seq, part.file))
+        for key, table in part.by_key.items():
+            _extend(whole.by_key.setdefault(key, _empty(table)), table, whole.seq)
+        for name in ("line", "step", "total", "seconds"):
+            getattr(whole.ticks, name).extend(getattr(part.ticks, name))
+        whole.ticks.seq.extend(seq + whole.seq for seq in part.ticks.seq)
+        whole.starts += [start + whole.seq for start in part.starts]
+        whole.bulk += part.bulk
+        whole.seq += part.seq
+    return whole
+
+
+def _empty(table: Table) -> Table:
+    return Table(table.file, table.reader, table.kind, table.rank, table.engine, table.names, table.is_text)
+
+
+def _extend(whole: Table, part: Table, shift: int) -> None:
+    whole.seq.extend(seq + shift for seq in part.seq)
+    for name in ("line", "step", "time"):
+        getattr(whole, name).extend(getattr(part, name))
+    for column, more in zip(whole.columns, part.columns, strict=True):
+        column.extend(more)
