@@ -47,15 +47,20 @@ class Weighed(NamedTuple):
         return -self.match.score, self.match.id
 
 
+FOLLOWED: Final = frozenset({"communication-error", "collective-timeout", "rank-failure", "stall"})
+"""First findings behind which something else may stand that the log does not hold: only then is an echo a rival of causes."""
+
+
 def differential(
     causes: Sequence[Cause], case: Case, strict: bool = False
 ) -> tuple[tuple[Match, ...], tuple[Match, ...], tuple[Failure, ...]]:
     """(causes best first, decoders and other benign explanations, failures of ours)."""
     weighed, failures = _weigh_all(causes, case, strict)
-    rivals = _root_first([one for one in weighed if one.cause.kind in ("root-cause", "amplifier", "echo")])
+    aside = ("decoder", "benign") if case.first is None or case.first.rule in FOLLOWED else ("decoder", "benign", "echo")
+    rivals = _root_first([one for one in weighed if one.cause.kind not in aside])
     if is_well(case):
         rivals = [one for one in rivals if _is_silent(one)]
-    notes = [one for one in weighed if one.cause.kind in ("decoder", "benign")]
+    notes = [one for one in weighed if one.cause.kind in aside]
     best = max(SUPPORTED, rivals[0].match.score if rivals else SUPPORTED)
     may_lead = case.first is None or case.first.rule not in CRASHES
     leader = next((one for one in notes if may_lead and one.cause.kind == "benign" and one.match.score >= best), None)
