@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from analyzer.diagnosis import Options
     from analyzer.model import Diagnosis
     from analyzer.output.redact import Redaction
+    from analyzer.scan import Extras
     from parsers import Fact
     from parsers.discover import RunFiles
 
@@ -154,26 +155,28 @@ def _diagnose(files: RunFiles, options: Options) -> Diagnosis:
     return diagnosis
 
 
-def run_scan(request: Request) -> int:
+def run_scan(request: Request, extras: Extras) -> int:
     """Every run below some folders."""
-    from parsers.discover import find_runs
+    from analyzer import scan
 
     if request.format not in (None, "terminal", "json", "jsonl"):
         raise UsageError(f"scan has no format {request.format!r}: use terminal, json or jsonl, or --html DIR for pages.")
-    runs = list(find_runs(request.paths))
+    if extras.engine not in ("local", "ray"):
+        raise UsageError(f"there is no engine {extras.engine!r}: use local or ray.")
+    runs = scan.find(request.paths, extras)
     if not runs:
         raise AnalyzerError(f"no run below {' '.join(request.paths)}: nothing that looks like a log or an event file.", NOTHING)
-    return _batch(request, runs)
+    return _batch(request, runs, extras)
 
 
-def _batch(request: Request, runs: Sequence[RunFiles]) -> int:
+def _batch(request: Request, runs: Sequence[RunFiles], extras: Extras | None = None) -> int:
     from analyzer import scan
 
     form = request.format or ("jsonl" if request.output and request.output.suffix == ".jsonl" else "terminal")
     if form not in ("terminal", "json", "jsonl"):
         raise UsageError(f"several runs cannot be one {form} report: use `analyze scan … --html DIR`, or name one run.")
     return scan.batch(scan.Batch(tuple(runs), form, request.output, request.html, request.fail_on, request.options,
-                                 request.redact, request.lang, request.jobs))  # fmt: skip
+                                 request.redact, request.lang, request.jobs, extras or scan.Extras()))  # fmt: skip
 
 
 def run_audit(request: Request, project: str) -> int:

@@ -1,31 +1,56 @@
-"""Batch: every run of a tree diagnosed in a pool of processes; rows appear as they come, one bad run ends nothing."""
+"""Batch: every run of a tree, from the cache or from its files; rows appear as they come, and one bad run ends nothing."""
 
 from __future__ import annotations
 
-import os
+import re
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Final
 
+from analyzer.batch import cache as caches
+from analyzer.batch import local, overview
+from analyzer.batch.card import Card, loads
+from analyzer.batch.names import page_name
+from analyzer.batch.progress import Progress
+from analyzer.batch.stream import Stream
+from analyzer.batch.task import Pages, Result, Task, Work, base, base_of
 from analyzer.errors import FOUND, NOTHING, OK, UsageError
-from analyzer.model import Diagnosis, Finding, RunSummary
-from analyzer.output.columns import table
-from analyzer.writing import exit_code, write
-from parsers.model import SourceRef
+from analyzer.writing import write
 
 if TYPE_CHECKING:
+    from analyzer.batch.tables import Tables
     from analyzer.diagnosis import Options
+    from analyzer.output.index import Row
     from parsers.discover import RunFiles
 
-CHUNK: Final = 8
-"""Runs a task: enough to hide a task's cost, few enough that rows keep coming."""
-SINGLE: Final = 4
-"""Up to this many runs are done in this process: starting a pool costs more."""
+INTERRUPTED: Final = 130
+_SPANS: Final = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
+AHEAD: Final = 500
+"""Known results that are fetched at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What only a batch can be asked for."""
+
+    parquet: str = ""
+    junit: Path | None = None
+    sarif: Path | None = None
+    html: str = ""
+    output: str = ""
+    cache: str = ""
+    resume: bool = True
+    engine: str = "local"
+    address: str = ""
+    timeout: float = 0.0
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    since: str = ""
+    follow: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,223 +66,230 @@ class Batch:
     redact: bool
     lang: str
     jobs: int
+    extras: Extras = field(default_factory=Extras)
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One run's result: its diagnosis, or the sentence that says why there is none."""
+def find(paths: Sequence[str], extras: Extras) -> tuple[RunFiles, ...]:
+    """The runs below some folders and URLs, as the extras choose them. Says which folders could not be read."""
+    from analyzer.batch import remote
+    from parsers import discover
+    from parsers.tree import Choice
 
-    root: str
-    diagnosis: Diagnosis | None
-    error: str = ""
-
-
-def diagnose_runs(runs: Sequence[RunFiles], options: Options) -> list[Row]:
-    """Diagnoses runs one after the other; what a run raises becomes its row's error unless `options.strict`."""
-    from analyzer.diagnosis import diagnose
-    from parsers import UnreadableError
-
-    rows = []
-    for files in runs:
-        try:
-            diagnosis = diagnose(files.files, options)
-            rows.append(Row(files.root, replace(diagnosis, run=replace(diagnosis.run, source=files.root))))
-        except UnreadableError as error:
-            rows.append(Row(files.root, None, str(error)))
-        except Exception as error:
-            if options.strict:
-                raise
-            rows.append(Row(files.root, None, f"{type(error).__name__}: {error}"))
-    return rows
+    choice = Choice(extras.include, extras.exclude, extras.follow)
+    runs = [run for url in paths if remote.is_url(url) for run in remote.find_runs(url)]
+    places = [path for path in paths if not remote.is_url(path)]
+    runs += discover.find_runs(places, choice) if places else []
+    for folder in choice.unreadable[:5]:
+        _say(f"{folder} cannot be read: its runs are left out (check its permissions).")
+    if len(choice.unreadable) > 5:
+        _say(f"{len(choice.unreadable) - 5} more folders cannot be read.")
+    return tuple(run for run in runs if _is_recent(run, since(extras.since)))
 
 
-def rows(runs: Sequence[RunFiles], options: Options, jobs: int = 0) -> Iterator[Row]:
-    """A row a run, in the order of `runs` whatever finishes first."""
-    workers = jobs or os.cpu_count() or 1
-    if len(runs) <= SINGLE or workers == 1:
-        for files in runs:
-            yield from diagnose_runs([files], options)
-        return
-    with ProcessPoolExecutor(min(workers, len(runs))) as pool:
-        chunks = [runs[i : i + CHUNK] for i in range(0, len(runs), CHUNK)]
-        futures: list[Future[list[Row]]] = [pool.submit(diagnose_runs, chunk, options) for chunk in chunks]
-        try:
-            for future in futures:
-                yield from future.result()
-        except (KeyboardInterrupt, GeneratorExit):
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+def since(text: str) -> float:
+    """`7d`, `12h` or `2026-11-01` → seconds since the epoch, 0 for ''. Raises UsageError for anything else."""
+    if not text:
+        return 0.0
+    span = re.fullmatch(r"(\d{1,6})([mhdw])", text)
+    if span:
+        return time.time() - int(span[1]) * _SPANS[span[2]]
+    from datetime import datetime
+
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        raise UsageError(f"--since {text} is no time: give 12h, 7d or 2026-11-01.") from None
+
+
+def _is_recent(run: RunFiles, begin: float) -> bool:
+    import os
+
+    if not begin or run.marks:
+        return True
+    times = [os.stat(file).st_mtime for file in run.files if os.path.exists(file)]
+    return max(times, default=0.0) >= begin
 
 
 def batch(job: Batch) -> int:
     """Scans, writes what was asked for, and returns the exit code."""
-    if job.html:
-        _make_folder(job.html)
-    done: list[Row] = []
-    stream = _Stream(job)
-    progress = _Progress(len(job.runs))
-    interrupted = False
-    try:
-        for row in rows(job.runs, job.options, job.jobs):
-            done.append(row)
-            stream.add(row)
-            progress.add()
-            if job.html and row.diagnosis:
-                _write_page(job, row, len(done))
-    except KeyboardInterrupt:
-        interrupted = True
-        print(f"analyze: stopped after {len(done)} of {len(job.runs)} runs; what was done is shown.", file=sys.stderr)
-    progress.close()
-    stream.close(done)
-    if job.html:
-        _write_index(job, done)
-    return 130 if interrupted else _exit_code(done, job.fail_on)
+    with ExitStack() as stack:
+        sinks = _Sinks(job, stack)
+        is_stopped = False
+        try:
+            for result in results(job, sinks):
+                sinks.add(result)
+        except KeyboardInterrupt:
+            is_stopped = True
+            left = "" if job.extras.cache == "off" else " The next scan goes on from there."
+            _say(f"stopped after {len(sinks.cards)} of {len(job.runs)} runs; what was done is shown.{left}")
+        sinks.close()
+    return INTERRUPTED if is_stopped else _exit_code(sinks.cards, job.fail_on)
 
 
-def _exit_code(done: Sequence[Row], fail_on: str) -> int:
-    codes = [exit_code(row.diagnosis, fail_on) if row.diagnosis else NOTHING for row in done]
-    if FOUND in codes:
-        return FOUND
-    return NOTHING if codes and all(code == NOTHING for code in codes) else OK
+def results(job: Batch, sinks: _Sinks) -> Iterator[Result]:
+    """A result a run, in the order of `job.runs`, whatever is known already and whatever finishes first."""
+    work = Work(
+        job.options, job.extras.timeout, sinks.has_lines, job.redact, sinks.pages, job.extras.cache != "off" or bool(sinks.tables)
+    )
+    with caches.Cache(caches.path_of(job.extras.cache), _knowledge(job), _say) as cache:
+        marks = {run.root: caches.stamp(run) for run in job.runs} if job.extras.cache != "off" else {}
+        keys = {root: cache.key(content) for root, content in cache.contents(job.runs).items()} if job.extras.resume else {}
+        sinks.progress = Progress(len(job.runs), 0)
+        yield from _merged(job, work, sinks, cache, marks, keys)
 
 
-class _Stream:
-    """Standard output or a file: JSON Lines as they come, or a JSON array or the table at the end."""
+def _merged(
+    job: Batch, work: Work, sinks: _Sinks, cache: caches.Cache, marks: dict[str, bytes], keys: dict[str, bytes]
+) -> Iterator[Result]:
+    known: dict[str, Result] = {}
+    tasks: list[Task] = []
+    for start in range(0, len(job.runs), AHEAD):
+        some = job.runs[start : start + AHEAD]
+        kept = cache.known([keys[run.root] for run in some if run.root in keys])
+        for run in some:
+            found = kept.get(keys.get(run.root, b""))
+            body = cache.body(found.key) if found and (work.lines or work.pages or sinks.tables) else b""
+            page = page_name(run.root, job.lang, job.redact) if work.pages else ""
+            if found is None or ((work.lines or work.pages) and not body):
+                tasks.append(Task(run, page))
+            elif work.lines or work.pages:
+                tasks.append(Task(run, page, body, found.root))
+            else:
+                move = {base_of(found.root, run): base(run)}
+                known[run.root] = Result(run, loads(found.card, run.root, move), body=body)
+    sinks.known = len(known)
+    done = _engine(job, tasks, work)
+    for run in job.runs:
+        if run.root in known:
+            yield known.pop(run.root)
+            continue
+        result = next(done)
+        cache.add(result, marks.get(run.root, b""))
+        yield result
 
-    def __init__(self, job: Batch) -> None:
+
+def _engine(job: Batch, tasks: Sequence[Task], work: Work) -> Iterator[Result]:
+    if job.extras.engine == "ray":
+        from analyzer.batch import cluster
+
+        return cluster.results(tasks, work, job.extras.address, job.jobs) if tasks else iter(())
+    return local.results(tasks, work, job.jobs or local.cores())
+
+
+def _knowledge(job: Batch) -> bytes:
+    return caches.knowledge(job.options) if job.extras.cache != "off" else b""
+
+
+class _Sinks:
+    """Everything that is written, told run by run."""
+
+    def __init__(self, job: Batch, stack: ExitStack) -> None:
+        from analyzer.batch.remote import folder_for
+
         self._job = job
-        self._lines: list[str] = []
+        self.cards: list[Card] = []
+        self.rows: list[Row] = []
+        self.known = 0
+        self.failed = 0
+        self.progress: Progress | None = None
+        self.has_lines = job.form != "terminal"
+        html = job.extras.html or (str(job.html) if job.html else "")
+        self.pages = Pages(_folder(stack.enter_context(folder_for(html))), job.lang, job.redact) if html else None
+        self._output = self._target(job, stack)
+        self._stream = Stream(self._output, job.form == "json") if self.has_lines else None
+        if self._stream:
+            stack.callback(self._stream.abandon)
+        self.tables: Tables | None = self._tables(job, stack) if job.extras.parquet else None
+        if self.pages:
+            self._library(self.pages)
 
-    def add(self, row: Row) -> None:
-        if self._job.form == "terminal":
-            return
-        from analyzer.output import document
-        from analyzer.output.redact import redact
+    def _target(self, job: Batch, stack: ExitStack) -> Path | None:
+        from analyzer.batch.remote import folder_for, is_url
 
-        diagnosis = row.diagnosis or unread(row)
-        diagnosis = redact(diagnosis)[0] if self._job.redact else diagnosis
-        line = document.dumps(diagnosis, indent=None, with_curves=False)
-        if self._job.output or self._job.form == "json":
-            self._lines.append(line)
-        else:
-            sys.stdout.write(line + "\n")
-            sys.stdout.flush()
+        if not is_url(job.extras.output):
+            return job.output
+        folder, _, name = job.extras.output.rpartition("/")
+        return stack.enter_context(folder_for(folder)) / name
 
-    def close(self, done: Sequence[Row]) -> None:
-        if self._job.form == "jsonl" and not self._job.output:
-            return
-        text = "\n".join(summary(done) if self._job.form == "terminal" else self._lines)
-        if self._job.form == "json":
-            text = "[\n" + ",\n".join(self._lines) + "\n]"
-        if self._job.output:
-            write(self._job.output, text + "\n")
-        else:
-            sys.stdout.write(text + "\n")
+    def _tables(self, job: Batch, stack: ExitStack) -> Tables:
+        from analyzer.batch.remote import folder_for, is_url
+        from analyzer.batch.tables import Tables
 
+        target = job.extras.parquet
+        if is_url(target) and target.endswith(".parquet"):
+            folder, _, name = target.rpartition("/")
+            return Tables(stack.enter_context(folder_for(folder)) / name)
+        return Tables(stack.enter_context(folder_for(target)))
 
-def unread(row: Row) -> Diagnosis:
-    """A run that could not be read, as a document of its own: unjudged, with the reason among its problems."""
-    run = RunSummary(
-        source=row.root, files=(), readers=(), first_step=None, last_step=None, planned_steps=None, step_source="none",
-        curves=(), packages={}, config={}, hardware={}, arguments={}, environment_refs={}, outcome="unknown", verdict="unjudged",
-    )  # fmt: skip
-    return Diagnosis(run, problems=((SourceRef(row.root, 0), "source", row.error),))
+    def _library(self, pages: Pages) -> None:
+        from analyzer.output import html
 
+        library = pages.folder / html.BUNDLE_NAME
+        if not library.exists():
+            write(library, html.bundle() or "")
 
-class _Progress:
-    """How far the scan is, on standard error: one line that is redrawn on a terminal, a line now and then elsewhere."""
-
-    def __init__(self, total: int, stream: TextIO | None = None) -> None:
-        self._total, self._done, self._start, self._said = total, 0, time.monotonic(), time.monotonic()
-        self._stream = stream or sys.stderr
-        self._is_terminal = self._stream.isatty()
-
-    def add(self) -> None:
-        self._done += 1
-        now = time.monotonic()
-        if now - self._said < (0.1 if self._is_terminal else 5.0) or self._total <= SINGLE:
-            return
-        self._said = now
-        rate = self._done / max(now - self._start, 1e-6)
-        left = (self._total - self._done) / max(rate, 1e-6)
-        text = f"{self._done}/{self._total} runs, {rate:.0f}/s, {left:.0f} s left"
-        self._stream.write(f"\r\x1b[K{text}" if self._is_terminal else f"{text}\n")
-        self._stream.flush()
+    def add(self, result: Result) -> None:
+        """One run more."""
+        self.cards.append(result.card)
+        self.failed += result.card.word == "failed"
+        if self._stream:
+            self._stream.add(result.line)
+        if result.row:
+            self.rows.append(result.row)
+        if self.tables:
+            self.tables.add(result.card, result.body)
+        if self.progress:
+            self.progress.add(self.failed)
 
     def close(self) -> None:
-        if self._is_terminal and self._total > SINGLE:
-            self._stream.write("\r\x1b[K")
+        """Writes what can only be written at the end."""
+        job = self._job
+        if self.progress:
+            self.progress.close()
+        if self._stream:
+            self._stream.close()
+        else:
+            self._say_table()
+        if self.pages:
+            from analyzer.output import html
+
+            write(self.pages.folder / "index.html", html.render_index(self.rows, lang=job.lang))
+        if self.tables:
+            self.tables.close()
+        if job.extras.junit:
+            from analyzer.batch import junit
+
+            write(job.extras.junit, junit.render(self.cards, job.fail_on))
+        if job.extras.sarif:
+            from analyzer.batch import sarif
+
+            write(job.extras.sarif, sarif.render(self.cards))
+
+    def _say_table(self) -> None:
+        text = "\n".join(overview.lines(self.cards)) + "\n"
+        if self._output:
+            write(self._output, text)
+        else:
+            sys.stdout.write(text)
 
 
-def summary(done: Sequence[Row]) -> list[str]:
-    """The overview: counts, groups by first cause, then a line a run."""
-    counts = Counter(row.diagnosis.verdict if row.diagnosis else "unread" for row in done)
-    words = ("failed", "suspicious", "healthy", "unjudged", "unread")
-    head = ", ".join(f"{counts[word]} {word}" for word in words if counts[word])
-    lines = [f"{len(done)} runs: {head}", ""]
-    groups = Counter(_cause(row) for row in done if row.diagnosis and row.diagnosis.causes)
-    if groups:
-        lines += [f"  {count:>4} × {cause}" for cause, count in groups.most_common()] + [""]
-    order = {"failed": 0, "suspicious": 1, "unread": 2, "unjudged": 3, "healthy": 4}
-    ranked = sorted(done, key=lambda row: (order[row.diagnosis.verdict if row.diagnosis else "unread"], row.root))
-    cells = [_cells(row) for row in ranked]
-    return lines + table(("run", "verdict", "steps", "first finding", "cause"), cells)
-
-
-def _cells(row: Row) -> tuple[str, ...]:
-    if row.diagnosis is None:
-        return row.root, "unread", "-", row.error, ""
-    run = row.diagnosis.run
-    steps = "-" if run.last_step is None else f"{run.last_step}" + (f"/{run.planned_steps}" if run.planned_steps else "")
-    first = _first(row.diagnosis)
-    return row.root, run.verdict, steps, f"{first.rule}: {first.summary}" if first else "", _cause(row)
-
-
-def _first(diagnosis: Diagnosis) -> Finding | None:
-    if diagnosis.first_cause is not None:
-        return diagnosis.findings[diagnosis.first_cause.finding]
-    return diagnosis.findings[0] if diagnosis.findings else None
-
-
-def _cause(row: Row) -> str:
-    causes = row.diagnosis.causes if row.diagnosis else ()
-    return f"{causes[0].id} ({causes[0].verdict})" if causes else ""
-
-
-def _make_folder(folder: Path) -> None:
+def _folder(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{folder} cannot be made a folder ({error.strerror}): choose another place for the pages.") from None
+    return folder
 
 
-def _page_name(root: str, number: int) -> str:
-    words = "".join(char if char.isalnum() or char in "-_." else "-" for char in Path(root).name or "run").strip(".-")
-    return f"{number:05d}-{words[:60] or 'run'}.html"
+def _exit_code(cards: Sequence[Card], fail_on: str) -> int:
+    if any(card.loud(fail_on) for card in cards):
+        return FOUND
+    judged = [card for card in cards if not card.error and (card.verdict != "unjudged" or card.findings)]
+    return OK if judged or not cards else NOTHING
 
 
-def _write_page(job: Batch, row: Row, number: int) -> None:
-    from analyzer.output import html
-    from analyzer.output.redact import redact
-
-    assert job.html is not None and row.diagnosis is not None
-    diagnosis, redacted = redact(row.diagnosis) if job.redact else (row.diagnosis, None)
-    library = job.html / html.BUNDLE_NAME
-    if not library.exists():
-        write(library, html.bundle() or "")
-    page = html.render(diagnosis, lang=job.lang, redacted=redacted, shared_bundle=True)
-    write(job.html / _page_name(row.root, number), page)
+def _say(sentence: str) -> None:
+    print(f"analyze: {sentence}", file=sys.stderr)
 
 
-def _write_index(job: Batch, done: Sequence[Row]) -> None:
-    from analyzer.output import html
-    from analyzer.output.index import index_row
-    from analyzer.output.redact import redact_row
-
-    assert job.html is not None
-    entries = [
-        index_row(row.root, _page_name(row.root, number) if row.diagnosis else "", row.diagnosis, row.error, job.lang)
-        for number, row in enumerate(done, 1)
-    ]
-    entries = [redact_row(entry) for entry in entries] if job.redact else entries
-    write(job.html / "index.html", html.render_index(entries, lang=job.lang))
+__all__ = ["Batch", "Extras", "batch", "find", "results", "since"]

@@ -30,13 +30,18 @@ def write(path: Path, text: str) -> None:
         try:
             with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
                 file.write(text)
-            os.chmod(temporary, 0o666 & ~_umask())
+            permissions(temporary)
             os.replace(temporary, path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
     except OSError as error:
         raise UsageError(f"{path} cannot be written ({error.strerror}): choose another place for the report.") from None
+
+
+def permissions(path: str) -> None:
+    """Gives a file that was made in secret the permissions of an ordinary one."""
+    os.chmod(path, 0o666 & ~_umask())
 
 
 def _umask() -> int:

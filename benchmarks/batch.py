@@ -56,7 +56,7 @@ def noise(rng: random.Random, total: int) -> str:
     if kind == 0:
         return f"\r{at * 100 // total:3d}%|{'█' * (at * 10 // total):<10}| {at}/{total} [1:02:03<2:03:04, {rng.uniform(0.5, 9):5.2f}s/it]"
     if kind == 1:
-        return f"/opt/conda/lib/python3.10/site-packages/torch/utils/checkpoint.py:{rng.randint(20, 400)}: UserWarning: None of the inputs have requires_grad=True. Gradients will be None"
+        return f"/opt/conda/lib/python3.10/site-packages/torch/utils/checkpoint.py:{rng.randint(20, 400)}: UserWarning: torch.utils.checkpoint: the use_reentrant parameter should be passed explicitly."
     if kind == 2:
         return f"node07:{rng.randint(999, 99999)}:{rng.randint(999, 99999)} [{rng.randint(0, 7)}] NCCL INFO Channel {rng.randint(0, 31):02d}/32 : 0[{rng.randint(0, 7)}] -> 1[{rng.randint(0, 7)}] via P2P/CUMEM/read"
     if kind == 3:
@@ -91,14 +91,18 @@ def log(seed: int, index: int, size: int, density: float, pool: list[str]) -> st
     length = sum(map(len, lines))
     for number in range(1, rows + 1):
         lines.append(record(rng, number, rows, fate))
-        lines.append(f"\r{number * 100 // rows:3d}%|{'█' * (number * 10 // rows):<10}| {number}/{rows} [00:{number % 60:02d}<01:00,  1.01s/it]")
+        lines.append(
+            f"\r{number * 100 // rows:3d}%|{'█' * (number * 10 // rows):<10}| {number}/{rows} [00:{number % 60:02d}<01:00,  1.01s/it]"
+        )
         for _ in range(gap - 1):
             lines.append(pool[rng.randrange(len(pool))])
         length += sum(map(len, lines[-gap - 1 :])) + gap + 1
         if length > size:
             break
     if fate == "healthy":
-        lines.append("{'train_runtime': 3723.1, 'train_samples_per_second': 12.1, 'train_steps_per_second': 1.5, 'train_loss': 0.61, 'epoch': 1.0}")
+        lines.append(
+            "{'train_runtime': 3723.1, 'train_samples_per_second': 12.1, 'train_steps_per_second': 1.5, 'train_loss': 0.61, 'epoch': 1.0}"
+        )
     return "\n".join([*lines, *ENDINGS.get(fate, [])]) + "\n"
 
 

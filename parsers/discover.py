@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
 from parsers import event_folders
 from parsers.ranks import natural, without_ranks
+from parsers.rotation import oldest_first
 from parsers.source import STDIN, UnreadableError
+from parsers.trackers import Marked
+from parsers.tree import Choice, Folder, listed, walk
 
 Kind = Literal["log", "events", "state", "data", "environment"]
 
@@ -30,9 +33,8 @@ _DATA_NAMES: Final = re.compile(
 )
 _ENVIRONMENT_NAMES: Final = re.compile(
     r"(ds_?config|deepspeed_?config|zero[_-]?[0-3]\w*|ds_z[0-3]\w*)[\w.-]*\.json|requirements[\w.-]*\.txt|(pip[_-])?freeze[\w.-]*\.txt"
-    r"|env(ironment)?\.txt|(poetry|uv|pdm|Pipfile)\.lock|(conda[\w-]*|env(ironment)?[\w-]*)\.ya?ml|ds_report[\w.-]*|collect_env[\w.-]*|conda[_-]list[\w.-]*|wandb-metadata\.json|training_args\.json"
+    r"|env(ironment)?\.txt|(poetry|uv|pdm|Pipfile)\.lock|(conda[\w-]*|env(ironment)?[\w-]*)\.ya?ml|ds_report[\w.-]*|collect_env[\w.-]*|conda[_-]list[\w.-]*|wandb-metadata\.json|training_args[\w.-]*\.(json|bin)"
 )
-_SKIPPED_FOLDERS: Final = frozenset({"__pycache__", "node_modules", "site-packages", "venv", "__MACOSX"})
 _BELOW_A_RUN: Final = re.compile(
     r"checkpoint[-_]\d+|global_step_?\d+|epoch[-_=]\d+.*|step[-_=]?\d+|train|train_inner|training|validation|valid\d*|val|eval|test"
     r"|attempt_\d+|\d{1,4}|rank[-_.]?\d+|files|tmp|wandb|pretrained"
@@ -43,6 +45,8 @@ _OUTPUT_FOLDERS: Final = re.compile(
 )
 _RAY: Final = re.compile(r"worker-[0-9a-f]{20,}-\w+-\d+\.(out|err)|raylet\.(out|err)|gcs_server\.(out|err)")
 _NONE: Final[Mapping[str, str]] = {}
+_DATE: Final = re.compile(r"[.-]20\d\d-?[01]\d-?[0-3]\d(?:[-_T]?\d\d(?:[-_:]?\d\d){0,2})?$")
+"""What logrotate and Python's logging put behind the name of a rotated log."""
 _NODE: Final = re.compile(r"(node|host|worker|machine)[-_.]?\d+", re.IGNORECASE)
 _RANK: Final = re.compile(
     r"(rank|node|worker|proc|local_rank|gpu|host|task)[-_.]?\d+|\.\d+$|[-_.](stdout|stderr|out|err)\b|(?<=\W)\d{1,4}(?=\W)"
@@ -51,10 +55,14 @@ _RANK: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class RunFiles:
-    """The files of one run: `root` names it (its folder, or its only log)."""
+    """The files of one run: `root` names it (its folder, or its only log).
+
+    `marks`: what tells of each file of another file system that it changed (size, ETag), where that was listed.
+    """
 
     root: str
     files: tuple[str, ...]
+    marks: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -70,12 +78,12 @@ class _Group:
         {"log": self.logs, "environment": self.environment}.get(kind, self.others).append(path)
 
 
-def find_runs(paths: Sequence[str | Path]) -> Iterator[RunFiles]:
+def find_runs(paths: Sequence[str | Path], choice: Choice | None = None) -> Iterator[RunFiles]:
     """The runs that these files and directories hold, by path. Raises UnreadableError for a path that is not there."""
     files: list[str] = []
     for path in map(str, paths):
         if path != STDIN and Path(path).is_dir():
-            yield from runs_below(path)
+            yield from runs_below(path, choice)
         elif path != STDIN and not os.path.lexists(path):
             raise UnreadableError(f"{path} does not exist: check the path.")
         else:
@@ -102,26 +110,38 @@ def companions(log: str) -> tuple[str, ...]:
     return tuple(str(folder / name) for name in beside)
 
 
-def runs_below(folder: str) -> Iterator[RunFiles]:
+def runs_below(folder: str, choice: Choice | None = None) -> Iterator[RunFiles]:
     """The runs in a directory tree, ordered by path. Links are not followed, hidden and library folders are skipped."""
     folder = folder.rstrip("/") or "/"
+    yield from _runs_in(folder, walk(folder, choice or Choice()))
+
+
+def runs_among(folder: str, paths: Sequence[str]) -> Iterator[RunFiles]:
+    """The runs among the files below a folder of another file system."""
+    yield from _runs_in(folder, listed(paths))
+
+
+def _runs_in(folder: str, folders: Iterable[Folder]) -> Iterator[RunFiles]:
     groups: dict[str, _Group] = {}
     found: list[tuple[str, list[tuple[str, Kind]]]] = []
     logs_at: set[str] = set()
     events_at: dict[str, list[str]] = {}
-    for place, below, names in os.walk(folder, followlinks=False):
-        below[:] = sorted(n for n in below if not n.startswith(".") and n not in _SKIPPED_FOLDERS)
-        kinds = [(name, kind) for name in sorted(names) if (kind := kind_of(name))]
+    own = Marked()
+    for place, names, below in folders:
+        own.see(place, names, below)
+        names = [name for name in names if not own.is_noise(place, name)]
+        kinds = [(name, kind) for name in names if (kind := own.kind(place, name) or kind_of(name))]
         if any(kind in ("log", "state") for _, kind in kinds):
-            logs_at.update((place, _owner(place, folder, frozenset()), *_nodes(place)))
+            logs_at.update((place, _owner(place, folder, frozenset(), alone=own.runs), *_nodes(place)))
         if kinds:
             found.append((place, kinds))
         if events := [name for name, kind in kinds if kind == "events"]:
             events_at[place] = events
     parts = event_folders.parts(events_at)
     alone = event_folders.crowds(events_at, folder, lambda parent, name: _is_run_in_a_crowd(parent, name, logs_at))
+    alone = {*alone, *own.runs}
     for place, kinds in found:
-        owner = _owner(place, folder, logs_at, parts, alone)
+        owner = own.owner(place, logs_at) or _owner(place, folder, logs_at, parts, alone)
         for name, kind in kinds:
             groups.setdefault(owner, _Group()).add(kind, os.path.join(place, name))
     for root in sorted(groups):
@@ -143,7 +163,7 @@ def kind_of(name: str) -> Kind | None:
         return "environment"
     if _DATA_NAMES.fullmatch(bare):
         return "data"
-    stem = re.sub(r"\.\d+$", "", bare)
+    stem = re.sub(r"\.\d+$", "", _DATE.sub("", bare))
     if Path(stem).suffix.lower() in _LOG_SUFFIXES or stem.lower() in _LOG_NAMES or re.fullmatch(r"slurm-\d+.*", stem):
         return "log"
     return None
@@ -221,7 +241,7 @@ def _runs_of(root: str, group: _Group) -> Iterator[RunFiles]:
     by_stem: dict[str, list[str]] = {}
     is_ray = any(_RAY.fullmatch(os.path.basename(log)) for log in group.logs)
     names = without_ranks(group.logs)
-    for log in sorted(group.logs, key=natural):
+    for log in oldest_first(sorted(group.logs, key=natural)):
         by_stem.setdefault("" if is_ray else _stem(names[log], root), []).append(log)
     if len(by_stem) <= 1:
         files = (*next(iter(by_stem.values()), ()), *others, *group.environment)
@@ -241,6 +261,7 @@ def _stem(path: str, root: str) -> str:
     name = re.sub(r"[^/]*(?=/attempt_\d)|attempt_\d+", "", name)
     for suffix in _COMPRESSED:
         name = name.removesuffix(suffix)
+    name = _DATE.sub("", name) if re.search(r"\.(log|txt|out|err)[.-]20\d\d", name) else name
     name = re.sub(r"\.(log|txt|out|err|o|e)(?=$|\.\d+$)", "", name)
     return re.sub(r"\b(stdout|stderr|out|err)\b", "", _RANK.sub("", _RANK.sub("", name))).strip("._-/")
 

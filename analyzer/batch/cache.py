@@ -1,0 +1,221 @@
+"""What was judged before: a SQLite file in the user's cache folder, shared by all scans of this user.
+
+A result is kept under what it depends on: the bytes and names of the run's files, this tool's version and knowledge
+(every reader, rule and cause), and the options. Paths are no part of it: a tree that was moved or copied is known. A
+second table remembers which bytes a path held when its size, time and inode were what they are now, so that a run that
+nobody touched is not read again.
+
+Written in transactions (WAL): a scan that is killed loses what it did in its last second and leaves nothing half-written;
+several scans may share the file. Whatever goes wrong with it is said once, and the scan goes on without.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
+
+from analyzer.batch import card as cards
+from analyzer.batch.task import Result, relative
+from analyzer.errors import UsageError
+from parsers.discover import RunFiles
+
+T = TypeVar("T")
+
+SCHEMA: Final = 1
+COMMIT_EVERY: Final = 1.0
+"""Seconds of work that a killed scan may lose."""
+SETTLED: Final = 2.0
+"""Seconds for which a file must have been left alone before its time stamp is believed: clocks tick coarsely."""
+ASKED: Final = 500
+WAIT: Final = 30.0
+
+_TABLES: Final = """
+create table if not exists places (root text primary key, stamp blob not null, content blob not null) without rowid;
+create table if not exists cards
+  (key blob primary key, root text not null, card text not null, at integer not null) without rowid;
+create table if not exists documents (key blob primary key, body blob not null);
+"""
+
+
+class Known(NamedTuple):
+    """A result that was kept: where the run stood then, and its card as JSON."""
+
+    key: bytes
+    root: str
+    card: str
+
+
+def default_path() -> Path:
+    """`nanalyze/scan-1.db` in the user's cache folder (XDG_CACHE_HOME, else ~/.cache)."""
+    place = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(place) if os.path.isabs(place) else Path.home() / ".cache") / "nanalyze" / f"scan-{SCHEMA}.db"
+
+
+def stamp(files: RunFiles) -> bytes:
+    """What tells that a run's files are the same without reading them; b'' where that cannot be told (yet)."""
+    told = hashlib.sha256()
+    newest = 0.0
+    try:
+        for name, file, mark in zip(relative(files), files.files, files.marks or ("",) * len(files.files), strict=True):
+            if mark:
+                told.update(f"{name}\0{mark}\n".encode("utf-8", "surrogateescape"))
+                continue
+            found = os.stat(file)
+            newest = max(newest, found.st_mtime)
+            told.update(f"{name}\0{found.st_size} {found.st_mtime_ns} {found.st_ino}\n".encode("utf-8", "surrogateescape"))
+    except (OSError, ValueError):
+        return b""
+    return told.digest() if time.time() - newest > SETTLED else b""
+
+
+class Cache:
+    """The file, or nothing where it is off or cannot be used: then it knows nothing and keeps nothing."""
+
+    def __init__(self, path: Path | None, knowledge: bytes, complain: object = None) -> None:
+        self._knowledge = knowledge
+        self._complain = complain
+        self._path = path
+        self._base: sqlite3.Connection | None = None
+        self._since = time.monotonic()
+        if path is not None:
+            with self._tolerant():
+                self._base = _opened(path)
+
+    def __enter__(self) -> Cache:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.flush()
+        if self._base is not None:
+            self._base.close()
+
+    def key(self, content: bytes) -> bytes:
+        """Under what a run with this content is kept."""
+        return hashlib.sha256(self._knowledge + content).digest()
+
+    def contents(self, runs: Sequence[RunFiles]) -> dict[str, bytes]:
+        """root → content, of the runs whose files are as they were."""
+        told: dict[str, bytes] = {}
+        for some in _by(ASKED, runs):
+            with self._tolerant():
+                rows = self._rows("select root, stamp, content from places where root in", [run.root for run in some])
+                kept = {root: (mark, content) for root, mark, content in rows}
+                told.update((run.root, kept[run.root][1]) for run in some if run.root in kept and kept[run.root][0] == stamp(run))
+        return told
+
+    def known(self, keys: Sequence[bytes]) -> dict[bytes, Known]:
+        """key → what was kept."""
+        told: dict[bytes, Known] = {}
+        for some in _by(ASKED, keys):
+            with self._tolerant():
+                told.update((row[0], Known(*row)) for row in self._rows("select key, root, card from cards where key in", some))
+        return told
+
+    def body(self, key: bytes) -> bytes:
+        """The compressed document, b'' where it is not kept."""
+        with self._tolerant():
+            for (body,) in self._rows("select body from documents where key in", [key]):
+                return bytes(body)
+        return b""
+
+    def add(self, result: Result, mark: bytes) -> None:
+        """Keeps a result; one without content or document (an error) is tried again next time."""
+        if self._base is None or not result.content or not result.body:
+            return
+        key = self.key(result.content)
+        with self._tolerant():
+            line = key, result.files.root, cards.dumps(result.card), int(time.time())
+            self._base.execute("insert or replace into cards values (?, ?, ?, ?)", line)
+            self._base.execute("insert or replace into documents values (?, ?)", (key, result.body))
+            if mark:
+                self.place(result.files.root, mark, result.content)
+            if time.monotonic() - self._since > COMMIT_EVERY:
+                self.flush()
+
+    def place(self, root: str, mark: bytes, content: bytes) -> None:
+        """Remembers what stands at a path."""
+        if self._base is not None:
+            self._base.execute("insert or replace into places values (?, ?, ?)", (root, mark, content))
+
+    def flush(self) -> None:
+        """Makes what was added last."""
+        self._since = time.monotonic()
+        if self._base is not None:
+            with self._tolerant():
+                self._base.commit()
+
+    def _rows(self, select: str, values: Sequence[object]) -> Iterable[tuple[Any, ...]]:
+        if self._base is None or not values:
+            return ()
+        marks = ",".join("?" * len(values))
+        return self._base.execute(f"{select} ({marks})", list(values)).fetchall()
+
+    @contextmanager
+    def _tolerant(self) -> Iterator[None]:
+        """Nothing that goes wrong with the cache ends a scan."""
+        try:
+            yield
+        except (sqlite3.Error, OSError, UnicodeError) as error:
+            if self._base is not None:
+                self._base.close()
+            self._base = None
+            if callable(self._complain):
+                self._complain(
+                    f"the cache {self._path} cannot be used ({error}): going on without it (--cache PATH names another)."
+                )
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return _connected(path)
+    except sqlite3.DatabaseError as error:
+        if "not a database" not in str(error) and "malformed" not in str(error):
+            raise
+        os.replace(path, path.with_name(f"{path.name}.damaged"))
+        return _connected(path)
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    base = sqlite3.connect(path, timeout=WAIT, isolation_level="IMMEDIATE")
+    base.execute("pragma journal_mode=wal")
+    base.execute("pragma synchronous=normal")
+    base.executescript(_TABLES)
+    return base
+
+
+def _by(size: int, things: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(things), size):
+        yield things[start : start + size]
+
+
+def path_of(asked: str) -> Path | None:
+    """`off` → no cache, '' → the user's, else a path. Raises UsageError for a folder."""
+    if asked == "off":
+        return None
+    path = Path(asked) if asked else default_path()
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: name a file for the cache, or --cache off.")
+    return path
+
+
+def knowledge(options: object) -> bytes:
+    """The digest of everything that a diagnosis depends on beside the run: our version, readers, rules, causes, options."""
+    import analyzer
+    import parsers
+    from analyzer.version import VERSION
+
+    told = hashlib.sha256(f"{VERSION}\0{options!r}\n".encode("utf-8", "surrogateescape"))
+    roots = [Path(str(module.__file__)).parent for module in (analyzer, parsers)]
+    own = [Path(folder) for folder in getattr(options, "rules", ())]
+    for root in (*roots, *own):
+        for path in sorted(path for kind in ("*.py", "*.toml") for path in root.rglob(kind)):
+            told.update(f"{path.relative_to(root)}\0".encode("utf-8", "surrogateescape"))
+            told.update(hashlib.sha256(path.read_bytes()).digest())
+    return told.digest()

@@ -1,0 +1,193 @@
+"""Work in processes of this machine: results in order, a window of work under way, and no run that takes the others down.
+
+A worker that dies or hangs costs its run a second attempt, then a row with the reason; a new worker takes over the rest.
+Workers end when their pipe closes, so a scan that is killed leaves none behind.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, Final
+
+from analyzer.batch.task import Result, Task, Work, failed, perform
+
+CHUNK: Final = 4
+"""Runs that a worker is given at a time: enough to keep it busy while the next ones are sent."""
+WINDOW: Final = 64
+"""Chunks a worker that may be done before the first of them is taken: what waits costs memory."""
+ATTEMPTS: Final = 2
+GRACE: Final = 5.0
+"""Seconds behind its time limit after which a worker that does not answer is killed."""
+FULL: Final = 400 * 2**20
+"""Bytes that a worker may have held at most; one that held more is replaced after its run."""
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(slots=True)
+class _Worker:
+    process: BaseProcess
+    pipe: Connection
+    queue: deque[int] = field(default_factory=deque)
+    """Numbers of the tasks it was given and has not answered."""
+    since: float = 0.0
+
+
+def results(tasks: Sequence[Task], work: Work, workers: int) -> Iterator[Result]:
+    """A result a task, in their order."""
+    if workers <= 1 or len(tasks) <= CHUNK:
+        for task in tasks:
+            yield perform(task, work)
+        return
+    pool = _Pool(tasks, work, min(workers, len(tasks)))
+    try:
+        yield from pool.results()
+    finally:
+        pool.close()
+
+
+class _Pool:
+    def __init__(self, tasks: Sequence[Task], work: Work, workers: int) -> None:
+        self._tasks, self._work = tasks, work
+        self._todo: deque[int] = deque(range(len(tasks)))
+        self._done: dict[int, Result] = {}
+        self._attempts: dict[int, int] = {}
+        self._next = 0
+        self._context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+        if sys.platform == "linux":
+            _prepare()
+        self._workers: list[_Worker] = []
+        for _ in range(workers):
+            self._begin()
+
+    def results(self) -> Iterator[Result]:
+        """Gives work out, takes answers in, and yields what is next in order."""
+        while self._next < len(self._tasks):
+            self._give()
+            for pipe in wait([one.pipe for one in self._workers if one.queue], timeout=1.0):
+                self._take(next(one for one in self._workers if one.pipe is pipe))
+            self._check_time()
+            while self._next in self._done:
+                yield self._done.pop(self._next)
+                self._next += 1
+
+    def close(self) -> None:
+        """Ends the workers at once."""
+        for one in self._workers:
+            one.pipe.close()
+            one.process.terminate()
+        for one in self._workers:
+            one.process.join(1.0)
+            if one.process.is_alive():
+                one.process.kill()
+
+    def _begin(self) -> None:
+        ours, theirs = self._context.Pipe()
+        others = [one.pipe for one in self._workers] + [ours]
+        inherited = others if self._context.get_start_method() == "fork" else []
+        process = self._context.Process(target=_serve, args=(theirs, inherited, self._work), daemon=True)  # type: ignore[attr-defined]
+        process.start()
+        theirs.close()
+        self._workers.append(_Worker(process, ours))
+
+    def _give(self) -> None:
+        limit = self._next + WINDOW * CHUNK * len(self._workers)
+        for one in list(self._workers):
+            numbers: list[int] = []
+            while len(one.queue) + len(numbers) < 2 * CHUNK and self._todo and self._todo[0] < limit:
+                numbers.append(self._todo.popleft())
+            if not numbers:
+                continue
+            one.since = one.since if one.queue else time.monotonic()
+            one.queue.extend(numbers)
+            try:
+                one.pipe.send([self._tasks[number] for number in numbers])
+            except OSError:
+                self._lose(one, "its process ended")
+
+    def _take(self, one: _Worker) -> None:
+        try:
+            answer = one.pipe.recv()
+        except (EOFError, OSError):
+            self._lose(one, _end(one.process))
+            return
+        if isinstance(answer, BaseException):
+            raise answer
+        if isinstance(answer, str):  # it held too much memory and is going
+            self._lose(one, "", is_fault=False)
+            return
+        self._done[one.queue.popleft()] = answer
+        one.since = time.monotonic()
+
+    def _check_time(self) -> None:
+        limit = self._work.limit
+        for one in list(self._workers):
+            if limit and one.queue and time.monotonic() - one.since > limit + GRACE:
+                one.process.kill()
+                self._lose(one, f"took longer than {limit:g} s: raise --timeout to let it finish", attempts=1)
+
+    def _lose(self, one: _Worker, why: str, attempts: int = ATTEMPTS, is_fault: bool = True) -> None:
+        """A worker is gone: its current run is tried again or given up, the others go back, and another worker begins."""
+        self._workers.remove(one)
+        one.pipe.close()
+        if one.queue and is_fault:
+            number = one.queue[0]
+            self._attempts[number] = self._attempts.get(number, 0) + 1
+            if self._attempts[number] >= attempts:
+                one.queue.popleft()
+                self._done[number] = failed(self._tasks[number], self._work, why)
+        self._todo.extendleft(reversed(one.queue))
+        self._begin()
+
+
+def _end(process: BaseProcess) -> str:
+    process.join(1.0)
+    code = process.exitcode
+    how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+    return f"its process ended ({how}{', out of memory?' if code == -9 else ''})"
+
+
+def _prepare() -> None:
+    """Loads what every run needs before processes are forked: they share it."""
+    from analyzer import cause, rule
+    from analyzer.diagnosis import known_signatures
+    from parsers.read import make_router
+
+    rule.load()
+    cause.load_for_weighing()
+    make_router(known_signatures())
+
+
+def _serve(pipe: Connection, inherited: Sequence[Connection], work: Work) -> None:
+    for other in inherited:
+        other.close()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the scan itself answers to Ctrl-C
+    try:
+        while True:
+            for task in pipe.recv():
+                pipe.send(_answer(task, work))
+                if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > FULL:
+                    pipe.send("full")
+                    return
+    except (EOFError, OSError):  # the scan is gone
+        return
+
+
+def _answer(task: Task, work: Work) -> Any:
+    try:
+        return perform(task, work)
+    except Exception as error:  # only when strict
+        return error

@@ -1,0 +1,69 @@
+"""Folders that a tracker marks as a run, whatever its name looks like.
+
+multirun/2026-11-24/10-00-00/3/.hydra/          Hydra: each job of a sweep is a run, though its folder is a bare number
+mlruns/0/4f2a…/meta.yaml + metrics/ + params/   MLflow's file store: files without a suffix below metrics/ and params/
+wandb/run-20261124_100000-ab12/                 W&B: files/ belongs to it, logs/debug*.log are the client's own
+wandb/offline-run-…                             the only one beside a run's log belongs to that run
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence, Set
+from typing import Final, Literal
+
+_WANDB: Final = re.compile(r"(offline-)?run-\d{8}_\d{6}-\w+")
+_STORE_FOLDERS: Final = frozenset({"metrics", "params"})
+
+
+class Marked:
+    """The marked folders of a tree, told folder by folder from the top."""
+
+    def __init__(self) -> None:
+        self.runs: set[str] = set()
+        self._stores: set[str] = set()
+        self._wandb: dict[str, list[str]] = {}
+
+    def see(self, place: str, names: Sequence[str], below: Sequence[str]) -> None:
+        """Takes a folder in."""
+        if ".hydra" in below:
+            self.runs.add(place)
+        if "meta.yaml" in names and "metrics" in below:
+            self.runs.add(place)
+            self._stores.add(place)
+        if _WANDB.fullmatch(os.path.basename(place)):
+            self.runs.add(place)
+            parent = os.path.dirname(place)
+            self._wandb.setdefault(os.path.dirname(parent) if os.path.basename(parent) == "wandb" else parent, []).append(place)
+
+    def kind(self, place: str, name: str) -> Literal["data"] | None:
+        """What a file is, if it is a part of MLflow's store."""
+        store = self._store(place)
+        return "data" if store is not None and (place != store or name == "meta.yaml") else None
+
+    def is_noise(self, place: str, name: str) -> bool:
+        """Whether a file is W&B's own log."""
+        parent = os.path.dirname(place)
+        return name.startswith("debug") and os.path.basename(place) == "logs" and parent in self.runs
+
+    def owner(self, place: str, logs_at: Set[str]) -> str | None:
+        """The run that a folder of a tracker belongs to, if it is one's."""
+        store = self._store(place)
+        if store is not None:
+            return store
+        for home, runs in self._wandb.items():
+            if len(runs) == 1 and home in logs_at and (place == runs[0] or place.startswith(f"{runs[0]}/")):
+                return home
+        return None
+
+    def _store(self, place: str) -> str | None:
+        """The MLflow run that `place` is, or is the metrics or parameters of."""
+        if not self._stores:
+            return None
+        below = ""
+        while place not in self._stores:
+            place, below = os.path.split(place)
+            if not below:
+                return None
+        return place if not below or below in _STORE_FOLDERS else None

@@ -1,0 +1,118 @@
+"""The folders of a tree and the files in them, as far as the user wants to see them: for `discover`, which finds the runs.
+
+Hidden folders and those of libraries are passed over; links are not followed unless asked for, and then every real folder
+is entered once, so that links that go round end. Folders that cannot be read are noted, never fatal. A `.nanalyzeignore`
+in any folder leaves out what it names, in the syntax of `.gitignore`, below that folder.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+IGNORE_FILE: Final = ".nanalyzeignore"
+_SKIPPED: Final = frozenset({"__pycache__", "node_modules", "site-packages", "venv", "__MACOSX"})
+MAX_IGNORE: Final = 2**20
+
+
+class Folder(NamedTuple):
+    """A folder, the names of its files and of all its folders, hidden ones included."""
+
+    place: str
+    names: list[str]
+    below: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What of a tree is looked at: patterns as in `.gitignore`, relative to the folder that was named.
+
+    `unreadable` collects folders that could not be read.
+    """
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    follow: bool = False
+    unreadable: list[str] = field(default_factory=list)
+
+
+def walk(top: str, choice: Choice) -> Iterator[Folder]:
+    """The folders of a tree, top down, in the order of names."""
+    entered: set[tuple[int, int]] = set()
+    wanted, unwanted = _spec(choice.include), _spec(choice.exclude)
+    ignored: list[tuple[str, Any]] = []
+
+    def is_out(path: str, is_folder: bool) -> bool:
+        name = os.path.relpath(path, top) + ("/" if is_folder else "")
+        if unwanted and unwanted.match_file(name):
+            return True
+        if wanted and not is_folder and not wanted.match_file(name):
+            return True
+        inner = (
+            (os.path.relpath(path, base) + ("/" if is_folder else ""), spec) for base, spec in ignored if _is_below(path, base)
+        )
+        return any(spec.match_file(one) for one, spec in inner)
+
+    note = choice.unreadable.append
+    for place, below, names in os.walk(top, onerror=lambda error: note(str(error.filename)), followlinks=choice.follow):
+        if choice.follow and not _enter(place, entered):
+            below.clear()
+            continue
+        if IGNORE_FILE in names:
+            ignored.append((place, _spec(_lines(os.path.join(place, IGNORE_FILE)))))
+        every = list(below)
+        below[:] = sorted(name for name in below if not name.startswith(".") and name not in _SKIPPED)
+        if wanted or unwanted or ignored:
+            below[:] = [name for name in below if not is_out(os.path.join(place, name), True)]
+            names = [name for name in names if not is_out(os.path.join(place, name), False)]
+        yield Folder(place, sorted(names), every)
+
+
+def listed(paths: Sequence[str]) -> Iterator[Folder]:
+    """The same for a list of files (an object store has no folders)."""
+    files: dict[str, list[str]] = {}
+    below: dict[str, set[str]] = {}
+    for path in paths:
+        place, name = path.rsplit("/", 1)
+        files.setdefault(place, []).append(name)
+        while "://" in place and not place.endswith(":/") and "/" in place.partition("://")[2]:
+            place, name = place.rsplit("/", 1)
+            below.setdefault(place, set()).add(name)
+    for place in sorted({*files, *below}):
+        if not any(part.startswith(".") for part in place.partition("://")[2].split("/")):
+            yield Folder(place, sorted(files.get(place, ())), sorted(below.get(place, ())))
+
+
+def _enter(place: str, entered: set[tuple[int, int]]) -> bool:
+    found = os.stat(place)
+    here = found.st_dev, found.st_ino
+    if here in entered:
+        return False
+    entered.add(here)
+    return True
+
+
+def _is_below(path: str, base: str) -> bool:
+    return path.startswith(base.rstrip("/") + "/")
+
+
+def _lines(path: str) -> tuple[str, ...]:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return tuple(file.read(MAX_IGNORE).splitlines())
+    except OSError:
+        return ()
+
+
+def _spec(patterns: Sequence[str]) -> Any:
+    """The patterns as one matcher, None where there are none."""
+    if not patterns:
+        return None
+    from pathspec import GitIgnoreSpec
+
+    return GitIgnoreSpec.from_lines(patterns)
+
+
+Walk = Callable[[str], Iterator[Folder]]
