@@ -33,7 +33,7 @@ FIRST: Final = Threshold(3, "Records whose median is the first level.")
 HIGH: Final = Threshold(1.5, "Times the first level: above it the loss has diverged, and jumps are the least of its troubles.")
 LOW: Final = Threshold(0.1, "Of the first level: below it a spike is one sample that is not yet known by heart.")
 LEARNED: Final = Threshold(0.1, "Of the first level: single records that stand out of a loss this low are samples, not the run.")
-SAMPLES: Final = Threshold(4, "Records in a row that may be such samples.")
+SAMPLES: Final = Threshold(8, "Records in a row that may be such samples.")
 WARM_UP_RATE: Final = Threshold(3, "Times the records in which the rate rises at first: a hump there is the warm-up's.")
 LEFT: Final = Threshold(0.5, "Of the excess that may be left after it: more has not come back, and is `divergence`'s matter.")
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from statistics import median
 from typing import Final
 
 from analyzer.model import Finding, Severity
 from analyzer.onset import sound
 from analyzer.regime import is_policy_training
 from analyzer.rule import Threshold, at, number, rule
-from analyzer.signals import fall
+from analyzer.signals import fall, noise
 from parsers import Run, metrics
 
 MIN_RECORDS: Final = Threshold(30, "Fewer records give no level at both ends.")
@@ -20,6 +21,8 @@ HIGH: Final = Threshold(
     4.0,
     "A cross entropy above this is that of a model that knows next to nothing: e**4 is 55 equally likely tokens.",
 )
+EARLY: Final = Threshold(3, "Records at the start whose median is where it began.")
+EARLY_FALL: Final = Threshold(0.1, "Of the level: a loss that fell this much at once and then stays has levelled off.")
 CHANCE: Final = Threshold(
     0.01,
     "Relative distance within which a loss is at a level of chance: ln 2 of a preference, ln of the vocabulary.",
@@ -36,6 +39,8 @@ CHANCE: Final = Threshold(
         "flat": FLAT,
         "high": HIGH,
         "chance": CHANCE,
+        "early": EARLY,
+        "early-fall": EARLY_FALL,
     },
 )
 def no_progress(run: Run) -> Iterator[Finding]:
@@ -48,6 +53,8 @@ def no_progress(run: Run) -> Iterator[Finding]:
     values = [series.values[i] for i in kept]
     first, last, error = fall(values)
     if first <= 0 or first - last + 2 * error > FLAT.value * first or last - first > 0.1 * first:
+        return
+    if median(values[: EARLY.value]) - last > max(EARLY_FALL.value * last, 3 * noise(values)):
         return
     severity, reason = _judged(run, last)
     yield Finding(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from statistics import median
 from typing import Final, NamedTuple
 
 from analyzer.model import Finding
 from analyzer.rule import Threshold, at, number, rule
-from analyzer.signals import Shift, aligned, block_medians, current, is_interleaved, level_shift, thinned
+from analyzer.signals import Shift, aligned, block_medians, current, finite, is_interleaved, level_shift, thinned
 from parsers import Run, Series, metrics
 
 FACTOR: Final = Threshold(2.5, "Times the time per step: growing batches and longer sequences double it, faults do more.")
@@ -55,25 +56,22 @@ def throughput_drop(run: Run) -> Iterator[Finding]:
     for pace in _paces(run):
         if len(pace.values) < MIN_RECORDS.value:
             continue
-        values = _for_equal_batches(run, pace)[WARM_UP.value :]
+        values = pace.values[WARM_UP.value :]
         shift = level_shift(values, FACTOR.value) or _steady_rise(values)
-        if shift is not None:
-            start = WARM_UP.value + shift.start
-            scale = pace.values[start] / values[shift.start] if values[shift.start] else 1.0
-            yield _finding(run, pace, start, shift.before * scale, shift.after * scale)
+        if shift is not None and not _is_batch(run, pace, WARM_UP.value + shift.start):
+            yield _finding(run, pace, WARM_UP.value + shift.start, shift.before, shift.after)
             return
 
 
-def _for_equal_batches(run: Run, pace: Pace) -> list[float]:
-    """The times divided by the batch size where it was logged and changes: a batch that is ramped up takes its time."""
+def _is_batch(run: Run, pace: Pace, start: int) -> bool:
+    """Whether the batch was enlarged as well, so that a sample takes hardly longer than before."""
     track = next((t for t in run.tracks if t.name.lower().replace("_", " ") in _BATCH), None)
     if track is None or pace.unit.endswith("s/s") or len(set(track.values)) < 2:
-        return pace.values
+        return False
     sizes = aligned(pace.series, track)
-    known = [sizes[i] for i in pace.indices]
-    if not all(size is not None and size > 0 for size in known):
-        return pace.values
-    return [value / (size or 1.0) for value, size in zip(pace.values, known, strict=True)]
+    times = [pace.values[k] / size if (size := sizes[i]) else math.nan for k, i in enumerate(pace.indices)]
+    before, after = finite(times[:start]), finite(times[start:])
+    return bool(before and after) and median(after) < FACTOR.value * median(before)
 
 
 def _steady_rise(values: Sequence[float]) -> Shift | None:

@@ -516,6 +516,40 @@ def small_classifier(r: Random) -> str:
     return trainer(rows([min(v, 0.8) for v in losses], norms(r, 400, 0.5, 1.2)))
 
 
+@healthy
+def any_run(r: Random) -> str:
+    """A run of any length, noise, level, schedule and pace."""
+    size = int(math.exp(r.uniform(math.log(3), math.log(1500))))
+    start = r.choice([0.4, 0.69, 1.5, 2.5, 5.5, 10.9, 300.0])
+    noise = math.exp(r.uniform(math.log(0.003), math.log(0.5)))
+    losses = curve(r, size, start, start * r.uniform(0.15, 0.97), noise, r.choice([2, 5, 15, 60]))
+    level = 10 ** r.uniform(-2, 1.5)
+    grads = [min(v, r.choice([1e9, level])) for v in norms(r, size, level, r.uniform(0.05, 1.0))]
+    peak, warm = 10 ** r.uniform(-6, -3), max(1, size // r.choice([10, 20, 100]))
+    rates = {
+        "cosine": lambda i: 0.5 * (1 + math.cos(math.pi * i / size)),
+        "linear": lambda i: 1 - i / size,
+        "constant": lambda i: 1.0,
+        "inverse": lambda i: math.sqrt(warm / max(i, warm)),
+        "steps": lambda i: 0.3 ** (4 * i // size),
+        "restarts": lambda i: 0.5 * (1 + math.cos(math.pi * (i % max(1, size // 4)) / max(1, size // 4))),
+        "stable": lambda i: min(1.0, (size - i) / max(1, size / 5)),
+    }  # fmt: skip
+    schedule = rates[r.choice(sorted(rates))]
+    lines: list[dict[str, Any]] = []
+    between = r.choice([0, 0, max(2, size // 5), max(2, size // 20)])
+    for i, line in enumerate(rows(losses, grads, [peak * min(1, (i + 1) / warm) * schedule(i) for i in range(size)])):
+        lines.append(line)
+        if between and i % between == between - 1:
+            lines.append(
+                {
+                    "eval_loss": line["loss"] ** 0 * start * (0.5 + 0.5 * math.exp(-3 * i / size)) * math.exp(r.gauss(0, 0.02)),
+                    "eval_runtime": 3.0,
+                }
+            )
+    return trainer(lines, r.choice([1, 5, 10, 50, 100]))
+
+
 # ---- faulty --------------------------------------------------------------------------------------------------------------
 
 
