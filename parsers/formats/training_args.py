@@ -79,13 +79,18 @@ def _settings(config: dict[Any, Any], left: list[int], depth: int = 0) -> dict[s
         left[0] -= 1
         if left[0] < 0:
             break
-        if value is None or isinstance(value, str | int | float):
+        if isinstance(value, dict):
+            if depth < MAX_DEPTH:
+                found[key] = _settings(value, left, depth + 1)
+        elif _is_plain(value):
             found[key] = value
-        elif isinstance(value, list) and len(value) < MAX_SETTINGS and all(isinstance(one, str | int | float) for one in value):
-            found[key] = value
-        elif isinstance(value, dict) and depth < MAX_DEPTH:
-            found[key] = _settings(value, left, depth + 1)
     return found
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, list):
+        return len(value) < MAX_SETTINGS and all(isinstance(one, str | int | float) for one in value)
+    return value is None or isinstance(value, str | int | float)
 
 
 def _pickles(path: Path) -> Iterator[io.BytesIO]:

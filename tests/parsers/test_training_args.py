@@ -72,7 +72,8 @@ def test_text_and_numbers_are_arguments(tmp_path: Path, protocol: int) -> None:
 
 def test_the_format_before_zip_archives_is_read_too(tmp_path: Path) -> None:
     path = tmp_path / "training_args.bin"
-    path.write_bytes(b"".join(pickle.dumps(one, 2) for one in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}, Arguments(), [])))
+    several: list[object] = [0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}, Arguments(), []]
+    path.write_bytes(b"".join(pickle.dumps(one, 2) for one in several))
     assert read([path], strict=True).environment.value("arg:output_dir") == "out"
 
 
