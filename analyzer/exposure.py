@@ -8,7 +8,9 @@ it out. How loud it is:
     warning   the version is in the window; a condition is open, or nothing but the version decides
     info      it also needs a model, an accelerator or an option that nothing speaks of; or the cause is anecdotal
 
-A window without an upper end (`>=0.3`) says "every version": such causes are exposures only where their settings are seen.
+A window without an upper end (`>=0.3`) says "every version": such causes are exposures only where their settings are seen. So
+are causes that affect no package (a model that fp16 cannot hold). Where a ds_config meets a cause's conditions and the version
+is not known, the version is what is asked for.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ _ENVIRONMENT: Final = frozenset({"package", "config", "arg", "setting", "hardwar
 _PARTICULAR: Final = ("setting:model ", "setting:accelerator ", "setting:framework ", "setting:moe ", "setting:gpu ", "arg:")
 """Conditions that most environments do not meet: where they are open, the cause is worth no more than a remark."""
 STRONG: Final = -3.0
+LEAST_SETTINGS: Final = 3
+"""Conditions that must be seen for a cause whose version nobody says: DeepSpeed and its stage are met by every second run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,22 @@ class Exposure:
     conditions: tuple[Condition, ...]
 
     @property
+    def package(self) -> str:
+        """The package that the exposure is about: the one hit, else the first one affected, else `settings`."""
+        affected = [entry["package"] for entry in self.cause.affects]
+        return self.hits[0].package if self.hits else next(iter(affected), "settings")
+
+    @property
+    def version(self) -> str:
+        """The version that is installed, `unknown` where nothing says it."""
+        return self.hits[0].version if self.hits else "unknown" if self.cause.affects else ""
+
+    @property
+    def windows(self) -> str:
+        """The ranges of that package, joined by `||`."""
+        return " || ".join(entry["versions"] for entry in self.cause.affects if entry["package"] == self.package)
+
+    @property
     def fix(self) -> tuple[str, ...]:
         """What to do: versions and settings, or the first sentence of the remedy where it names neither."""
         remedy: Mapping[str, Any] = self.cause.remedy
@@ -77,23 +97,26 @@ class Exposure:
     @property
     def order(self) -> tuple[int, str, str]:
         """Loudest first, then by package and cause."""
-        return ("critical", "warning", "info").index(self.level), self.hits[0].package, self.cause.id
+        return ("critical", "warning", "info").index(self.level), self.package, self.cause.id
 
 
 def exposure(cause: Cause, case: Case) -> Exposure | None:
     """The cause as an exposure of this environment, None where it is none."""
-    if cause.kind not in ("root-cause", "amplifier") or not cause.affects:
+    if cause.kind not in ("root-cause", "amplifier"):
         return None
     hits = _hits(cause, case)
-    if not hits or _is_ruled_out(cause, case):
+    if hits is None or _is_ruled_out(cause, case):
         return None
-    conditions = tuple(_unique(_conditions(cause, case, {hit.package for hit in hits})))
-    level = None if any(one.state == "not-met" for one in conditions) else _level(cause, hits, conditions)
+    affected = {entry["package"] for entry in cause.affects}
+    conditions = tuple(_unique(_conditions(cause, case, {hit.package for hit in hits} if hits else affected)))
+    if any(one.state == "not-met" for one in conditions):
+        return None
+    level = _level(cause, hits, conditions) if hits else _level_by_settings(cause, case, conditions)
     return Exposure(cause, level, hits, conditions) if level else None
 
 
-def _hits(cause: Cause, case: Case) -> tuple[Hit, ...]:
-    """A hit for each package; empty where one is known to be outside its windows. Ranges of one package are alternatives."""
+def _hits(cause: Cause, case: Case) -> tuple[Hit, ...] | None:
+    """A hit for each package of a known version; None where one is outside its windows. A package's ranges are alternatives."""
     windows: dict[str, list[str]] = {}
     for entry in cause.affects:
         windows.setdefault(entry["package"], []).append(entry["versions"])
@@ -105,7 +128,7 @@ def _hits(cause: Cause, case: Case) -> tuple[Hit, ...]:
         joined = " || ".join(ranges)
         inside = in_ranges(str(fact.value), joined)
         if inside is False:
-            return ()
+            return None
         if inside:
             hits.append(Hit(package, str(fact.value), joined, fact.ref))
     return tuple(hits)
@@ -140,7 +163,7 @@ def _conditions(cause: Cause, case: Case, hit: set[str]) -> Iterator[Condition]:
             text = spec.text or " or ".join(map(_plain, spec.whens))
             yield Condition(text, state, evidence, spec.ask, spec.whens[0].startswith(_PARTICULAR))
     for entry in cause.affects:
-        if entry["package"] not in hit:
+        if entry["package"] not in hit or case.run.environment.get(f"package:{entry['package']}") is None:
             yield Condition(f"{entry['package']} {entry['versions']}", "unknown", ask=f"pip show {entry['package']}")
 
 
@@ -160,6 +183,19 @@ def _unique(conditions: Iterator[Condition]) -> list[Condition]:
     for one in conditions:
         seen.setdefault(one.text, one)
     return list(seen.values())
+
+
+def _level_by_settings(cause: Cause, case: Case, conditions: tuple[Condition, ...]) -> Severity | None:
+    """The level where no version was hit: settings alone speak, so they must be seen, and what is particular must be met."""
+    held = [one for one in conditions if one.state == "met"]
+    if cause.status == "anecdotal" or any(one.is_particular and one.state == "unknown" for one in conditions):
+        return None
+    if cause.affects:
+        bounded = all("<" in entry["versions"] or "==" in entry["versions"] for entry in cause.affects)
+        return "info" if bounded and sum(bool(one.evidence) for one in held) >= LEAST_SETTINGS else None
+    strong = [spec for spec in cause.evidence if spec.if_met >= -STRONG and all(map(_is_environment, spec.whens))]
+    seen = any(join(spec.join, [answer(when, case) for when in spec.whens])[0] == "met" for spec in strong)
+    return "warning" if seen and len(held) == len(conditions) else None
 
 
 def _level(cause: Cause, hits: tuple[Hit, ...], conditions: tuple[Condition, ...]) -> Severity | None:

@@ -70,6 +70,20 @@ def test_what_rules_a_cause_out_takes_it_off_the_list(tmp_path: Path, change: st
     assert RACE not in levels(audit([str(folder)], facts([change])))
 
 
+def test_a_ds_config_alone_asks_for_the_version(tmp_path: Path) -> None:
+    found = audit([str(written(tmp_path, ds_config__json=CONFIG))])
+    race = next(one for one in found.exposures if one.cause.id == RACE)
+    assert (race.level, race.package, race.version, race.windows) == ("info", "deepspeed", "unknown", ">=0.12.4,<0.14.3")
+    plain = audit([str(written(tmp_path, ds_config__json='{"zero_optimization": {"stage": 2}, "bf16": {"enabled": true}}'))])
+    assert RACE not in levels(plain)
+
+
+def test_a_cause_of_settings_alone_needs_all_of_them() -> None:
+    assert levels(audit([], facts(["model=Qwen/Qwen2-7B", "fp16=true"])))["qwen-fp16-overflow"] == "warning"
+    assert "qwen-fp16-overflow" not in levels(audit([], facts(["model=Qwen/Qwen2-7B", "bf16=true"])))
+    assert "qwen-fp16-overflow" not in levels(audit([], facts(["model=meta-llama/Llama-3-8B", "fp16=true"])))
+
+
 def test_windows_without_an_end_are_no_exposure_by_themselves(tmp_path: Path) -> None:
     found = audit([str(written(tmp_path, requirements__txt="deepspeed==0.19.8\ntransformers==5.0.0\n"))])
     assert not {"ds-mpi4py-no-launcher", "evaluation-strategy-renamed", "host-oom-offload-init"} & set(levels(found))

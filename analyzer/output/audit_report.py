@@ -45,7 +45,7 @@ def _terminal(audit: Audit) -> Iterator[str]:
     yield headline(audit)
     if audit.exposures:
         rows = [
-            (one.level, one.hits[0].package, neutral(one.hits[0].version), one.hits[0].windows, one.cause.id, "; ".join(one.fix))
+            (one.level, one.package, neutral(one.version), one.windows, one.cause.id, "; ".join(one.fix))
             for one in audit.exposures
         ]
         yield ""
@@ -104,9 +104,9 @@ def _markdown(audit: Audit) -> Iterator[str]:
 
 
 def _markdown_row(one: Exposure) -> tuple[str, ...]:
-    hit, still = one.hits[0], "; ".join(c.text for c in one.conditions if c.state == "unknown")
+    still = "; ".join(c.text for c in one.conditions if c.state == "unknown")
     cause, fix = f"`{one.cause.id}`: {one.cause.title}", "; ".join(f"`{fix}`" for fix in one.fix)
-    return one.level, hit.package, hit.version, f"`{hit.windows}`", cause, still, fix
+    return one.level, one.package, one.version, f"`{one.windows}`" if one.windows else "", cause, still, fix
 
 
 def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -123,6 +123,6 @@ def number(value: float | int | None) -> str:
 
 
 def place(file: str, line: int) -> str:
-    """`run.log:112`: the file's name and the line, as editors take it."""
+    """`run.log:112`: the file's name and the line, as editors take it; an option of the command line has no lines."""
     name = file.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1] or file
-    return f"{neutral(name)}:{line}" if line else neutral(name)
+    return f"{neutral(name)}:{line}" if line and not file.startswith("--") else neutral(name)

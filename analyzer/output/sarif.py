@@ -45,11 +45,20 @@ def _rule(one: Exposure) -> dict[str, Any]:
 def _result(one: Exposure) -> dict[str, Any]:
     hits = ", ".join(f"{hit.package} {hit.version} ({hit.windows})" for hit in one.hits)
     still = "; ".join(condition.text for condition in one.conditions if condition.state == "unknown")
-    text = f"{one.cause.title}: {hits}." + (f" It also needs: {still}." if still else "") + f" Fix: {'; '.join(one.fix)}"
+    text = (
+        f"{one.cause.title}{': ' if hits else ''}{hits}."
+        + (f" It also needs: {still}." if still else "")
+        + f" Fix: {'; '.join(one.fix)}"
+    )
     return {
         "ruleId": one.cause.id, "level": _LEVELS[one.level], "message": {"text": text},
-        "locations": [place for hit in one.hits for place in _place(hit.ref)],
+        "locations": [place for ref in _refs(one) for place in _place(ref)],
     }  # fmt: skip
+
+
+def _refs(one: Exposure) -> list[SourceRef]:
+    """Where the versions stand; of an exposure by settings alone, where these stand."""
+    return [hit.ref for hit in one.hits] or [e.ref for condition in one.conditions for e in condition.evidence[:1]]
 
 
 def _deviations(audit: Audit) -> Iterator[dict[str, Any]]:
