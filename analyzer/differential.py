@@ -62,7 +62,7 @@ def differential(
         rivals = [one for one in rivals if _is_silent(one)]
     notes = [one for one in weighed if one.cause.kind in aside]
     best = max(SUPPORTED, rivals[0].match.score if rivals else SUPPORTED)
-    may_lead = case.first is None or case.first.rule not in CRASHES
+    may_lead = not any(finding.severity == "critical" for rule in CRASHES for finding in case.findings.get(rule, ()))
     leader = next((one for one in notes if may_lead and one.cause.kind == "benign" and one.match.score >= best), None)
     ranked = [leader, *rivals] if leader else rivals
     listed = [one for one in ranked if one.match.score >= ranked[0].match.score - BEHIND][:MAX_LISTED]

@@ -43,6 +43,14 @@ NAMED = (
     "micro_batch_size", "sequence_len", "sdp_attention", "flash_attention", "xformers_attention", "mixed_precision",
     "loss_type", "beta",
     "label_smoothing_factor", "torch_compile", "fsdp", "padding_side", "response_template", "save_only_model", "ddp_timeout",
+    "fp8", "fp8_recipe", "fp8_format", "enable_fp8", "mxfp8", "fp16_full_eval", "bf16_full_eval", "bnb_4bit_compute_dtype",
+    "use_liger", "lora_enable", "use_reentrant", "adam_eps", "eval_accumulation_steps", "prediction_loss_only",
+    "per_device_eval_batch_size", "dataloader_num_workers", "resume_from_checkpoint", "low_cpu_mem_usage", "zero3_init_flag",
+    "tensor_model_parallel_size", "pipeline_model_parallel_size", "tensor_parallel_degree", "sequence_parallel",
+    "sequence_parallel_size", "ulysses_sequence_parallel_size", "ds_sequence_parallel_size", "overlap_param_gather",
+    "output_router_logits", "router_aux_loss_coef", "ctc_zero_infinity", "average_tokens_across_devices", "pref_beta",
+    "max_prompt_length", "max_completion_length", "fsdp_state_dict_type", "fsdp_cpu_ram_efficient_loading",
+    "cpu_ram_efficient_loading", "sync_module_states",
 )  # fmt: skip
 _ECHO = Lazy(r"[-*]? ?\"?(?P<name>[a-z][a-z0-9_]{1,40})\"?(?: ?: |: ?| = |=)(?P<value>[^\s{\[(].{0,200}|\[.{0,200}\])$")
 _OPEN = Lazy(r"(?<!\w)(?P<name>\w{0,40}(?:Arguments|Config|Namespace))\((?P<rest>.*)$")

@@ -43,8 +43,8 @@ _FAILED = Lazy(
     re.IGNORECASE,
 )
 _HEALED = Lazy(
-    r"\b(?:(?:it |this |that |which |run |training |loss |everything |all )?(?:is |was |runs? |trains? |works? |looks? |goes |went )"
-    r"{0,2}(?:fine|healthy|normal(?:ly)?|ok|okay|stable|good|well)|works?|worked|heal(?:s|ed)|fix(?:es|ed)|solv(?:es|ed)"
+    r"\b(?:(?:it |this |that |which |run |training |loss |everything |all )?(?:is |was |runs? |trains? |works? |looks? |goes "
+    r"|went ){0,2}(?:fine|healthy|normal(?:ly)?|ok|okay|stable|good|well)|works?|worked|heal(?:s|ed)|fix(?:es|ed)|solv(?:es|ed)"
     r"|resolv(?:es|ed)|mend(?:s|ed)|cur(?:es|ed)|disappear(?:s|ed)|vanish(?:es|ed)|gone|no (?:more )?nans?\b|converges?"
     r"|no longer (?:nan|fails|crashes|hangs|happens)|helps|helped)\b",
     re.IGNORECASE,
@@ -70,7 +70,7 @@ _CHANGES: Final[tuple[tuple[tuple[str, ...], Lazy], ...]] = tuple(
         (("single-gpu",), r"\b(?:single|one|1)[- ](?:gpu|card|device)\b"),
         (("cudnn-sdpa-off",), rf"enable_cudnn_sdp\(False\)|TORCH_CUDNN_SDPA_ENABLED=0|\bcudnn[-_ ](?:sdpa|attention){_OFF}"
                               rf"|{_NO}cudnn[-_ ](?:sdpa|attention)\b"),
-        (("eager-attention", "other-attention"), r"\b(?:attn_implementation|attention|attn|_attn)\W{0,3}(?:= ?|to |: ?)?\W?eager\b"
+        (("eager-attention", "other-attention"), r"\b(?:attn_implementation|attention|attn)\W{0,3}(?:= ?|to |: ?)?\W?eager\b"
                                                  r"|\beager attention\b|\bflash_attn\W{1,3}(?:disabled|off)\b"),
         (("other-attention",), rf"\b(?:attn_implementation|attention|flash_attn|attn)\W{{0,3}}(?:= ?|to |: ?)?\W?(?:sdpa|fa2"
                                rf"|flash_attention_2)\b|\b{_TO}(?:an)?other attention\b|\b{_TO}(?:flash[- _]?attention|sdpa)\b"),
@@ -83,7 +83,7 @@ _CHANGES: Final[tuple[tuple[tuple[str, ...], Lazy], ...]] = tuple(
         (("other-template",), r"\b(?:other|another|different|right|correct|fixed) (?:chat |conversation |conv )?template\b"),
         (("longer-max-length",), r"\b(?:longer|larger|bigger|higher|increas(?:ed|ing)|rais(?:ed|ing)) (?:the )?(?:model_)?"
                                  r"(?:max_(?:seq_)?len(?:gth)?|cutoff_len|max(?:imum)? (?:sequence )?length)\b"),
-        (("lower-lr",), r"\b(?:lower|smaller|reduc(?:ed|ing)|decreas(?:ed|ing)|lower(?:ed|ing)) (?:the )?(?:lr|learning[ _]rate)\b"),
+        (("lower-lr",), r"\b(?:lower(?:ed|ing)?|smaller|reduc(?:ed|ing)|decreas(?:ed|ing)) (?:the )?(?:lr|learning[ _]rate)\b"),
         (("gas-1",), rf"\b(?:gradient_accumulation_steps|grad_accum|gas)(?: of)?\W{{0,3}}(?:= ?|to |: ?)?1\b|{_NO}(?:gradient )?"
                      rf"accumulation\b"),
         (("no-offload",), rf"{_NO}(?:cpu |optimizer )?offload(?:ing)?\b|\boffload(?:ing)?{_OFF}"),
