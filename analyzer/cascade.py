@@ -124,7 +124,9 @@ def _inference(first: Candidate) -> tuple[int | None, str] | None:
     """(rank, from what) where the culprit itself left no message, None where it did."""
     facts = first.finding.facts
     if first.tier == WAITED and first.finding.rule == "collective-timeout":
-        behind = facts.get("rank_behind")
+        behind, apart = facts.get("rank_behind"), _as_rank(facts.get("rank_apart"))
+        if apart is not None:
+            return apart, str(facts.get("apart"))
         if isinstance(behind, int):
             return behind, f"the ranks stood at different collectives and rank {behind} was the furthest behind"
         silent = str(facts.get("ranks_silent") or "")
@@ -134,9 +136,6 @@ def _inference(first: Candidate) -> tuple[int | None, str] | None:
             return None, f"ranks {silent} never complained, so one of them did not come"
         if facts.get("is_desync"):
             return None, "the ranks stood at different collectives"
-        apart = _as_rank(facts.get("rank_apart"))
-        if apart is not None:
-            return apart, f"the stacks of all ranks are here, and {facts.get('apart')}"
         return None, "those who wait report, the one that did not come is silent"
     if first.tier == PEER:
         return None, "a peer went first, and its own messages are not in this log"

@@ -12,6 +12,7 @@ share counted several times) and as proportional set size (PSS, counted once).
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -85,19 +86,20 @@ def make(folder: Path, ranks: int, size: int, culprit: int) -> None:
 
 def memory(pid: int) -> tuple[int, int]:
     """(RSS, PSS) in kB of a process and all below it."""
+    parents: dict[int, int] = {}
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents[int(place.parent.name)] = int(place.read_text("utf-8", "replace").rpartition(")")[2].split()[1])
+    family, size = {pid}, 0
+    while len(family) > size:
+        size = len(family)
+        family |= {child for child, parent in parents.items() if parent in family}
     rss = pss = 0
-    try:
-        rows = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii").splitlines()
-        values = {row.split(":")[0]: int(row.split()[1]) for row in rows[1:]}
-        rss, pss = values["Rss"], values["Pss"]
-        children = [
-            child for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text("ascii").split()
-        ]
-    except (OSError, KeyError, ValueError):
-        return rss, pss
-    for child in children:
-        more = memory(int(child))
-        rss, pss = rss + more[0], pss + more[1]
+    for one in family:
+        with contextlib.suppress(OSError, KeyError, ValueError):
+            rows = Path(f"/proc/{one}/smaps_rollup").read_text("ascii").splitlines()
+            values = {row.split(":")[0]: int(row.split()[1]) for row in rows[1:]}
+            rss, pss = rss + values["Rss"], pss + values["Pss"]
     return rss, pss
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,8 @@ from typing import Final
 HERE: Final = Path(__file__).parent
 SAMPLES: Final = HERE.parent / "sample_logs" / "torch-distributed"
 PYTHON: Final = os.environ.get("LAB_PYTHON", sys.executable)
+PLACE: Final = os.environ.get("LAB_PLACE")
+"""Where to run, for cases that keep binary files: paths in them cannot be replaced, so they must be neutral already."""
 SMALL: Final = os.environ.get("LAB_SMALL", "/mnt/small")
 
 
@@ -86,6 +89,16 @@ CASES: Final = {
         expected=("collective-timeout",),
         tolerated=("rank-failure",),
     ),
+    "disagree-recorder-gloo4": Case(
+        "ranks_disagree",
+        "rank 2 gathered where the others summed; every rank wrote its flight recorder's dump",
+        2,
+        "Timed out waiting",
+        options=("--recorder", "nccl_trace_rank_"),
+        environment={"TORCH_FR_BUFFER_SIZE": "64"},
+        expected=("collective-timeout",),
+        tolerated=("rank-failure",),
+    ),
     "disagree-detail-gloo4": Case(
         "ranks_disagree",
         "rank 3 gathered where the others summed; torch compared the collectives (TORCH_DISTRIBUTED_DEBUG=DETAIL)",
@@ -127,9 +140,9 @@ CASES: Final = {
 def main(names: list[str]) -> None:
     """Runs the named cases, or all."""
     for name in names or CASES:
-        text, code = run(CASES[name])
         folder = SAMPLES / name
         folder.mkdir(parents=True, exist_ok=True)
+        text, code = run(CASES[name], folder)
         (folder / "run.log").write_text(text, "utf-8")
         (folder / "provenance.toml").write_text(provenance(CASES[name], text, code), "utf-8")
         print(f"{name}: exit {code}, {text.count(chr(10))} lines")
@@ -142,15 +155,18 @@ def arguments(case: Case) -> list[str]:
     return [*launcher, *program, *case.options]
 
 
-def run(case: Case) -> tuple[str, int]:
-    """(log, exit code) of a case."""
+def run(case: Case, kept: Path) -> tuple[str, int]:
+    """(log, exit code) of a case; dumps of the flight recorder are copied to `kept`."""
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
+        place = Path(PLACE or folder)
+        place.mkdir(parents=True, exist_ok=True)
         (place / "torchrun_faults.py").write_bytes((HERE / "torchrun_faults.py").read_bytes())
         done = subprocess.run(  # noqa: S603
             [PYTHON, *arguments(case)], cwd=place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=300,
             env={**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": folder, **case.environment},
         )  # fmt: skip
+        for dump in sorted(place.glob("nccl_trace_rank_*")):
+            shutil.move(dump, kept / dump.name)
         return neutral(done.stdout.decode("utf-8", "replace"), folder), done.returncode
 
 

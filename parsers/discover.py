@@ -21,7 +21,7 @@ from parsers.source import STDIN, UnreadableError
 from parsers.trackers import Marked
 from parsers.tree import Choice, Folder, listed, walk
 
-Kind = Literal["log", "events", "state", "data", "environment"]
+Kind = Literal["log", "events", "state", "data", "environment", "dump"]
 
 MAX_FILES_PER_RUN: Final = 20_000
 _COMPRESSED: Final = (".gz", ".zst", ".xz", ".bz2")
@@ -35,6 +35,10 @@ _ENVIRONMENT_NAMES: Final = re.compile(
     r"(ds_?config|deepspeed_?config|zero[_-]?[0-3]\w*|ds_z[0-3]\w*)[\w.-]*\.json|requirements[\w.-]*\.txt|(pip[_-])?freeze[\w.-]*\.txt"
     r"|env(ironment)?\.txt|(poetry|uv|pdm|Pipfile)\.lock|(conda[\w-]*|env(ironment)?[\w-]*)\.ya?ml|ds_report[\w.-]*|collect_env[\w.-]*|conda[_-]list[\w.-]*|wandb-metadata\.json|training_args[\w.-]*\.(json|bin)"
 )
+_DUMP_NAMES: Final = re.compile(
+    r"(\w*trace_rank_?|\w*(nccl|comm_lib|c10d|hccl|flight_?recorder)\w*_|fr_(rank_?)?)\d{1,6}(\.(json|pkl|pickle|bin))?"
+)
+"""Flight recorder dumps: they belong to the one run that they lie beside."""
 _BELOW_A_RUN: Final = re.compile(
     r"checkpoint[-_]\d+|global_step_?\d+|epoch[-_=]\d+.*|step[-_=]?\d+|train|train_inner|training|validation|valid\d*|val|eval|test"
     r"|attempt_\d+|\d{1,4}|rank[-_.]?\d+|files|tmp|wandb|pretrained"
@@ -72,10 +76,11 @@ class _Group:
     logs: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     environment: list[str] = field(default_factory=list)
+    dumps: list[str] = field(default_factory=list)
 
     def add(self, kind: Kind, path: str) -> None:
         """Files a path under its kind."""
-        {"log": self.logs, "environment": self.environment}.get(kind, self.others).append(path)
+        {"log": self.logs, "environment": self.environment, "dump": self.dumps}.get(kind, self.others).append(path)
 
 
 def find_runs(paths: Sequence[str | Path], choice: Choice | None = None) -> Iterator[RunFiles]:
@@ -106,7 +111,7 @@ def companions(log: str) -> tuple[str, ...]:
     kinds = {name: kind_of(name) for name in names}
     if any(kind in ("log", "events", "state", "data") for name, kind in kinds.items() if name != Path(log).name):
         return ()
-    beside = [name for name, kind in kinds.items() if kind == "environment" and name != Path(log).name]
+    beside = [name for name, kind in kinds.items() if kind in ("environment", "dump") and name != Path(log).name]
     return tuple(str(folder / name) for name in beside)
 
 
@@ -163,6 +168,8 @@ def kind_of(name: str) -> Kind | None:
         return "environment"
     if _DATA_NAMES.fullmatch(bare):
         return "data"
+    if _DUMP_NAMES.fullmatch(bare):
+        return "dump"
     stem = re.sub(r"\.\d+$", "", _DATE.sub("", bare))
     if Path(stem).suffix.lower() in _LOG_SUFFIXES or stem.lower() in _LOG_NAMES or re.fullmatch(r"slurm-\d+.*", stem):
         return "log"
@@ -244,7 +251,7 @@ def _runs_of(root: str, group: _Group) -> Iterator[RunFiles]:
     for log in oldest_first(sorted(group.logs, key=natural)):
         by_stem.setdefault("" if is_ray else _stem(names[log], root), []).append(log)
     if len(by_stem) <= 1:
-        files = (*next(iter(by_stem.values()), ()), *others, *group.environment)
+        files = (*next(iter(by_stem.values()), ()), *others, *group.environment, *sorted(group.dumps, key=natural))
         if group.logs or others:
             yield RunFiles(root, files[:MAX_FILES_PER_RUN])
         return

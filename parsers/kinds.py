@@ -45,6 +45,9 @@ INTERRUPTED: Final = "interrupted"
 COLLECTIVE_TIMEOUT: Final = "collective-timeout"
 """A collective did not finish in time. data: backend, op, seq, numel, timeout_ms, ran_ms, last_enqueued, last_completed,
 group, clock (seconds since 1 January of a year that is not printed)."""
+FLIGHT_RECORD: Final = "flight-record"
+"""What a rank's flight recorder holds of one process group. data: group, op, seq, sizes, state of the last collective,
+last_enqueued, last_completed, timeout_ms, frame, frame_line (outside torch)."""
 COMMUNICATION_ERROR: Final = "communication-error"
 """NCCL, gloo, RDMA or store failure that is no time-out. data: backend, code, message, is_peer (a lost peer:
 mostly an echo), is_mismatch (ranks disagree on the collective or its size), is_abort (printed by a process as it aborted)."""

@@ -33,15 +33,15 @@ _LONGEST: Final = 1000
 def ranks_of(paths: Iterable[str]) -> dict[str, int]:
     """path → rank of the files of one run. Empty where a number stands for several writers (local ranks of several nodes)."""
     found: dict[str, int] = {}
-    writers: dict[int, str] = {}
+    writers: dict[tuple[int, str], str] = {}
     several = list(paths)
     names = without_ranks(several)
     for path in several:
         spot = _certain(path) or (_bare(path) if names[path] != path else None)
         if spot:
             rank = found[path] = int(path[spot[0] : spot[1]])
-            writer = _STREAM.sub("", SUFFIX.sub("", names[path]))
-            if writers.setdefault(rank, writer) != writer:
+            place, _, name = _STREAM.sub("", SUFFIX.sub("", names[path])).rpartition("/")
+            if writers.setdefault((rank, name), place) != place:
                 return {}
     return found
 

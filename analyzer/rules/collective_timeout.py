@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from analyzer.apart import apart
 from analyzer.incidents import Incident, Incidents, finding, ranges
 from analyzer.model import Finding
+from analyzer.recorder import Recorded, recorded
 from analyzer.rule import Threshold, rule
 from parsers import Run, kinds
 from parsers.model import Value
@@ -34,9 +36,11 @@ def collective_timeout(run: Run) -> Iterator[Finding]:
     found = incidents.of_kind(kinds.COLLECTIVE_TIMEOUT)
     if found:
         first = next((one for one in found if one.number("seq") is not None), found[0])
-        facts = _facts(first) | _compared(found) | _missing(incidents, found) | _stacks(incidents, found)
+        dumps = recorded(run)
+        facts = _facts(first) | _compared(found) | _missing(incidents, found) | _stacks(incidents, found) | _dumped(dumps)
         ordered = [first, *(one for one in found if one is not first)]
-        yield finding("collective-timeout", ordered, _summary(first, facts), note="the rank that waited", facts=facts)
+        made = finding("collective-timeout", ordered, _summary(first, facts), note="the rank that waited", facts=facts)
+        yield replace(made, evidence=(*made.evidence, *dumps.evidence)) if dumps else made
 
 
 def _facts(one: Incident) -> dict[str, Value]:
@@ -79,6 +83,14 @@ def _missing(incidents: Incidents, found: Sequence[Incident]) -> dict[str, Value
     return {"ranks_silent": ranges(missing)} if 0 < len(missing) <= MAX_LISTED else {}
 
 
+def _dumped(dumps: Recorded | None) -> dict[str, Value]:
+    """What the flight recorders beside the log say, which is more than the watchdogs' lines do."""
+    if dumps is None:
+        return {}
+    facts: dict[str, Value] = {"rank_apart": dumps.rank, "apart": dumps.text}
+    return facts | ({"rank_behind": dumps.rank} if dumps.is_behind else {})
+
+
 def _stacks(incidents: Incidents, found: Sequence[Incident]) -> dict[str, Value]:
     """The one rank whose stack stood elsewhere than all others': it took another branch."""
     odd = apart(found, incidents)
@@ -92,12 +104,12 @@ def _summary(first: Incident, facts: dict[str, Value]) -> str:
     op, seq = first.text("op"), first.text("seq")
     what = f" in {op}" + (f" number {seq}" if seq else "") if op else ""
     text = f"{who} waited{how_long}{what} for the others ({first.text('backend') or 'NCCL'})"
-    if facts.get("is_desync"):
+    if facts.get("apart"):
+        text += f"; {facts['apart']}"
+    elif facts.get("is_desync"):
         text += "; the ranks stood at different collectives"
         if facts.get("rank_behind") is not None:
             text += f", rank {facts['rank_behind']} was behind"
-    elif facts.get("apart"):
-        text += f"; {facts['apart']}"
     elif facts.get("ranks_silent"):
         silent = str(facts["ranks_silent"])
         text += f"; nothing was heard of rank{'' if silent.isdigit() else 's'} {silent}"

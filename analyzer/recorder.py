@@ -1,0 +1,83 @@
+"""What the ranks' flight recorders say beside a log: who had enqueued less than the others, or something else.
+
+A watchdog's line tells what its own rank waited for; a dump of each rank tells where all of them were. Sequence numbers are
+compared within one process group: the rank with the lowest last-enqueued number did not come; where all are equal, the one
+whose last collective is another is the one that took another branch.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from analyzer.model import Evidence
+from parsers import Event, Run, kinds
+
+
+class Recorded(NamedTuple):
+    """One rank that stood behind or apart, what says so, and the records that show it."""
+
+    rank: int
+    is_behind: bool
+    text: str
+    evidence: tuple[Evidence, ...]
+
+
+def recorded(run: Run) -> Recorded | None:
+    """The rank that the dumps of at least two ranks point at; None where they all agree or too few are there."""
+    for ranks in _groups(run):
+        found = _behind(ranks) or _apart(ranks)
+        if found:
+            return found
+    return None
+
+
+def _groups(run: Run) -> list[dict[int, Event]]:
+    """Per process group the record of each rank, the groups with most ranks first."""
+    groups: dict[str, dict[int, Event]] = {}
+    for event in run.events_of(kinds.FLIGHT_RECORD):
+        if event.rank is not None:
+            groups.setdefault(str(event.data.get("group")), {}).setdefault(event.rank, event)
+    return sorted((ranks for ranks in groups.values() if len(ranks) > 1), key=len, reverse=True)
+
+
+def _behind(ranks: Mapping[int, Event]) -> Recorded | None:
+    at = {rank: enqueued for rank, event in ranks.items() if (enqueued := _enqueued(event)) is not None}
+    last = [rank for rank in sorted(at) if at[rank] == min(at.values())]
+    if len(at) < 2 or len(last) != 1:
+        return None
+    (rank,), most = last, max(at.values())
+    other = next(one for one in sorted(at) if at[one] == most)
+    text = f"rank {rank} had enqueued {at[rank]} collectives where others had {most} (flight recorder)"
+    return Recorded(rank, True, text, _shown(ranks, rank, other))
+
+
+def _apart(ranks: Mapping[int, Event]) -> Recorded | None:
+    at = {rank: f"{event.data['op']} {event.data['sizes']}".strip() for rank, event in ranks.items() if event.data.get("op")}
+    counts = Counter(at.values()).most_common()
+    if len(at) < 3 or len(counts) != 2 or counts[1][1] != 1:
+        return None
+    (usual, _), (other, _) = counts
+    rank = next(rank for rank, what in at.items() if what == other)
+    where = _place(ranks[rank])
+    text = f"rank {rank} was at {other}{where} where the others were at {usual} (flight recorder)"
+    return Recorded(rank, False, text, _shown(ranks, rank, next(one for one in sorted(at) if at[one] == usual)))
+
+
+def _enqueued(event: Event) -> int | None:
+    """The number of collectives that a rank had enqueued: as it says, else its last record's number."""
+    for name in ("last_enqueued", "seq"):
+        value = event.data.get(name)
+        if isinstance(value, int) and value >= 0:
+            return value
+    return None
+
+
+def _place(event: Event) -> str:
+    frame = str(event.data.get("frame") or "").rpartition("/")[2]
+    return f" ({frame}:{event.data.get('frame_line')})" if frame else ""
+
+
+def _shown(ranks: Mapping[int, Event], *wanted: int) -> tuple[Evidence, ...]:
+    return tuple(Evidence(ranks[rank].ref, "the flight recorder of that rank") for rank in wanted)
