@@ -18,7 +18,7 @@ from analyzer.cause import FOLDER, PRIORS, Cause, complete
 from analyzer.clauses import Case, answer, join, weigh
 from analyzer.gates import is_open, seen
 from analyzer.model import CauseVerdict, Clause, Failure, Match, State
-from analyzer.relation import CRASHES, elsewhere, is_well
+from analyzer.relation import CRASHES, elsewhere, is_of_first, is_well
 
 LEAD: Final = 1.5
 """Log-odds by which a likely cause is ahead of its next rival: odds of about 4.5 to 1."""
@@ -56,11 +56,10 @@ def differential(
 ) -> tuple[tuple[Match, ...], tuple[Match, ...], tuple[Failure, ...]]:
     """(causes best first, decoders and other benign explanations, failures of ours)."""
     weighed, failures = _weigh_all(causes, case, strict)
-    aside = ("decoder", "benign") if case.first is None or case.first.rule in FOLLOWED else ("decoder", "benign", "echo")
-    rivals = _root_first([one for one in weighed if one.cause.kind not in aside])
+    notes = [one for one in weighed if _is_aside(one, case)]
+    rivals = _root_first([one for one in weighed if not _is_aside(one, case)])
     if is_well(case):
         rivals = [one for one in rivals if _is_silent(one)]
-    notes = [one for one in weighed if one.cause.kind in aside]
     best = max(SUPPORTED, rivals[0].match.score if rivals else SUPPORTED)
     may_lead = not any(finding.severity == "critical" for rule in CRASHES for finding in case.findings.get(rule, ()))
     leader = next((one for one in notes if may_lead and one.cause.kind == "benign" and one.match.score >= best), None)
@@ -69,6 +68,13 @@ def differential(
     is_loud = any(f.severity != "info" for findings in case.findings.values() for f in findings)
     judged = tuple(replace(_told(one), verdict=_verdict(one, ranked, is_loud)) for one in listed)
     return judged, tuple(_told(one) for one in notes if one is not leader), failures
+
+
+def _is_aside(one: Weighed, case: Case) -> bool:
+    """Decoders and benign explanations are; an echo is where the log holds what began it, and it is not that itself."""
+    if one.cause.kind == "echo":
+        return case.first is not None and case.first.rule not in FOLLOWED and not is_of_first(one.cause, case)
+    return one.cause.kind in ("decoder", "benign")
 
 
 def _is_silent(one: Weighed) -> bool:

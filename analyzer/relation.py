@@ -40,14 +40,25 @@ def elsewhere(cause: Cause, case: Case) -> Clause | None:
     first = case.first
     if first is None or first.rule not in ENDINGS or cause.kind not in ("root-cause", "amplifier"):
         return None
-    windows = tuple(_windows(first, case))
-    whens = [when for how in ("any", "sure") for when in cause.requires.get(how, ())]
-    whens += [when for spec in cause.evidence if spec.if_met > 0 for when in spec.whens]
-    for ref in _places(whens, case):
-        if any(file == ref.file and low <= ref.line <= high for file, low, high in windows):
-            return None
+    whens = [*_gate(cause), *(when for spec in cause.evidence if spec.if_met > 0 for when in spec.whens)]
+    if _stands_at(first, whens, case):
+        return None
     cited = (Evidence(first.evidence[0].ref),)
     return Clause("the run's first failure is another one", "met", AGAINST, "decisive-against", cited)
+
+
+def is_of_first(cause: Cause, case: Case) -> bool:
+    """Whether what opens the gate of this cause stands at the run's first failure: then it is no echo of that."""
+    return case.first is not None and _stands_at(case.first, _gate(cause), case)
+
+
+def _gate(cause: Cause) -> list[str]:
+    return [*cause.requires.get("any", ()), *cause.requires.get("sure", ())]
+
+
+def _stands_at(first: Finding, whens: Sequence[str], case: Case) -> bool:
+    windows = tuple(_windows(first, case))
+    return any(file == ref.file and low <= ref.line <= high for ref in _places(whens, case) for file, low, high in windows)
 
 
 def is_well(case: Case) -> bool:
