@@ -26,7 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from analyzer import rule as rules  # noqa: E402
-from analyzer.diagnosis import diagnose  # noqa: E402
+from analyzer.compare import compare, side  # noqa: E402
+from analyzer.diagnosis import Options, diagnose  # noqa: E402
 from analyzer.model import Diagnosis  # noqa: E402
 from analyzer.version import VERSION  # noqa: E402
 from parsers import UnreadableError  # noqa: E402
@@ -40,6 +41,21 @@ CLASSES = {
     "overfit": {"overfitting"}, "bad_labels": {"loss-inflated", "labels-masked", "no-progress"},
 }  # fmt: skip
 """The gallery's faults and the findings that name them."""
+
+
+SEEDS = ("42", "43", "44")
+REMARKS = {
+    ("CemOezcan/hyper-graph-nets `output.log`", "traceback"): (
+        "label judged wrong: the IndexError of line 87 was caught (During handling of the above exception …); what ends the run "
+        "is the KeyboardInterrupt of line 130"
+    ),
+    ("stark-sim/megatron-deepspeed-lock-clock `.context/dual-node-pilot/dual32_tp4pp1dp8_base1_r7_oldenv_net_20260319/node0.log`",
+     "stall"): "the log ends with the closed connection of line 1479 and has no later clock that would show a silence",
+    ("`073_f_gcfrozen_hf444_s3+out`", "grad-zero"): (
+        "the folder without the text log: the warning is its only sign, the norm of the whole is not 0"
+    ),
+}  # fmt: skip
+"""What we say about misses: file, line and reason."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +166,7 @@ def section(label: str, results: Sequence[Result]) -> Iterator[str]:
         f"not judged {unjudged}, broken {len(broken)}."
     )
     yield from ("", *_per_rule(results), "")
-    missed = [f"- {r.case.name}: {rule}" for r in results for rule, met in r.expectations if not met]
+    missed = [f"- {r.case.name}: {rule}{_remark(r.case.name, rule)}" for r in results for rule, met in r.expectations if not met]
     late = [f"- {r.case.name}: onset {r.off} steps off" for r in results if r.off is not None and r.off > INTERVAL]
     false = [f"- {r.case.name}: {', '.join(r.alarms)}" for r in alarms]
     failed = [f"- {r.case.name}: {r.error}" for r in broken]
@@ -159,6 +175,10 @@ def section(label: str, results: Sequence[Result]) -> Iterator[str]:
             yield from (f"{title}:", "", *lines, "")
     if not (missed or late or false or failed):
         yield from ("Nothing was missed and there was no false alarm.", "")
+
+
+def _remark(name: str, rule: str) -> str:
+    return f" ({REMARKS[name, rule]})" if (name, rule) in REMARKS else ""
 
 
 def _per_rule(results: Sequence[Result]) -> Iterator[str]:
@@ -182,21 +202,44 @@ def gallery(folder: Path) -> Iterator[str]:
     yield from ("## Published runs: the trainproof gallery", "")
     yield (
         "18 QLoRA runs of Qwen2.5-3B from [Mormolykos/trainproof](https://github.com/Mormolykos/trainproof) "
-        "`examples/gallery` (MIT), three seeds a fault, each judged alone by its `trainer_state.json`."
+        "`examples/gallery` (MIT), three seeds a fault, each judged alone by its `trainer_state.json`, and by `analyze compare` "
+        "against the healthy run of its seed (a healthy one against that of the next seed, as a control)."
     )
-    yield from ("", "| fault | seed | verdict | findings (first step) | named |", "|---|---|---|---|---|")
-    named = quiet = 0
+    yield from (
+        "",
+        "| fault | seed | verdict | findings (first step) | named | parts from a healthy run |",
+        "|---|---|---|---|---|---|",
+    )
+    named = quiet = parted = together = 0
     for fault, wanted in CLASSES.items():
-        for path in sorted((folder / fault).rglob("trainer_state.json")):
-            got = diagnose(path)
-            seed = path.parent.name.removeprefix("seed") if path.parent.name.startswith("seed") else "42"
+        for seed in SEEDS:
+            got = diagnose(_state(folder, fault, seed))
             loud = got.loud()
             hit = bool(wanted & {finding.rule for finding in loud})
-            named += hit
-            quiet += fault == "healthy" and not loud
             told = ", ".join(f"{f.rule} ({f.first_step})" for f in loud) or "none"
-            yield f"| {fault} | {seed} | {got.verdict} | {told} | {'' if fault == 'healthy' else 'yes' if hit else 'no'} |"
-    yield from ("", f"Quiet on {quiet} healthy runs; the fault named in {named} of the 15 others.", "")
+            other = SEEDS[(SEEDS.index(seed) + 1) % 3] if fault == "healthy" else seed
+            part = _parting(_state(folder, "healthy", other), _state(folder, fault, seed))
+            named, quiet = named + hit, quiet + (fault == "healthy" and not loud)
+            parted, together = parted + (fault != "healthy" and bool(part)), together + (fault == "healthy" and not part)
+            said = "" if fault == "healthy" else "yes" if hit else "no"
+            yield f"| {fault} | {seed} | {got.verdict} | {told} | {said} | {part or 'no'} |"
+    yield ""
+    yield (
+        f"Alone: quiet on {quiet} of the 3 healthy runs, the fault named in {named} of the 15 others. With `compare`: "
+        f"{parted} of the 15 part from a healthy run, {together} of the 3 healthy pairs stay together."
+    )
+    yield ""
+
+
+def _state(folder: Path, fault: str, seed: str) -> Path:
+    return folder / fault / ("" if seed == SEEDS[0] else f"seed{seed}") / "trainer_state.json"
+
+
+def _parting(good: Path, bad: Path) -> str:
+    """Where two runs part: metric, step, both values; '' where they do not."""
+    options = Options()
+    first = compare(side(str(good), options), side(str(bad), options), options).first
+    return f"{first.metric} at step {first.step}: {first.good:.4g}, {first.bad:.4g}" if first else ""
 
 
 def page(sets: Sequence[tuple[str, Sequence[Result]]], gallery_folder: Path | None) -> str:

@@ -56,6 +56,8 @@ def overfitting(run: Run) -> Iterator[Finding]:
         return
     if rise < HINT.value or rising < MIN_RISING.value or rising < 0.8 * (len(values) - begins):
         return
+    while begins - 1 > best and series.values[kept[begins - 1]] > border:  # the medians lag behind by one
+        begins -= 1
     training = _training(run, series.steps[kept[best]])
     if training is None or training[1] < training[0]:
         yield _finding(run, series, kept, (best, begins), end, rise, training)
