@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -184,7 +184,7 @@ def neutral(text: str, folder: str) -> str:
 def provenance(case: Case, text: str, code: int) -> str:
     """The sample's provenance."""
     version = subprocess.run(  # noqa: S603
-        [PYTHON, "-c", "import torch, platform; print(torch.__version__, platform.python_version())"],
+        [PYTHON, "-c", "import platform, torch; print(torch.__version__, platform.python_version())"],
         stdout=subprocess.PIPE, text=True, check=True,
     ).stdout.split()  # fmt: skip
     torch, python = version[0].partition("+")[0], version[1]
