@@ -34,6 +34,7 @@ _DATA_NAMES: Final = re.compile(
 _ENVIRONMENT_NAMES: Final = re.compile(
     r"(ds_?config|deepspeed_?config|zero[_-]?[0-3]\w*|ds_z[0-3]\w*)[\w.-]*\.json|requirements[\w.-]*\.txt|(pip[_-])?freeze[\w.-]*\.txt"
     r"|env(ironment)?\.txt|(poetry|uv|pdm|Pipfile)\.lock|(conda[\w-]*|env(ironment)?[\w-]*)\.ya?ml|ds_report[\w.-]*|collect_env[\w.-]*|conda[_-]list[\w.-]*|wandb-metadata\.json|training_args[\w.-]*\.(json|bin)"
+    r"|([Nn]otes?|NOTES?|[Rr]emarks?)(\.(md|txt))?"
 )
 _DUMP_NAMES: Final = re.compile(
     r"(\w*trace_rank_?|\w*(nccl|comm_lib|c10d|hccl|flight_?recorder)\w*_|fr_(rank_?)?)\d{1,6}(\.(json|pkl|pickle|bin))?"

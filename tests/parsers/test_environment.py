@@ -85,6 +85,17 @@ def test_yaml_echoes() -> None:
     assert facts["project:name"] == "mgm"
 
 
+def test_yaml_echoes_of_what_causes_ask_for() -> None:
+    facts = facts_of(
+        "fp8: true\nfp8_recipe: tensorwise\ntorch_compile: true\ntensor_model_parallel_size: 4\noutput_router_logits: false\n"
+        "bnb_4bit_compute_dtype: float16\nfsdp_state_dict_type: FULL_STATE_DICT\ndataloader_num_workers: 8\n"
+    )
+    assert facts["arg:fp8"] is True and facts["arg:torch_compile"] is True and facts["arg:output_router_logits"] is False
+    assert facts["arg:fp8_recipe"] == "tensorwise" and facts["arg:bnb_4bit_compute_dtype"] == "float16"
+    assert facts["arg:tensor_model_parallel_size"] == 4 and facts["arg:dataloader_num_workers"] == 8
+    assert facts["arg:fsdp_state_dict_type"] == "FULL_STATE_DICT"
+
+
 def test_model_config() -> None:
     facts = facts_of(
         'Model config LlamaConfig {\n  "_name_or_path": "x",\n  "hidden_size": 4096,\n  "torch_dtype": "bfloat16",\n'

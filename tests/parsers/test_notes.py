@@ -87,3 +87,10 @@ def test_the_remark_decides_and_is_cited(tmp_path: Path) -> None:
 
 def test_long_lines_are_passed_over_quickly(tmp_path: Path) -> None:
     assert tried(tmp_path, "# " + "with overlap_comm " * 50_000 + " fine\n" + NAN) == {}
+
+
+def test_notes_beside_a_log_belong_to_its_run(tmp_path: Path) -> None:
+    (tmp_path / "run.log").write_text("DeepSpeed version: 0.14.0\n" + NAN, "utf-8")
+    (tmp_path / "notes.md").write_text("With overlap_comm false it trains fine.\n", "utf-8")
+    first = diagnose(tmp_path, Options(strict=True)).causes[0]
+    assert (first.id, first.verdict) == ("ds-zero12-overlap-multirank", "confirmed")
