@@ -42,10 +42,11 @@ def overfitting(run: Run) -> Iterator[Finding]:
     kept = [i for i in current(series) if math.isfinite(series.values[i])]
     if len(kept) <= MIN_RISING.value:
         return
-    values = [series.values[i] for i in kept]
-    spread = noise(values)
-    if len(values) >= MANY.value:  # the lowest of many noisy values is lower than any level
-        values = [median(values[max(0, i - 1) : i + 2]) for i in range(len(values))]
+    raw = values = [series.values[i] for i in kept]
+    spread = noise(raw)
+    if len(raw) >= MANY.value and spread > HINT.value / 2 * abs(min(raw)):
+        # the lowest of many noisy values is lower than any level
+        values = [median(raw[max(0, i - 1) : i + 2]) for i in range(len(raw))]
     best = min(range(len(values)), key=values.__getitem__)
     end = median(values[-min(3, len(values) - best - 1) :]) if best + 1 < len(values) else values[best]
     rise = (end - values[best]) / abs(values[best]) if values[best] else 0.0
@@ -56,8 +57,9 @@ def overfitting(run: Run) -> Iterator[Finding]:
         return
     if rise < HINT.value or rising < MIN_RISING.value or rising < 0.8 * (len(values) - begins):
         return
-    while begins - 1 > best and series.values[kept[begins - 1]] > border:  # the medians lag behind by one
-        begins -= 1
+    lowest = raw.index(min(raw))
+    if begins - 1 > lowest and raw[begins - 1] > raw[lowest] + border - values[best]:  # medians lag by one
+        best, begins = lowest, begins - 1
     training = _training(run, series.steps[kept[best]])
     if training is None or training[1] < training[0]:
         yield _finding(run, series, kept, (best, begins), end, rise, training)
