@@ -12,10 +12,11 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
+from parsers.by_rank import ByRank, TextReader
 from parsers.line import Line, make_line
 from parsers.model import Record
 from parsers.sieve import Sieve, is_plain
@@ -23,23 +24,6 @@ from parsers.source import MAX_FRAGMENT, Block
 
 MAX_MASKS: Final = 4096
 """Sets of readers whose members are kept in a table; hostile logs could ask for more."""
-
-
-class TextReader(Protocol):
-    """Reads one framework's lines; may keep state; never sees the file, the terminal or another reader."""
-
-    @property
-    def hungry(self) -> bool:
-        """While True, every following line is fed, hint or not (a config dump, a traceback). The reader lets go itself."""
-        ...
-
-    def feed(self, line: Line, /) -> Iterable[Record]:
-        """What this line says."""
-        ...
-
-    def close(self) -> Iterable[Record]:
-        """What is left to say at the end of the file."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +60,19 @@ C = TypeVar("C", bound=Callable[[], TextReader])
 F = TypeVar("F", bound=Callable[[Path], Iterator[Record]])
 
 
-def text_reader(name: str, *, title: str, hints: Sequence[str], example: str, is_fallback: bool = False) -> Callable[[C], C]:
+def text_reader(
+    name: str, *, title: str, hints: Sequence[str], example: str, is_fallback: bool = False, is_by_rank: bool = False
+) -> Callable[[C], C]:
     """Registers a class whose instances read one file's lines.
 
-    `hints`: literals, at least three characters, of which every line of the format holds at least one.
+    `hints`: literals, at least three characters, of which every line of the format holds at least one. `is_by_rank`: each
+    rank that the lines name gets an instance of its own.
     """
 
     def add(make: C) -> C:
-        TEXT[name] = TextFormat(name, title, tuple(hints), example, make, is_fallback)
+        TEXT[name] = TextFormat(
+            name, title, tuple(hints), example, partial(ByRank, make, hints) if is_by_rank else make, is_fallback
+        )
         return make
 
     return add

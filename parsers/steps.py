@@ -81,7 +81,10 @@ def resolve(tables: Tables, environment: Environment) -> str:
     for table in stepless:
         if table not in train and table not in aside:
             _resolve_eval(table, clock, anchors, _by_epoch(train))
-    _resolve_aside(aside, anchors)
+    own = {} if clock.seq else _anchors_by_rank(tables)
+    for rank in dict.fromkeys(table.rank for table in aside):
+        of_rank = own.get(rank) or (own.get(0) if rank is None else None) or anchors
+        _resolve_aside([table for table in aside if table.rank == rank], of_rank)
     return source
 
 
@@ -312,6 +315,16 @@ def _anchors(tables: Tables, clock: Clock) -> tuple[list[int], list[int]]:
     known += zip(clock.seq, clock.step, strict=True)
     known.sort()
     return [seq for seq, _ in known], [step for _, step in known]
+
+
+def _anchors_by_rank(tables: Tables) -> dict[int | None, tuple[list[int], list[int]]]:
+    """Rank → (seq, step) of its rows that have a step: where ranks write side by side, each has its own clock."""
+    known: dict[int | None, list[tuple[int, int]]] = {}
+    for table in tables.by_key.values():
+        found = [(table.seq[i], table.step[i]) for i in range(len(table)) if table.step[i] != UNKNOWN]
+        if found:
+            known.setdefault(table.rank, []).extend(found)
+    return {rank: ([seq for seq, _ in sorted(rows)], [step for _, step in sorted(rows)]) for rank, rows in known.items()}
 
 
 def _resolve_eval(table: Table, clock: Clock, anchors: tuple[list[int], list[int]], by_epoch: dict[float, int]) -> None:

@@ -64,6 +64,7 @@ _KEY = Lazy(r"[A-Za-z_]\w{0,60}=")
     hints=("Namespace(", "Arguments(", "TrainingArguments", "SFTConfig(", "DPOConfig(", "GRPOConfig(", "Model config ",
            *(f"{name}: " for name in NAMED), *(f"{name}=" for name in ("logging_steps", "max_steps"))),
     example="Namespace(bf16=True, deepspeed='ds.json', learning_rate=2e-05)",
+    is_by_rank=True,
 )  # fmt: skip
 class Arguments:
     """Reads one-line and many-line dumps; each dump is read once, however many ranks print it."""

@@ -39,6 +39,7 @@ _METRIC = Lazy(r"^(?:\[metric\]: )?\s*(?P<kind>Train|Eval) (?P<name>[\w/.@\-+ ]{
     title="MosaicML Composer, llm-foundry",
     hints=("[batch=", "[token=", "[sample=", "[Eval batch=", "[epoch="),
     example="[epoch=1][batch=10/4800]:",
+    is_by_rank=True,
 )
 class Composer:
     """Reads heads, and is hungry for the metric lines below one."""

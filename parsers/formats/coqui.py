@@ -34,6 +34,7 @@ _NAMES: Final = {"avg_loss": "eval_loss", "current_lr": "lr", "amp_scaler": "los
     title="Coqui Trainer (TTS)",
     hints=("GLOBAL_STEP: ", "EVAL PERFORMANCE", "> TRAINING (", "| > "),
     example="   --> TIME: 2026-02-11 01:08:46 -- STEP: 150/24940 -- GLOBAL_STEP: 150",
+    is_by_rank=True,
 )
 class Coqui:
     """Reads metric lines below a head; other `| > ` lines (the environment, the configuration) are not metrics."""

@@ -65,6 +65,7 @@ _TIMER = Lazy(rf"\| (?P<name>[\w ]+): (?P<ms>{_N})")
         "detected overflow", "iter time (s):", "Max_MA", "CPU Virtual Memory", "allocator cache flushes", "time (ms) |",
     ),
     example="[2023-12-08 10:11:12,345] [INFO] [logging.py:96:log_dist] [Rank 0] step=10, skipped=4, lr=[5e-06], mom=[0.9]",
+    is_by_rank=True,
 )  # fmt: skip
 class DeepSpeed:
     """Reads the engine's lines; remembers what belongs to one skip and which of several engines reports."""

@@ -53,6 +53,7 @@ FINGERPRINTS = {
         "CPU Offload: True", "Creating BF16 optimizer", "static loss scale:", ":log_dist]",
     ),
     example="[2023-12-08 10:10:20,345] [INFO] [logging.py:96:log_dist] [Rank 0] DeepSpeed info: version=0.12.3, git-hash=unknown",
+    is_by_rank=True,
 )  # fmt: skip
 class DeepSpeedConfig:
     """Reads rows of the dump; takes in the lines that go on with a JSON block."""

@@ -63,6 +63,7 @@ _UNITS_OF_STEP: Final = ("global", "step", "iteration", "iter", "update", "batch
     hints=("loss", "Loss", "LOSS"),
     example="Epoch [1/5], Step [100/600], Loss: 0.5123",
     is_fallback=True,
+    is_by_rank=True,
 )
 class GenericText:
     """Reads lines that show a clock and a loss."""

@@ -34,6 +34,7 @@ _NAN = Lazy(r"Batch \d+: Invalid loss, terminating training")
     title="Keras 2 and 3 (fit)",
     hints=("Epoch ", "s/step", " - loss: ", "Invalid loss, terminating training"),
     example="100/100 [==============================] - 1s 5ms/step - loss: 0.3123 - accuracy: 0.9100 - val_loss: 0.2900",
+    is_by_rank=True,
 )
 class Keras:
     """Reads the bars of the epochs."""

@@ -57,6 +57,7 @@ _CONVERT: Final = {"dt": ("step_time", 1e-3), "time": ("step_time", 1e-3), "norm
     title="nanoGPT, modded-nanogpt, build-nanogpt, llm.c, LitGPT",
     hints=("iter ", "train loss ", "step:", " trl:", " tel:", "| loss", "val loss ", "number of parameters: "),
     example="iter 250: loss 3.1416, time 132.10ms, mfu 41.20%",
+    is_by_rank=True,
 )
 class NanoGPT:
     """Reads the training and evaluation lines of the family."""

@@ -33,6 +33,7 @@ _UNITS: Final = {
     title="OLMo, OLMo-core",
     hints=("[step=",),
     example="2024-03-01 12:00:00.123 host:0 olmo.train:967 INFO [step=1/1907]",
+    is_by_rank=True,
 )
 class Olmo:
     """Reads heads, and is hungry for the metric lines below one."""
