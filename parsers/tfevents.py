@@ -201,9 +201,14 @@ def by_protobuf(payload: bytes) -> Entry:
     return tfevents_proto.entry(event.SerializeToString())
 
 
-def decode(path: str | Path, fast: bool | None = None) -> EventFile:
-    """Reads an event file. `fast`: with NumPy (True), in plain Python (False), or by size (None). Raises OSError."""
+def decode(path: str | Path, fast: bool | None = None, after: EventFile | None = None) -> EventFile:
+    """Reads an event file. `fast`: with NumPy (True), in plain Python (False), or by size (None). Raises OSError.
+
+    `after`: the file before it in its directory, whose version and last step TensorBoard still goes by.
+    """
     found = EventFile(str(path))
+    if after is not None:
+        found.version, found.last_step = after.version, after.last_step
     with Path(path).open("rb") as file:
         framer = Framer(file, losses=found.losses)
         is_fast = framer.size >= FAST_BYTES if fast is None else fast
@@ -238,7 +243,7 @@ def add_frames(framer: Framer, found: EventFile, frames: Frames) -> None:
 def shown(files: Sequence[EventFile]) -> dict[str, Scalars]:
     """What TensorBoard's `EventAccumulator` shows as scalars of these files of one directory, in the order of names.
 
-    Only points stored as `simple_value`: it keeps tensors apart and never purges them. Lines are those of their files.
+    Each but the first is to be decoded `after` the one before. Only points stored as `simple_value`: it keeps tensors apart and never purges them. Lines are those of their files.
     """
     tags: dict[str, list[tuple[int, Scalars]]] = {}
     for number, file in enumerate(files):

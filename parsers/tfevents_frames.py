@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from typing import BinaryIO, Final, NamedTuple
 
 from parsers.tfevents_crc import Checksum, crc32c, masked
@@ -190,8 +191,9 @@ class Framer:
         begin, is_found, is_empty = self.place, False, True
         self.at += 1
         while not is_found:
-            is_empty = is_empty and not self.data[max(0, self.at - 1) :].strip(b"\0")
-            found = self._next_header()
+            is_blank = _is_blank(self.data, max(0, self.at - 1))
+            is_empty = is_empty and is_blank
+            found = None if is_blank else self._next_header()
             is_found = found is not None
             self.at = max(self.at, len(self.data) - HEADER - 8) if found is None else found
             if not is_found and not (self._tries and self.fill()):
@@ -220,6 +222,18 @@ class Framer:
                     if length is not None and at + FRAME + length <= left:
                         return at
         return None
+
+
+@cache
+def _blank(size: int) -> bytes:
+    return bytes(size)
+
+
+def _is_blank(data: bytes, at: int) -> bool:
+    """Whether nothing but zeros follows: gigabytes may, in a file whose space was reserved."""
+    zeros = _blank(WINDOW)
+    pieces = range(at, len(data), WINDOW)
+    return all(data[start : start + WINDOW] == zeros[: len(data) - start] for start in pieces)
 
 
 def _candidates(begin: int, end: int) -> list[int]:

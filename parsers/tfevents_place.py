@@ -13,16 +13,21 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Final, Literal
 
-EVAL_FOLDERS: Final = frozenset({"validation", "valid", "val", "eval", "evaluation"})
-"""Folders of an evaluation, whatever stands beside them."""
+from parsers.lazy import Lazy
+
+_EVAL_FOLDER: Final = Lazy(r"validation|valid\d*|val|eval|evaluation")
+"""Folders of an evaluation, whatever stands beside them (fairseq: `valid1` for the second validation set)."""
 _TRAIN_FOLDERS: Final = ("train", "train_inner", "training")
 
 
 def split(path: str | Path) -> Literal["train", "eval"] | None:
-    """The split that the folder of an event file names, or None. `test` and `dev` count beside a `train` only."""
+    """The split that the folder of an event file names, or None.
+
+    `test` and `dev` count beside a `train` only, `eval_<name>` (TF estimators) below a folder that holds event files.
+    """
     folder = Path(path).absolute().parent
     name = folder.name.lower()
-    if name in EVAL_FOLDERS:
+    if _EVAL_FOLDER.fullmatch(name) or (name.startswith("eval_") and _holds_events(folder.parent)):
         return "eval"
     if name in _TRAIN_FOLDERS:
         return "train"

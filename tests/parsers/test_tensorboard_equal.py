@@ -7,6 +7,7 @@ import logging
 import random
 import struct
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,9 @@ from tensorboard.util import tensor_util
 from parsers import tfevents
 from parsers.tfevents import EventFile, decode, shown
 from tests.parsers import events as e
+from tests.samples import FOLDER
+
+SAMPLES = sorted({path.parent for path in FOLDER.rglob("*tfevents*")})
 
 
 def points(accumulated: EventAccumulator) -> dict[str, list[str]]:
@@ -46,6 +50,21 @@ def assert_equal(path: Path, fast: bool) -> EventFile:
     return found
 
 
+def chained(paths: list[Path], fast: bool) -> list[EventFile]:
+    """The files of one directory as TensorBoard reads them: what one says of versions and steps holds for the next."""
+    found: list[EventFile] = []
+    for path in paths:
+        found.append(decode(path, fast, found[-1] if found else None))
+    return found
+
+
+def assert_folder_is_equal(folder: Path) -> None:
+    paths, theirs = sorted(folder.glob("*tfevents*")), points(reference(folder))
+    for fast in (False, True):
+        ours = shown(chained(paths, fast))
+        assert {tag: [repr(point) for point in zip(c.steps, c.times, c.values, strict=True)] for tag, c in ours.items()} == theirs
+
+
 def content(found: EventFile) -> str:
     scalars = sorted((key, list(c.lines), list(c.steps), list(c.values)) for key, c in found.scalars.items())
     return repr((scalars, found.texts, found.purges, found.records, found.passed_over, found.losses))
@@ -58,6 +77,49 @@ def test_anything_that_writers_write(tmp_path: Path, seed: int, first: bytes) ->
     path = e.write(tmp_path, e.some_file(rng, 900, plain=seed % 2 == 0, first=first))
     slow, fast = assert_equal(path, fast=False), assert_equal(path, fast=True)
     assert content(slow) == content(fast) and slow.losses.count == 0
+
+
+@pytest.mark.parametrize("folder", SAMPLES, ids=lambda folder: folder.relative_to(FOLDER).as_posix())
+def test_what_real_programs_wrote(folder: Path) -> None:
+    for path in folder.glob("*tfevents*"):
+        assert content(assert_equal(path, fast=False)) == content(assert_equal(path, fast=True))
+    assert_folder_is_equal(folder)
+
+
+def test_the_samples_are_of_several_programs() -> None:
+    programs = {folder.relative_to(FOLDER).parts[0] for folder in SAMPLES}
+    assert {"hf-trainer", "hf-deepspeed", "tensorboard"} <= programs
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_files_of_all_versions_in_one_directory(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    for number in range(rng.choice([2, 3])):
+        first = rng.choice([e.version(), e.version("brain.Event:1"), b""])
+        data = e.some_file(rng, 150, plain=rng.random() < 0.5, first=first)
+        e.write(tmp_path, data, name=f"events.out.tfevents.{number}.node")
+    assert_folder_is_equal(tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_of_a_damaged_file_never_less_than_tensorboard_reads(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    data = bytearray(e.some_file(rng, 150, plain=seed % 2 == 0))
+    for _ in range(rng.choice([1, 3])):
+        at = rng.randrange(len(data))
+        if rng.random() < 0.5:
+            data[at] ^= 1 << rng.randrange(8)
+        else:
+            del data[at : at + rng.randrange(100)]
+    path = e.write(tmp_path, bytes(data))
+    logging.getLogger("tensorboard").setLevel(logging.CRITICAL)
+    theirs = points(EventAccumulator(str(path), STORE_EVERYTHING_SIZE_GUIDANCE, purge_orphaned_data=False).Reload())
+    for fast in (False, True):
+        found = decode(path, fast)
+        for tag, expected in theirs.items():
+            column = found.scalars[tag, False]
+            ours = [repr(point) for point in zip(column.steps, column.times, column.values, strict=True)]
+            assert not Counter(expected) - Counter(ours), tag
 
 
 def regular(count: int, tags: int = 7) -> bytes:
@@ -113,7 +175,16 @@ def test_one_run_of_several_files_purges_across_them(tmp_path: Path) -> None:
     assert len(decode(first).scalars["loss", False]) == 50, "the points themselves are kept"
 
 
-def test_torch_and_tensorboardx_write_what_we_read(tmp_path: Path) -> None:
+def test_tensorflow_torch_and_tensorboardx_write_what_we_read(tmp_path: Path) -> None:
+    from tensorboard.summary import Writer
+
+    with_tensors = tmp_path / "tf"
+    writer = Writer(str(with_tensors))
+    for step in range(200):
+        writer.add_scalar("epoch_loss", 1 / (step + 1), step)
+    writer.close()
+    for path in with_tensors.glob("*tfevents*"):
+        assert len(assert_equal(path, fast=True).scalars["epoch_loss", True]) == 200
     writers = []
     if importlib.util.find_spec("torch"):
         from torch.utils.tensorboard import SummaryWriter
