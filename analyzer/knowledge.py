@@ -1,4 +1,4 @@
-"""The whole knowledge base as Markdown: `python -m analyzer.knowledge DIR`.
+"""The whole knowledge base as Markdown, or as HTML with `--html`: `python -m analyzer.knowledge DIR [--html]`.
 
     DIR/index.md                what can be found and what is known, by package
     DIR/rules/<id>.md           the page of each rule
@@ -83,9 +83,23 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def write_all(folder: Path) -> int:
+def html_pages() -> Iterator[tuple[str, str]]:
+    """(path below the folder, text) of every page as HTML: one file each, without scripts."""
+    from markupsafe import Markup
+
+    from analyzer.output import html, prose
+
+    for name, text in pages():
+        title = text.partition("\n")[0].lstrip("# ")
+        up = "" if name == "index.md" else "../index.html"
+        body = Markup(prose.html(text))  # noqa: S704 (made of escaped text)
+        page_ = html.render_static("knowledge.html.j2", ("report.css", "knowledge.css"), "en", title=title, up=up, body=body)
+        yield f"{name.removesuffix('.md')}.html", page_ + "\n"
+
+
+def write_all(folder: Path, as_html: bool = False) -> int:
     """Writes every page; how many. Raises UsageError where the folder cannot be written."""
-    made = list(pages())
+    made = list(html_pages() if as_html else pages())
     for name, text in made:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -95,15 +109,16 @@ def write_all(folder: Path) -> int:
 
 def main(arguments: Sequence[str]) -> int:
     """Writes the pages into the folder named; 2 where none is, or it cannot be written."""
-    if len(arguments) != 1 or arguments[0].startswith("-"):
-        sys.stderr.write("name the folder to write to: python -m analyzer.knowledge DIR\n")
+    folders = [one for one in arguments if one != "--html"]
+    if len(folders) != 1 or folders[0].startswith("-"):
+        sys.stderr.write("name the folder to write to: python -m analyzer.knowledge DIR [--html]\n")
         return 2
     try:
-        count = write_all(Path(arguments[0]))
+        count = write_all(Path(folders[0]), "--html" in arguments)
     except (OSError, AnalyzerError) as error:
         sys.stderr.write(f"the pages cannot be written: {error}\n")
         return 2
-    sys.stderr.write(f"{arguments[0]}: {count} pages\n")
+    sys.stderr.write(f"{folders[0]}: {count} pages\n")
     return 0
 
 

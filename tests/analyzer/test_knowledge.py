@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 from analyzer.cause import load_for_weighing
-from analyzer.knowledge import main, pages
+from analyzer.knowledge import html_pages, main, pages
+from analyzer.output import prose
 from analyzer.rule import load
 
 
@@ -40,3 +41,22 @@ def test_pages_are_the_same_each_time_and_written_by_a_command(tmp_path: Path, c
     (tmp_path / "file").write_text("", "utf-8")
     assert main([str(tmp_path / "file")]) == 2
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_the_site_has_the_same_pages_and_its_links_lead_somewhere() -> None:
+    made = dict(html_pages())
+    assert {name.removesuffix(".html") for name in made} == {name.removesuffix(".md") for name in dict(pages())}
+    for name, text in made.items():
+        assert "<script" not in text
+        for target in re.findall(r'href="((?!https?:)[^"]+)"', text):
+            assert str(((Path("/x") / name).parent / target).resolve().relative_to("/x")) in made, (name, target)
+
+
+def test_prose_escapes_what_it_does_not_know() -> None:
+    text = "# A `b` <c>\n\nOne\ntwo **three** [x](../causes/a-b.md) [y](javascript:alert) https://a.org/b_(c).\n\n- one\n  more\n- `<i>`\n\n```log\n<b>\n```\n\n| a | b |\n|---|---|\n| 1 \\| 2 | <u> |\n"
+    made = prose.html(text)
+    assert "<h1>A <code>b</code> &lt;c&gt;</h1>" in made
+    assert '<strong>three</strong> <a href="../causes/a-b.html">x</a> y' in made
+    assert "<ul><li>one more</li><li><code>&lt;i&gt;</code></li></ul>" in made
+    assert "<td>1 | 2</td><td>&lt;u&gt;</td>" in made
+    assert not re.search("<[biu]>", made)
