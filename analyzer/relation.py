@@ -48,8 +48,14 @@ def elsewhere(cause: Cause, case: Case) -> Clause | None:
 
 
 def is_of_first(cause: Cause, case: Case) -> bool:
-    """Whether what opens the gate of this cause stands at the run's first failure: then it is no echo of that."""
-    return case.first is not None and _stands_at(case.first, _gate(cause), case)
+    """Whether what opens the gate of this cause is the run's first failure itself: then it is no echo of that.
+
+    The very line counts: what other ranks print of their lost peer follows right behind the stack that it follows from.
+    """
+    if case.first is None:
+        return False
+    began = case.first.evidence[0].ref
+    return any((ref.file, ref.line) == (began.file, began.line) for ref in _places(_gate(cause), case))
 
 
 def _gate(cause: Cause) -> list[str]:
