@@ -88,7 +88,7 @@ class Growing:
             return self._read_piece()
         state = (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns)
         if self._state is not None and self._is_another(state):
-            if self._read_piece():  # what was still written to the file that stood here
+            if state[:2] != self._state[:2] and self._read_piece():  # the rest of the file that stood here
                 return True
             self._begin_anew(state)
         changed = state != self._state

@@ -150,16 +150,12 @@ class GrowingText:
 
     def _copy(self) -> tuple[Collected, Tables]:
         """Copies that closing the file and resolving steps may change."""
-        collected, tables = copy.copy(self._collected), copy.copy(self._tables)
+        collected = copy.copy(self._collected)
         for name in ("files", "tables", "events", "facts", "problems", "failures"):
             setattr(collected, name, list(getattr(self._collected, name)))
         collected.readers, collected.counts = set(self._collected.readers), self._collected.counts.copy()
         collected.late = {kind: copy.copy(events) for kind, events in self._collected.late.items()}
-        tables.ticks, tables.starts, tables.bulk = copy.copy(tables.ticks), list(tables.starts), list(tables.bulk)
-        for name in ("seq", "line", "step", "total", "seconds"):
-            setattr(tables.ticks, name, getattr(tables.ticks, name)[:])
-        tables.by_key = {key: _twin(table) for key, table in self._tables.by_key.items()}
-        return collected, tables
+        return collected, copied(self._tables)
 
     def _thin(self) -> None:
         """Gives the rows so far their steps and drops every second of the older ones."""
@@ -189,6 +185,16 @@ def is_alarming(record: Record) -> bool:
     if isinstance(record, Row):
         return any(not math.isfinite(value) or (value == 0.0 and "loss" in name) for name, value in record.values)
     return isinstance(record, Event) and record.kind not in _CALM
+
+
+def copied(tables: Tables) -> Tables:
+    """A copy that shares no column."""
+    twin = copy.copy(tables)
+    twin.ticks, twin.starts, twin.bulk = copy.copy(tables.ticks), list(tables.starts), list(tables.bulk)
+    for name in ("seq", "line", "step", "total", "seconds"):
+        setattr(twin.ticks, name, getattr(tables.ticks, name)[:])
+    twin.by_key = {key: _twin(table) for key, table in tables.by_key.items()}
+    return twin
 
 
 def _twin(table: Table) -> Table:
