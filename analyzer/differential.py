@@ -78,8 +78,10 @@ def _is_aside(one: Weighed, case: Case) -> bool:
 
 
 def _is_silent(one: Weighed) -> bool:
-    """Whether a run that looks well may still have this cause: its whole setting is seen, and more than that."""
-    return "sure" in one.cause.requires and one.match.score >= LIKELY
+    """Whether a run that looks well may still have this cause: its whole setting, or a message of its own, and more."""
+    gate = [*one.cause.requires.get("any", ()), *one.cause.requires.get("sure", ())]
+    speaks = "sure" in one.cause.requires or any("line:" in when or "event:" in when for when in gate)
+    return speaks and one.cause.kind == "root-cause" and one.match.score >= LIKELY
 
 
 def _root_first(rivals: list[Weighed]) -> list[Weighed]:
