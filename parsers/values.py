@@ -55,10 +55,13 @@ def _unwrapped(text: str) -> str:
     return inner.split(",", 1)[0].rstrip(")").strip(" '")
 
 
-_UNITS = {"b": 1, "kb": 2**10, "mb": 2**20, "gb": 2**30, "tb": 2**40, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+_UNITS = {
+    "b": 1, "kb": 2**10, "mb": 2**20, "gb": 2**30, "tb": 2**40, "eb": 2**60,
+    "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40,
+}  # fmt: skip
 
 
-_SIZE = Lazy(r"\s*(?P<amount>[-+.\d,eE]+)\s*(?P<unit>[A-Za-z]*)")
+_SIZE = Lazy(r"\s*(?P<amount>[-+]?[.\d,]+(?:[eE][-+]?\d+)?)\s*(?P<unit>[A-Za-z]*)")
 
 
 def size_bytes(text: str) -> float | None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from analyzer.apart import apart
+from analyzer.clock import Clocks
 from analyzer.incidents import Incident, Incidents, finding, ranges
 from analyzer.model import Finding
 from analyzer.recorder import Recorded, recorded
@@ -19,6 +20,8 @@ STALLED: Final = Threshold(
     1.5,
     "Waited longer than the limit by this factor: the watchdog itself stood still (suspended, frozen machine, held lock).",
 )
+AT_ONCE: Final = 60.0
+"""Seconds between the beginning of a save or an evaluation in another rank's file and that of the wait for it."""
 MAX_LISTED: Final = 64
 
 
@@ -37,7 +40,14 @@ def collective_timeout(run: Run) -> Iterator[Finding]:
     if found:
         first = next((one for one in found if one.number("seq") is not None), found[0])
         dumps = recorded(run)
-        facts = _facts(first) | _compared(found) | _missing(incidents, found) | _stacks(incidents, found) | _dumped(dumps)
+        facts = (
+            _facts(first)
+            | {"phase": _phase(run, first)}
+            | _compared(found)
+            | _missing(incidents, found)
+            | _stacks(incidents, found)
+            | _dumped(dumps)
+        )
         ordered = [first, *(one for one in found if one is not first)]
         made = finding("collective-timeout", ordered, _summary(first, facts), note="the rank that waited", facts=facts)
         yield replace(made, evidence=(*made.evidence, *dumps.evidence)) if dumps else made
@@ -46,12 +56,11 @@ def collective_timeout(run: Run) -> Iterator[Finding]:
 def _facts(one: Incident) -> dict[str, Value]:
     names = ("backend", "op", "seq", "numel", "group", "last_enqueued", "last_completed")
     facts: dict[str, Value] = {name: one.event.data[name] for name in names if one.event.data.get(name) is not None}
-    timeout, ran, seq = one.number("timeout_ms"), one.number("ran_ms"), one.number("seq")
+    timeout, ran = one.number("timeout_ms"), one.number("ran_ms")
     if timeout:
         facts["timeout_seconds"] = timeout / 1000
     if ran:
         facts["waited_seconds"] = ran / 1000
-    facts["phase"] = "start-up" if seq is not None and seq <= EARLY.value else "training" if one.step is not None else "unknown"
     if one.number("numel") == 1:
         facts["reading"] = (
             "one element: a barrier or a flag, so look for a rank that was busy on the host (saving, tokenising, evaluating)"
@@ -59,6 +68,22 @@ def _facts(one: Incident) -> dict[str, Value]:
     if timeout and ran and ran > STALLED.value * timeout:
         facts["reading"] = "waited far beyond the limit: the process itself stood still"
     return facts
+
+
+def _phase(run: Run, one: Incident) -> str:
+    """What the run was at when it began to wait: start-up, checkpoint, evaluation, training or unknown."""
+    seq = one.number("seq")
+    if seq is not None and seq <= EARLY.value:
+        return "start-up"
+    ref, began = one.event.ref, Clocks(run).began(one.event)
+    tracks = [track for track in run.tracks if track.file == ref.file and track.metric == "loss"]
+    last = max((line for track in tracks for line in track.lines if line < ref.line), default=0)
+    for event in reversed(run.events_of(kinds.CHECKPOINT, kinds.EVALUATION)):
+        is_just_before = event.ref.file == ref.file and last < event.ref.line < ref.line
+        is_then = event.time is not None and began is not None and abs(event.time - began) <= AT_ONCE
+        if is_just_before or is_then:
+            return event.kind
+    return "training" if one.step is not None else "unknown"
 
 
 def _compared(found: Sequence[Incident]) -> dict[str, Value]:

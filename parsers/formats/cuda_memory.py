@@ -32,7 +32,7 @@ _OOM = Lazy(
     r"|RESOURCE_EXHAUSTED: Out of memory|OutOfMemoryError: Allocation on device"
 )
 _FIELDS = {
-    "tried": Lazy(r"[Tt]r(?:ied|ying) to allocate (?P<size>[\d.]+ (?:[KMGT]iB|bytes))"),
+    "tried": Lazy(r"[Tt]r(?:ied|ying) to allocate (?:more than )?(?P<size>[\d.]+ ?(?:[KMGT]iB|EB|bytes))"),
     "total": Lazy(r"total capaci?ty of (?P<size>[\d.]+ [KMGT]iB)|(?P<old>[\d.]+ [KMGT]iB) total capacity"),
     "free": Lazy(r"of which (?P<size>[\d.]+ (?:[KMGT]iB|bytes)) is free|(?P<old>[\d.]+ (?:[KMGT]iB|bytes)) free"),
     "allocated": Lazy(
