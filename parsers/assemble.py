@@ -72,7 +72,7 @@ def _planned(environment: Environment, tables: Sequence[Tables]) -> int | None:
     return None
 
 
-def _precedence(track: Series, aligned: Set[str]) -> tuple[int, int, int, str]:
+def _precedence(track: Series, aligned: Set[str]) -> tuple[int, int, int, bool, str]:
     if track.file in aligned:
         kind = "aligned text"
     elif track.reader in ("trainer_state", "tensorboard"):
@@ -81,7 +81,7 @@ def _precedence(track: Series, aligned: Set[str]) -> tuple[int, int, int, str]:
         kind = "csv and jsonl" if track.reader.endswith(("_csv", "_jsonl")) or track.reader in _TRACKERS else "text"
         kind = "last values" if track.reader in _LAST_VALUES else kind
     order = PRECEDENCE.index(kind)
-    return order, 0 if track.rank is None else track.rank, -len(track), track.name
+    return order, 0 if track.rank is None else track.rank, -len(track), track.name != track.metric, track.name
 
 
 def _tracks(tables: Tables) -> list[Series]:

@@ -57,6 +57,7 @@ _STAMPS: Final = (
     re.compile(r"(?P<mo>\d\d)/(?P<d>\d\d)/(?P<y>\d{4}) (?P<h>\d\d):(?P<mi>\d\d):(?P<s>\d\d)"),
     re.compile(r"(?P<y>\d{4})/(?P<mo>\d\d)/(?P<d>\d\d) (?P<h>\d\d):(?P<mi>\d\d):(?P<s>\d\d)"),
 )
+_GLOG: Final = re.compile(r"(?:\[|^)[EFWI](?P<month>\d\d?)(?P<day>\d\d) (?P<h>\d\d):(?P<m>\d\d):(?P<s>\d\d(?:\.\d{1,9})?)")
 _HF_STAMP: Final = re.compile(r"\[[A-Z]+\|[^\]]*\] (?=\d{4}-)")
 _REPEATED: Final = re.compile(r" \[repeated (\d{1,9})x across cluster\](?: \(Ray deduplicates logs by default\.[^()]*\))?$")
 
@@ -151,6 +152,15 @@ def stamp(text: str) -> float | None:
         if found:
             return _seconds(found.groupdict())
     return None
+
+
+def clock(text: str) -> float | None:
+    """Seconds since 1 January of a stamp without a year, as glog prints it (`E1124 02:46:39.915773`), or None."""
+    found = _GLOG.search(text)
+    if not found or not (1 <= int(found["month"]) <= 12 and 1 <= int(found["day"]) <= 31):
+        return None
+    whole = calendar.timegm((1970, int(found["month"]), int(found["day"]), int(found["h"]), int(found["m"]), 0))
+    return whole + float(found["s"])
 
 
 def _seconds(part: dict[str, str | None]) -> float | None:

@@ -170,7 +170,7 @@ def _progress(items: dict[str, str]) -> tuple[int | None, int | None]:
 
 
 def _row(line: Line, items: dict[str, str], step: int | None) -> Iterator[Record]:
-    values = tuple((key, value) for key, text in items.items() if (value := number(text)) is not None)
+    values = tuple(_timed(key, value) for key, text in items.items() if (value := number(text)) is not None)
     kind = _kind(items, dict(values))
     if kind is None:
         return
@@ -179,6 +179,13 @@ def _row(line: Line, items: dict[str, str], step: int | None) -> Iterator[Record
         named = dict(values)
         data: dict[str, Value] = {key: named.get(key) for key in ("train_loss", "train_runtime")}
         yield _event(line, kinds.RUN_END, data)
+
+
+def _timed(key: str, value: float) -> tuple[str, float]:
+    """ms-swift's speed as seconds a step: it printed steps a second up to 3.12.4 and their inverse from then on."""
+    if key == "train_speed(iter/s)" and value > 0:
+        return "step_time", 1 / value
+    return ("step_time" if key == "train_speed(s/it)" else key), value
 
 
 def _kind(items: Mapping[str, str], values: Mapping[str, float]) -> RowKind | None:

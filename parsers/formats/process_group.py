@@ -24,13 +24,12 @@ joined to it by rank and sequence number.
 
 from __future__ import annotations
 
-import calendar
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from parsers import kinds
 from parsers.lazy import Lazy
-from parsers.line import Line
+from parsers.line import Line, clock
 from parsers.model import Event, Record, SourceRef, Value
 from parsers.registry import text_reader
 
@@ -175,11 +174,8 @@ def _is_warning(text: str) -> bool:
 
 def _clock(text: str) -> dict[str, Value]:
     """Seconds since 1 January of a stamp such as `E1124 02:46:39.915773462`."""
-    found = _CLOCK.search(text)
-    if not found or not (1 <= int(found["month"]) <= 12 and 1 <= int(found["day"]) <= 31):
-        return {}
-    whole = calendar.timegm((1970, int(found["month"]), int(found["day"]), int(found["h"]), int(found["m"]), 0))
-    return {"clock": whole + float(found["s"])}
+    seconds = clock(text)
+    return {} if seconds is None else {"clock": seconds}
 
 
 def _group(text: str) -> dict[str, Value]:

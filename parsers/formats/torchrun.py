@@ -30,7 +30,7 @@ from typing import Final
 
 from parsers import exit_codes, kinds
 from parsers.lazy import Lazy
-from parsers.line import Line, stamp
+from parsers.line import Line, clock, stamp
 from parsers.model import Event, Record, SourceRef, Value
 from parsers.registry import text_reader
 
@@ -125,9 +125,11 @@ def _single(line: Line) -> Iterator[Record]:
     text = line.text
     if found := _FAILED.search(text):
         data = _child("torchrun", int(found["code"]), pid=int(found["pid"]), local_rank=int(found["local"]), is_first=True)
+        data |= _clock(line)
         yield Event(kinds.CHILD_FAILED, line.ref, time=line.time, data=data)
     elif found := _CLOSING.search(text):
         data = {"signal": found["signal"], "sender": "torchrun", "pid": int(found["pid"]), "is_collateral": True}
+        data |= _clock(line)
         yield Event(kinds.SIGNAL, line.ref, time=line.time, data=data)
     elif found := _DEATH.search(text):
         yield _death(line, found["signal"])
@@ -146,7 +148,14 @@ def _death(line: Line, name: str) -> Event:
     number = int(name) if name.isdigit() else exit_codes.NUMBERS.get(name, 0)
     signal = exit_codes.SIGNALS.get(number, name)
     kind = kinds.INTERRUPTED if signal == "SIGINT" else kinds.SIGNAL
-    return Event(kind, line.ref, time=line.time, data={"signal": signal, "number": number, "sender": "torchrun"})
+    data: dict[str, Value] = {"signal": signal, "number": number, "sender": "torchrun", **_clock(line)}
+    return Event(kind, line.ref, time=line.time, data=data)
+
+
+def _clock(line: Line) -> dict[str, Value]:
+    """The agent's own stamp since torch 2.4 (`E1124 02:46:39.915000`), which has no year: see `line.clock`."""
+    seconds = clock(line.text)
+    return {} if seconds is None else {"clock": seconds}
 
 
 def _child(launcher: str, code: int, **more: Value) -> dict[str, Value]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parsers.line import Line, make_line
+from parsers.line import Line, clock, make_line
 from tests.parsers.logs import run_of
 
 TEXT = "{'loss': 1.5, 'learning_rate': 1e-05, 'epoch': 0.1}"
@@ -65,3 +65,11 @@ def test_folded_lines_are_counted() -> None:
     text = "(W pid=1) WARNING: tokenization mismatch: 1 vs. 62. (ignored)"
     series = run_of(f"{text}\n{text} [repeated 7x across cluster]\n").series("labels_masked")
     assert series is not None and sum(series.values) == 8
+
+
+def test_a_clock_without_a_year_counts_from_january() -> None:
+    assert clock("E1124 02:46:39.5 140 torch/distributed/elastic/multiprocessing/api.py:869] failed") == pytest.approx(
+        (327 * 24 + 2) * 3600 + 46 * 60 + 39.5
+    )
+    assert clock("[rank0]:[E624 12:00:04.000000000 ProcessGroupNCCL.cpp:616] [Rank 0] Watchdog") is not None
+    assert clock("E9999 12:00:00.0") is None and clock("Epoch 1 12:00:00") is None
