@@ -18,7 +18,8 @@ from typing import Final
 
 SUFFIX: Final = re.compile(r"\.(?:log|txt|out|err|o|e|stdout|stderr)(?=$|\.\d+$|\.(?:gz|zst|xz|bz2)$)")
 _COMPRESSED: Final = re.compile(r"\.(?:gz|zst|xz|bz2)$")
-_NAMED: Final = re.compile(r"(?:^|[^a-zA-Z])(?:rank|workerlog)[-_.=]?(\d{1,6})(?![\da-zA-Z])(?=[^/]*(?:/[^/]*)?$)", re.IGNORECASE)
+_NAMED: Final = re.compile(r"(?:^|[^a-zA-Z])(?:rank|workerlog)[-_.=]?(\d{1,6})(?![\da-zA-Z])(?=[^/]*$|/[^/]*$)", re.IGNORECASE)
+"""In a file's name, or at the end of its folder's: `a_rank1_fails/run.log` is a run about a rank, not a rank's file."""
 _TORCHRUN: Final = re.compile(r"(?:^|/)attempt_\d+/(\d{1,6})/[^/]+$")
 _BARE: Final = (
     re.compile(r"(?:^|[^a-zA-Z])(?:proc|process|task)[-_.=]?(\d{1,6})$", re.IGNORECASE),

@@ -26,6 +26,7 @@ from tests.failures import stack
         ("run.log.1", None),
         ("frank3.log", None),
         ("/data/rank_5/a/b/run.log", None),
+        ("sigkill_rank1_cpu2/run.log", None),
         ("train-20261124-153000.log", None),
     ],
 )
