@@ -16,8 +16,9 @@ WARM_UP: Final = Threshold(
     20,
     "Records at the start that are not judged: norms of a fresh model fall by an order of magnitude on their own.",
 )
-LASTING: Final = Threshold(10.0, "Times the level before, for at least LASTING_RECORDS records.")
+LASTING: Final = Threshold(10.0, "Times the level before, for several records.")
 LASTING_RECORDS: Final = Threshold(5, "Records that it must last: fewer may be one odd stretch of data.")
+FRESH: Final = Threshold(10.0, "Times the later level that the norm of a fresh model may be: what is searched for at all.")
 SINGLE: Final = Threshold(
     100.0,
     "Times the level before, for one record: two orders of magnitude. Batches of odd data give ten to thirty.",
@@ -41,6 +42,7 @@ MAX_SHARE: Final = Threshold(
         "warm-up": WARM_UP,
         "lasting": LASTING,
         "lasting-records": LASTING_RECORDS,
+        "fresh": FRESH,
         "single": SINGLE,
         "many": MANY,
         "sigmas": SIGMAS,
@@ -53,7 +55,7 @@ def grad_explosion(run: Run) -> Iterator[Finding]:
     assert series is not None
     kept = [i for i in current(series) if math.isfinite(series.values[i]) and series.values[i] > 0.0]
     values = [series.values[i] for i in kept]
-    if len(values) <= WARM_UP.value or max(values) < LASTING.value * median(values[: 4 * WARM_UP.value]):
+    if len(values) <= WARM_UP.value or max(values) < LASTING.value * median(values[: WARM_UP.value // 2]) / FRESH.value:
         return
     wide = math.exp(SIGMAS.value * min(noise([math.log(v) for v in values]), 10.0))
     found = excursions(values, lambda level: (max(LASTING.value, wide) - 1) * level, WARM_UP.value)

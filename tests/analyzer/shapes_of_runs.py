@@ -522,7 +522,8 @@ def any_run(r: Random) -> str:
     size = int(math.exp(r.uniform(math.log(3), math.log(1500))))
     start = r.choice([0.4, 0.69, 1.5, 2.5, 5.5, 10.9, 300.0])
     noise = math.exp(r.uniform(math.log(0.003), math.log(0.5)))
-    losses = curve(r, size, start, start * r.uniform(0.15, 0.97), noise, r.choice([2, 5, 15, 60]))
+    end = start * r.uniform(0.15, 0.97 if start < 3 else 0.6)
+    losses = curve(r, size, start, end, noise, r.choice([2, 5, 15, 60]))
     level = 10 ** r.uniform(-2, 1.5)
     grads = [min(v, r.choice([1e9, level])) for v in norms(r, size, level, r.uniform(0.05, 1.0))]
     peak, warm = 10 ** r.uniform(-6, -3), max(1, size // r.choice([10, 20, 100]))
