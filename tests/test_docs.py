@@ -30,8 +30,11 @@ def test_every_command_of_the_readme_exists() -> None:
             words = shlex.split(part)
             if len(words) > 1 and words[1] not in COMMANDS:
                 assert re.search(r"[./]", words[1]), part  # a path, so the main job
-            for option in [word for word in words if word.startswith("--")]:
-                assert option in HELP + analyze("scan", "--help").stdout, part
+            command = words[1] if len(words) > 1 and words[1] in COMMANDS else MAIN
+            options = [word for word in words if word.startswith("--")]
+            shown = HELP + analyze(command, "--help").stdout if options else ""
+            for option in options:
+                assert option in shown, part
 
 
 def test_the_help_shows_every_option_of_the_main_job() -> None:

@@ -255,7 +255,7 @@ def ignored(diagnosis: Diagnosis, s: Strings) -> str:
         return ""
     reasons = diagnosis.ignored_because
     parts = [
-        f"{rule} ({number})" + (f": {neutral(reasons[rule])}" if rule in reasons else "")
+        f"{neutral(rule)} ({number})" + (f": {neutral(reasons[rule])}" if rule in reasons else "")
         for rule, number in sorted(diagnosis.ignored.items())
     ]
     return s("term.ignored", n=sum(diagnosis.ignored.values()), rules="; ".join(parts))
