@@ -7,7 +7,7 @@ contribute, so that the fixed bytes, which are compared anyway, cost nothing mor
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from parsers.tfevents import EventFile, is_scalar_plugin
 from parsers.tfevents_layout import Layout
@@ -76,23 +76,21 @@ class Cell:
         import numpy as np
 
         shape, count = self.shape, len(rows)
-        first, last = shape.time, max(shape.time + 8, shape.step[1])
-        head = np.ascontiguousarray(rows[:, first:last].T)
-        tail = np.ascontiguousarray(rows[:, shape.value : shape.value_end])
-        changing = np.empty((len(self.changing), count), np.intp)
-        changing[:8] = head[:8]
-        width = shape.step[1] - shape.step[0]
-        step = head[shape.step[0] - first : shape.step[1] - first] if width else head[:0]
-        changing[8 : 8 + width] = step
-        changing[8 + width :] = tail.T
-        changing += (np.arange(len(self.changing), dtype=np.intp) * 256)[:, None]
-        crc = np.bitwise_xor.reduce(self.contributions.take(changing), axis=0) ^ np.asarray(base, np.uint32)
+        rows = np.ascontiguousarray(rows)
+
+        def column(at: int, kind: str) -> NDArray[Any]:
+            values: NDArray[Any] = np.ndarray((count,), kind, rows, at, rows.strides[:1])
+            return values
+
+        changing = rows.T[self.changing]
+        crc = np.zeros(count, np.uint32) ^ np.asarray(base, np.uint32)
+        for place, row in enumerate(changing):
+            crc ^= self.contributions[256 * place : 256 * place + 256].take(row)
         masked = (crc >> np.uint32(15) | crc << np.uint32(17)) + np.uint32(_DELTA)
-        stored = np.ascontiguousarray(rows[:, shape.size : shape.size + 4]).view("<u4")[:, 0]
-        times = np.ascontiguousarray(rows[:, shape.time : shape.time + 8]).view("<f8")[:, 0]
+        steps = _varints(changing[8 : 8 + shape.step[1] - shape.step[0]], count)
         with np.errstate(invalid="ignore"):  # a damaged value may be a signalling NaN
-            values = tail.view(shape.value_type)[:, 0].astype(np.float64)
-        return Numbers(_varints(step, count), times, values, masked == stored)
+            numbers = column(shape.value, shape.value_type).astype(np.float64)
+        return Numbers(steps, column(shape.time, "<f8"), numbers, masked == column(shape.size, "<u4"))
 
 
 def _varints(rows: Bytes, count: int) -> Whole:

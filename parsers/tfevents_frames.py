@@ -101,12 +101,14 @@ class Framer:
 
     def fill(self, wanted: int = 0) -> bool:
         """Reads on, keeping what has not been consumed; False at the end of the file as it was when it was opened."""
-        more = self.file.read(min(max(self.window, wanted), max(0, self.size - self._offset)))
-        if not more:
+        kept = len(self.data) - self.at
+        more = min(max(self.window, wanted), max(0, self.size - self._offset))
+        self.file.seek(self.place)
+        data = self.file.read(kept + more)  # what is kept is read again: joining the two would copy it all
+        if len(data) <= kept:
             return False
-        self.data = self.data[self.at :] + more if self.at < len(self.data) else more
-        self.at = 0
-        self._offset += len(more)
+        self.data, self.at = data, 0
+        self._offset += len(data) - kept
         return True
 
     def take(self, limit: int) -> Frames:
