@@ -12,6 +12,7 @@ from analyzer.cascade import first_cause
 from analyzer.clauses import Case
 from analyzer.curves import curves
 from analyzer.differential import differential
+from analyzer.fates import fates
 from analyzer.model import Diagnosis, Evidence, Failure, Outcome, RunSummary, Verdict
 from analyzer.outcome import outcome, verdict
 from analyzer.patterns import signatures
@@ -91,6 +92,7 @@ def judge(run: Run, options: Options | None = None) -> Diagnosis:
         notes=notes,
         first_cause=began,
         timeline=timeline(run, findings),
+        ranks=fates(run, began),
         skips=found.skips,
         problems=tuple((problem.ref, problem.reader, problem.reason) for problem in run.problems),
         failures=(*found.failures, *(Failure(reader, text) for reader, text in run.failures), *broken),

@@ -142,6 +142,21 @@ class TimelineEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class RankFate:
+    """Ranks that fared alike (`0-2,5`, `count` of them): last logged step, first error, end as a launcher tells it.
+
+    `ref` is the place of the first error of the first of them, else of its last record.
+    """
+
+    ranks: str
+    count: int
+    last_step: int | None
+    error: str
+    end: str
+    ref: SourceRef | None
+
+
+@dataclass(frozen=True, slots=True)
 class FirstCause:
     """Where it began: the finding, and the place of its first sign."""
 
@@ -185,6 +200,8 @@ class Diagnosis:
     """Decoders and benign explanations: said, but never rivals of root causes."""
     first_cause: FirstCause | None = None
     timeline: tuple[TimelineEntry, ...] = ()
+    ranks: tuple[RankFate, ...] = ()
+    """How the ranks fared, where several are known and something ended the run."""
     skips: tuple[Skip, ...] = ()
     problems: tuple[tuple[SourceRef, str, str], ...] = ()
     """(place, reader, reason) of lines that were claimed and not understood."""

@@ -20,6 +20,7 @@ def with_quotes(diagnosis: Diagnosis) -> Diagnosis:
     cited = [e.ref for f in diagnosis.findings for e in f.evidence]
     cited += [e.ref for m in (*diagnosis.causes, *diagnosis.notes) for c in m.clauses for e in c.evidence]
     cited += [entry.ref for entry in diagnosis.timeline]
+    cited += [fate.ref for fate in diagnosis.ranks if fate.ref]
     binary = {file.path for file in diagnosis.run.files if not file.lines}
     text_refs = [ref for ref in cited if ref.file not in binary]
     firsts = [f.evidence[0].ref for f in diagnosis.findings if f.evidence[0].ref.file not in binary]
@@ -46,18 +47,13 @@ def with_quotes(diagnosis: Diagnosis) -> Diagnosis:
         causes=tuple(_match(match, evidence) for match in diagnosis.causes),
         notes=tuple(_match(match, evidence) for match in diagnosis.notes),
         timeline=tuple(replace(entry, ref=fill(entry.ref)) for entry in diagnosis.timeline),
+        ranks=tuple(replace(fate, ref=fill(fate.ref)) if fate.ref else fate for fate in diagnosis.ranks),
         first_cause=replace(diagnosis.first_cause, ref=fill(diagnosis.first_cause.ref)) if diagnosis.first_cause else None,
     )
 
 
-def _quoted(
-    refs: list[SourceRef], firsts: list[SourceRef]
-) -> tuple[dict[SourceRef, SourceRef], dict[tuple[str, int], str]]:
-    spread = [
-        SourceRef(ref.file, line)
-        for ref in firsts
-        for line in range(max(1, ref.line - AROUND), ref.line + AROUND + 1)
-    ]
+def _quoted(refs: list[SourceRef], firsts: list[SourceRef]) -> tuple[dict[SourceRef, SourceRef], dict[tuple[str, int], str]]:
+    spread = [SourceRef(ref.file, line) for ref in firsts for line in range(max(1, ref.line - AROUND), ref.line + AROUND + 1)]
     filled, texts = quote([*refs, *spread])
     return filled, texts
 

@@ -17,6 +17,7 @@ from analyzer.model import (
     Finding,
     FirstCause,
     Match,
+    RankFate,
     RunSummary,
     Skip,
     TimelineEntry,
@@ -50,6 +51,7 @@ def document(diagnosis: Diagnosis, with_curves: bool = True) -> dict[str, Any]:
         "notes": [_match(match) for match in diagnosis.notes],
         "first_cause": _first_cause(first) if first else None,
         "timeline": [_entry(entry) for entry in diagnosis.timeline],
+        "ranks": [_fate(fate) for fate in diagnosis.ranks],
         "skips": [{"rule": skip.rule, "missing": list(skip.missing)} for skip in diagnosis.skips],
         "problems": [
             {"file": ref.file, "line": ref.line, "reader": reader, "reason": reason, "text": ref.text}
@@ -191,6 +193,13 @@ def _entry(entry: TimelineEntry) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _fate(fate: RankFate) -> dict[str, Any]:
+    return {
+        "ranks": fate.ranks, "count": fate.count, "last_step": fate.last_step, "error": fate.error, "end": fate.end,
+        "place": _ref(fate.ref) if fate.ref else None,
+    }  # fmt: skip
+
+
 def loads(text: str) -> Diagnosis:
     """A saved document → Diagnosis. Raises DocumentError where it is none, or of a newer schema."""
     try:
@@ -216,6 +225,7 @@ def _load(data: Mapping[str, Any]) -> Diagnosis:
         notes=tuple(_load_match(entry) for entry in data.get("notes", ())),
         first_cause=_load_first(first) if first else None,
         timeline=tuple(_load_entry(entry) for entry in data.get("timeline", ())),
+        ranks=tuple(_load_fate(entry) for entry in data.get("ranks", ())),
         skips=tuple(Skip(entry["rule"], tuple(entry["missing"])) for entry in data["skips"]),
         problems=tuple((SourceRef(p["file"], p["line"], p.get("text", "")), p["reader"], p["reason"]) for p in data["problems"]),
         failures=tuple(Failure(entry["id"], entry["text"]) for entry in data["failures"]),
@@ -252,6 +262,13 @@ def _load_curve(metric: str, entry: Mapping[str, Any]) -> Curve:
         tuple(points["steps"]), tuple(_float(value) for value in points["values"]), tuple(points["lines"]),
         entry["file"], entry["reader"],
     )  # fmt: skip
+
+
+def _load_fate(entry: Mapping[str, Any]) -> RankFate:
+    place = entry["place"]
+    return RankFate(
+        entry["ranks"], entry["count"], entry["last_step"], entry["error"], entry["end"], _load_ref(place) if place else None
+    )
 
 
 def _load_ref(entry: Mapping[str, Any]) -> SourceRef:

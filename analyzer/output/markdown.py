@@ -24,7 +24,13 @@ _SPECIAL: Final = re.compile(r"([\\`*_\[\]|~$])")
 def render(diagnosis: Diagnosis, lang: str = "en") -> str:
     """The report as GitHub-flavoured Markdown, ending in a line feed."""
     s = catalogue(lang)
-    lines = [*_head(diagnosis, s), *_findings(diagnosis, s), *_cause(diagnosis, s), *_details(diagnosis, s)]
+    lines = [
+        *_head(diagnosis, s),
+        *_findings(diagnosis, s),
+        *_ranks(diagnosis, s),
+        *_cause(diagnosis, s),
+        *_details(diagnosis, s),
+    ]
     made = s("md.made_by", version=VERSION, command=neutral(story.command(diagnosis, "md")).replace("`", "'"))
     return "\n".join((*lines, "", made)) + "\n"
 
@@ -82,6 +88,18 @@ def _shown(diagnosis: Diagnosis, s: Strings) -> Iterator[str]:
     if len(diagnosis.findings) > MAX_FINDINGS:
         yield f"- {s('term.more', n=len(diagnosis.findings) - MAX_FINDINGS)}"
     yield from ("", *fence(_quoted(diagnosis.findings[0]), "text"))
+
+
+def _ranks(diagnosis: Diagnosis, s: Strings) -> Iterator[str]:
+    """How the ranks fared, as a table; those that fared alike are one row."""
+    if not diagnosis.ranks:
+        return
+    titles = (s("ui.ranks"), s("ui.r_last"), s("ui.r_error"), s("ui.r_end"))
+    yield from ("", f"| {' | '.join(titles)} |", "|---|---|---|---|")
+    for fate in diagnosis.ranks:
+        step = "" if fate.last_step is None else str(fate.last_step)
+        where = f" ({escape(place(fate.ref.file, fate.ref.line))})" if fate.ref and fate.error else ""
+        yield f"| {escape(fate.ranks)} | {step} | {escape(fate.error)}{where} | {escape(fate.end)} |"
 
 
 def _quoted(finding: Finding) -> str:

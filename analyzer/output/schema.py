@@ -67,6 +67,11 @@ def _definitions() -> Schema:
             {"time": {"oneOf": [_ref("number"), {"type": "null"}]}},
             "One thing that happened; time in seconds since the epoch, count folds echoes.",
         ),
+        "ranks": _object(
+            {"ranks": _TEXT, "count": _COUNT, "last_step": _STEP, "error": _TEXT, "end": _TEXT},
+            {"place": {"oneOf": [_ref("place"), {"type": "null"}]}},
+            "Ranks that fared alike: how far they came, what went wrong first with them, how they ended.",
+        ),
     }  # fmt: skip
 
 
@@ -150,6 +155,7 @@ def schema() -> Schema:
             {
                 "notes": _many(_ref("cause")),
                 "timeline": _many(_ref("timeline")),
+                "ranks": _many(_ref("ranks")),
                 "ignored": {"type": "object", "additionalProperties": _INTEGER},
                 "ignored_because": {"type": "object", "additionalProperties": _TEXT},
             },

@@ -15,6 +15,7 @@ from analyzer.output.plain import cells, clip, clip_left, neutral, number, pad, 
 from analyzer.output.sparkline import sparkline
 from analyzer.output.strings import Strings
 
+MAX_FATES: Final = 3
 MAX_FINDINGS: Final = 4
 MAX_LEDGER: Final = 3
 MAX_STEPS: Final = 4
@@ -47,7 +48,16 @@ class Summary:
 
     def lines(self) -> list[Line]:
         """All parts, with an empty line between them."""
-        parts = (self.identity(), self.verdict(), self.curves(), self.findings(), self.why(), self.do(), self.foot())
+        parts = (
+            self.identity(),
+            self.verdict(),
+            self.curves(),
+            self.findings(),
+            self.ranks(),
+            self.why(),
+            self.do(),
+            self.foot(),
+        )
         out: list[Line] = []
         for part in parts:
             if part:
@@ -144,6 +154,16 @@ class Summary:
         texts = wrap(summary, room)
         first: Line = [*left, (pad(texts[0], room), ""), ("  ", ""), (where, "dim")]
         return [first, *([(" " * used, ""), (line, "")] for line in texts[1:3])]
+
+    def ranks(self) -> list[Line]:
+        """How the ranks fared, the first cause's first; those that fared alike are one line."""
+        lines: list[Line] = []
+        for fate in self.diagnosis.ranks[:MAX_FATES]:
+            step = "" if fate.last_step is None else self.s("curve.at_step", step=number(fate.last_step))
+            told = " · ".join(neutral(text) for text in (step, fate.error, fate.end) if text)
+            name = clip(self.s("ui.rank", rank=fate.ranks), self.width // 3)
+            lines.append([("    ", ""), (name, "bold"), ("  ", ""), (clip(told, self.width - cells(name) - 8), "dim")])
+        return lines
 
     def why(self) -> list[Line]:
         """The leading cause with its ledger, and its rivals."""
