@@ -9,8 +9,8 @@ Printed by `lightning/pytorch/callbacks/progress/tqdm_progress.py` and the Train
 
 A NaN reads `nan.0`. Values have three significant digits and names of the user's choice. Epochs count from 0; the step is
 batches, which is optimizer steps only without gradient accumulation. A bar of that shape is taken for Lightning's only
-with `v_num` in it or after Lightning has introduced itself; other bars are the `tqdm_postfix` reader's. The rich bar wraps
-its columns over several lines and cannot be read; `metrics.csv` holds the same.
+with `v_num` in it or after Lightning has introduced itself; other bars are the `tqdm_postfix` reader's, and the rich bar is
+`lightning_rich`'s.
 """
 
 from __future__ import annotations
