@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from analyzer.cause import FOLDER, PRIORS, Cause, complete
 from analyzer.clauses import Case, answer, join, weigh
-from analyzer.gates import is_open, seen
+from analyzer.gates import candidates, seen
 from analyzer.model import CauseVerdict, Clause, Failure, Match, State
 from analyzer.relation import CRASHES, elsewhere, is_of_first, is_well
 
@@ -110,9 +110,9 @@ def _weigh_all(causes: Sequence[Cause], case: Case, strict: bool) -> tuple[list[
     weighed: list[Weighed] = []
     failures: list[Failure] = []
     met = seen(case.findings, case.events, case.lines)
-    for cause in causes:
+    for cause in candidates(causes, met):
         try:
-            one = _weigh(cause, case) if is_open(cause, met) else None
+            one = _weigh(cause, case)
         except Exception as error:
             if strict:
                 raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import calendar
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from parsers.model import MAX_TEXT, SourceRef
@@ -163,11 +164,18 @@ def clock(text: str) -> float | None:
     return whole + float(found["s"])
 
 
+@lru_cache(maxsize=64)
+def _midnight(year: str, month: str, day: str) -> int | None:
+    """The seconds at which a day begins; kept, as a log has few days. None for a day that there is not."""
+    y, m, d = int(year), int(month), int(day)
+    return calendar.timegm((y, m, d, 0, 0, 0)) if 1970 <= y < 2200 and 1 <= m <= 12 and 1 <= d <= 31 else None
+
+
 def _seconds(part: dict[str, str | None]) -> float | None:
-    year, month, day, hour, minute, second = (int(part[k] or 0) for k in ("y", "mo", "d", "h", "mi", "s"))
-    if not (1970 <= year < 2200 and 1 <= month <= 12 and 1 <= day <= 31):
+    midnight = _midnight(part["y"] or "", part["mo"] or "", part["d"] or "")
+    if midnight is None:
         return None
-    seconds = float(calendar.timegm((year, month, day, hour, minute, second)))
+    seconds = float(midnight + int(part["h"] or 0) * 3600 + int(part["mi"] or 0) * 60 + int(part["s"] or 0))
     fraction, zone = part.get("f"), part.get("z")
     if fraction:
         seconds += int(fraction) / 10 ** len(fraction)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from parsers import registry
 from parsers.assemble import assemble
@@ -66,9 +66,23 @@ def read_job(job: Job, signatures: tuple[Signature, ...] = (), strict: bool = Fa
     return _read_file(signatures, strict, job)
 
 
-@lru_cache(maxsize=4)
 def make_router(signatures: tuple[Signature, ...] = ()) -> Router:
     """The automaton over all text readers' hints and the signatures'; kept, as a scan asks for the same one every time."""
+    known = _ROUTERS.get(id(signatures))
+    if known is None or known[0] is not signatures:
+        if len(_ROUTERS) >= MAX_ROUTERS:
+            _ROUTERS.clear()
+        known = _ROUTERS[id(signatures)] = (signatures, _router(signatures))
+    return known[1]
+
+
+MAX_ROUTERS: Final = 4
+_ROUTERS: Final[dict[int, tuple[tuple[Signature, ...], Router]]] = {}
+"""By the identity of the signatures: to compare hundreds of them costs more than a small log."""
+
+
+@lru_cache(maxsize=4)
+def _router(signatures: tuple[Signature, ...]) -> Router:
     formats: list[TextFormat] = list(registry.text_formats())
     if signatures:
         formats.append(signature_format(signatures))
@@ -109,8 +123,12 @@ def _read_file(signatures: tuple[Signature, ...], strict: bool, job: Job) -> Col
 
 def file_format(path: Path, first: bytes) -> FileFormat | None:
     """The whole-file reader that knows this file, if any; fallbacks are asked last."""
-    forms = sorted(registry.file_formats(), key=lambda form: form.is_fallback)
-    return next((form for form in forms if form.matches(path, first)), None)
+    return next((form for form in _forms() if form.matches(path, first)), None)
+
+
+@cache
+def _forms() -> tuple[FileFormat, ...]:
+    return tuple(sorted(registry.file_formats(), key=lambda form: form.is_fallback))
 
 
 def _read_text(job: Job, router: Router, strict: bool) -> Collected:

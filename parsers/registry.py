@@ -138,6 +138,7 @@ class Router:
                 owners[key] = owners.get(key, 0) | 1 << index
         self.hints = tuple(owners)
         self.masks = tuple(owners.values())
+        self.places = {hint: place for place, hint in enumerate(self.hints)}
         self._indexes: dict[int, tuple[int, ...]] = {}
         self.automaton: Automaton = ahocorasick_rs.BytesAhoCorasick(list(self.hints) or [b"\0\0\0no hint\0"])
 
@@ -168,19 +169,21 @@ class Scanner:
         self._rank = rank
         self._readers: list[TextReader | None] = [None] * len(router.formats)
         self._hungry = 0
+        self._masks: Sequence[int] = router.masks
+        self._spent: dict[int, list[bytes]] = {}
         self.failures: list[tuple[str, str]] = []
 
     def feed(self, block: Block) -> Iterator[tuple[str, Record]]:
         """What the fragments of this block say."""
         data = block.data
         hits = self._router.automaton.find_matches_as_indexes(data, overlapping=True)
-        masks, names = self._router.masks, self._router.hints
+        masks, names = self._masks, self._router.hints
         position, counted, number, index, size = 0, 0, block.line, 0, len(data)
         while position < size:
             if self._hungry:
                 start = position
             else:
-                while index < len(hits) and hits[index][1] < position:
+                while index < len(hits) and (hits[index][1] < position or not masks[hits[index][0]]):
                     index += 1
                 if index == len(hits):
                     break
@@ -220,6 +223,8 @@ class Scanner:
                             self._hungry |= 1 << which
                         elif self._hungry:
                             self._hungry &= ~(1 << which)
+                        if self._spent and self._spent.get(which):
+                            masks = self._masks = self._without_spent(which)
                 if sieve:
                     sieve.note(shape, mask, said + bool(self._hungry), plain)
         if self._sieve:
@@ -253,7 +258,18 @@ class Scanner:
     def _begin(self, index: int) -> TextReader:
         """A reader's first line in this file: most readers never see one."""
         reader = self._readers[index] = self._router.formats[index].make()
+        spent = getattr(reader, "spent", None)
+        if spent is not None:
+            self._spent[index] = spent
         return reader
+
+    def _without_spent(self, index: int) -> list[int]:
+        """The masks without the hints that a reader has done with: their lines cost nothing from here on."""
+        masks = list(self._masks)
+        for hint in self._spent[index]:
+            masks[self._router.places[hint]] &= ~(1 << index)
+        self._spent[index].clear()
+        return masks
 
     def _fail(self, index: int, place: str, error: Exception) -> None:
         """A reader of ours raised: it says nothing more about this file. Re-raises when strict."""

@@ -35,6 +35,7 @@ class _Reader:
     def __init__(self, by_hint: Mapping[bytes, tuple[Signature, ...]]) -> None:
         self._wanted = dict(by_hint)
         self._events: dict[str, list[Event]] = {}
+        self.spent: list[bytes] = []
 
     def feed(self, line: Line) -> Iterable[Record]:
         wanted = self._wanted
@@ -57,6 +58,8 @@ class _Reader:
         known.append(Event(kinds.SIGNATURE, line.ref, rank=line.rank, time=line.time, data={"id": signature.id}))
         if len(known) == KEPT:
             self._wanted[hint] = tuple(one for one in self._wanted[hint] if one is not signature)
+            if not self._wanted[hint]:
+                self.spent.append(hint)
 
 
 def _is_match(signature: Signature, line: Line) -> bool:

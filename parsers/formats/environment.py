@@ -83,6 +83,7 @@ class Environment:
 
     def __init__(self) -> None:
         self._has_python = False
+        self.spent: list[bytes] = []
         self._gpus: dict[int, SourceRef] = {}
 
     def feed(self, line: Line) -> Iterable[Record]:
@@ -92,6 +93,7 @@ class Environment:
             found = _SITE.search(text)
             if found:
                 self._has_python = True
+                self.spent.append(_SITE_PACKAGES.encode())
                 yield from packages.facts("python", found["version"], line.ref, 1)
         if len(text) > 2000 or _TELLING.isdisjoint(line.hints):
             return
