@@ -73,9 +73,10 @@ def divergence(run: Run) -> Iterator[Finding]:
 
 def _lost_soon(values: Sequence[float]) -> int | None:
     """Where a run of few records is lost beyond doubt: from there to its end all are far above everything before."""
-    for start in range(FIRST.value, len(values) - MIN_LOST.value + 1):
+    for start in range(1, len(values) - MIN_LOST.value + 1):
         before = values[:start]
-        if min(before) > 0 and min(values[start:]) > FAR.value * max(before):
+        far = FAR.value if start >= FIRST.value else FAR.value**2  # a single first record may be an easy batch
+        if min(before) > 0 and min(values[start:]) > far * max(before):
             return start
     return None
 
