@@ -4,7 +4,8 @@
     python benchmarks/tfevents.py --points 200000 --no-memory
 
 Each reader runs in a process of its own; CPU time is user + system of that process and, for `tensorboard-data-server`,
-of the server and the gRPC client together. The best of three runs of each counts. Ours checks the CRC of every record, as EventAccumulator does.
+of the server and the gRPC client together. The best of three runs of each counts. Ours checks the CRC of every record,
+as EventAccumulator does.
 """
 
 from __future__ import annotations

@@ -50,6 +50,8 @@ def test_trainer_tags_become_the_contracts_metrics(tmp_path: Path) -> None:
         ("Loss/Train", "loss"), ("Loss/Validation", "eval_loss"), ("learning/loss", "loss"), ("perf/step_time_seconds", "step_time"),
         ("train_loss_step", "loss"), ("val_loss", "eval_loss"), ("epoch_loss", "loss"), ("batch_loss", "loss"),
         ("perf/max_memory_allocated_gb", "memory_gpu"), ("actor/grad_norm", "actor/grad_norm"), ("valid/loss", "eval_loss"),
+        ("TrainIterStats/loss", "loss"), ("TrainIterStats/current_lr", "lr"), ("EvalStats/avg_loss", "eval_loss"),
+        ("train/token_acc", "accuracy"), ("eval/token_acc", "eval_accuracy"), ("train_inner/loss", "train_inner/loss"),
     ],
 )  # fmt: skip
 def test_tags_of_other_frameworks(tmp_path: Path, tag: str, metric: str) -> None:
