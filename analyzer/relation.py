@@ -24,11 +24,11 @@ AFTER: Final = 12
 """Lines behind the message that still belong to it: notes of the exception, the native frames."""
 ENDINGS: Final = frozenset({
     "traceback", "oom-cuda", "oom-host", "device-assert", "dependency-error", "config-error", "checkpoint-failure",
-    "dataloader-crash", "disk-full", "hardware-fault",
+    "dataloader-crash", "disk-full", "hardware-fault", "killed-by-signal",
 })  # fmt: skip
 """Findings of an event that ends a run by itself. What survivors and launchers report tells of a cause elsewhere."""
 CRASHES: Final = ENDINGS | {
-    "communication-error", "collective-timeout", "rank-failure", "killed-by-signal",
+    "communication-error", "collective-timeout", "rank-failure",
 }  # fmt: skip
 """Findings that no benign explanation of the numbers answers."""
 LONG: Final = 20
