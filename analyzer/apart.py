@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from analyzer.incidents import Incident, Incidents
-from parsers import kinds
+from parsers import Run, kinds
 
 _FINGERPRINT: Final = re.compile(
     r"Rank (?P<rank>\d{1,6}) is running collective: CollectiveFingerPrint\((?:SequenceNumber=(?P<seq>\d{1,18}), )?"
@@ -70,6 +70,19 @@ def _odd(at: Mapping[int, str], mine: Mapping[int, Incident]) -> Apart | None:
     return Apart(rank, mine[rank], f"rank {rank} was at {other} where the others were at {usual}")
 
 
+def slowest(run: Run) -> tuple[int, str] | None:
+    """The one rank whose records end before those of all others, in words; None where no single one does."""
+    last: dict[int, int] = {}
+    for track in run.tracks:
+        if track.rank is not None and track.is_text and len(track):
+            last[track.rank] = max(last.get(track.rank, track.steps[-1]), track.steps[-1])
+    least, most = min(last.values(), default=0), max(last.values(), default=0)
+    behind = [rank for rank, step in last.items() if step == least]
+    if len(last) < 2 or least == most or len(behind) != 1:
+        return None
+    return behind[0], f"the last record of rank {behind[0]} is step {least}, others came to step {most}"
+
+
 def owner(incident: Incident, everything: Incidents) -> tuple[int | None, str]:
     """(rank that a message belongs to, how that is known where the message itself does not say it)."""
     if incident.event.rank is not None:
@@ -77,7 +90,7 @@ def owner(incident: Incident, everything: Incidents) -> tuple[int | None, str]:
     same = [one for one in everything.all if one.attempt == incident.attempt and one is not incident]
     pid = incident.event.data.get("pid")
     if pid is not None:
-        return next((one.event.rank for one in same if one.event.data.get("pid") == pid and one.event.rank is not None), None), ""
+        return everything.rank_of_process(pid), ""
     failed = [one for one in same if one.event.kind == kinds.CHILD_FAILED and not everything.is_collateral(one)]
     is_abort = incident.event.data.get("is_abort") is True
     ranks = {one.event.rank for one in failed if (one.text("signal") == "SIGABRT") == is_abort} - {None}

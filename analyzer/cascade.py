@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from analyzer.apart import owner
+from analyzer.apart import owner, slowest
 from analyzer.clock import Clocks
 from analyzer.incidents import Incident, Incidents, Place
 from analyzer.model import Finding, FirstCause
@@ -59,7 +59,7 @@ def first_cause(run: Run, findings: Sequence[Finding]) -> FirstCause | None:
     by_place = {(one.event.ref.file, one.event.ref.line): one for one in reversed(incidents.all)}
     candidates = [_candidate(index, finding, order, by_place, clocks) for index, finding in loud]
     first = _earliest(candidates)
-    return _cause(first, incidents, clocks)
+    return _cause(first, incidents, clocks, slowest(run))
 
 
 def _candidate(
@@ -105,7 +105,7 @@ def _after_asking(one: Candidate, candidates: Sequence[Candidate]) -> Candidate:
     return one._replace(tier=POINTER) if is_late else one
 
 
-def _cause(first: Candidate, incidents: Incidents, clocks: Clocks) -> FirstCause:
+def _cause(first: Candidate, incidents: Incidents, clocks: Clocks, last: tuple[int, str] | None) -> FirstCause:
     finding, incident = first.finding, first.incident
     ref = finding.evidence[0].ref if incident is None else incident.event.ref
     rank, how = (ref.rank, "") if incident is None else owner(incident, incidents)
@@ -117,6 +117,8 @@ def _cause(first: Candidate, incidents: Incidents, clocks: Clocks) -> FirstCause
         rank = rank if apart is None else apart
         return FirstCause(first.number, ref, rank, time, False, told + _echoes(first, rank, incidents))
     culprit, why = inferred
+    if culprit is None and last is not None:
+        culprit, why = last[0], f"{why}; {last[1]}"
     return FirstCause(first.number, ref, culprit, time, True, f"{told}; inferred: {why}" + _echoes(first, culprit, incidents))
 
 

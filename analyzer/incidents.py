@@ -22,6 +22,7 @@ from typing import Final, Literal, NamedTuple
 from analyzer.model import Confidence, Evidence, Finding, Severity
 from parsers import Event, Run, Series, SourceRef, kinds
 from parsers.model import Value
+from parsers.ranks import attempt_of
 
 Fate = Literal["fatal", "past", "handled"]
 
@@ -30,6 +31,8 @@ MIN_ROWS: Final = 3
 notice that a peer is gone."""
 BUFFER: Final = 16 * 2**10
 """Bytes of rows that a buffered standard output may still deliver after a crash: twice glibc's buffer."""
+RESTARTS: Final = 1000
+"""Attempts within one file before torchrun's restarts, which have files of their own, would be mistaken for them."""
 MAX_RANKS: Final = 2**16
 """Ranks beyond which a number is none."""
 MAX_EVIDENCE: Final = 5
@@ -90,6 +93,8 @@ class Incidents:
         self._borders = {
             file: _borders(track, starts.get(file, []), self._failed.get(file, [])) for file, track in self._tracks.items()
         }
+        trained = (file for file, track in self._tracks.items() if len(track) >= MIN_ROWS)
+        self._restarted = max((attempt_of(file) for file in trained), default=0)
         events = [event for event in run.events if event.kind in FAILURES and not event.data.get("is_ignored")]
         self.all = tuple(sorted((self._incident(event) for event in events), key=lambda one: (one.place, one.event.kind)))
         self._stops = self._find_stops()
@@ -117,6 +122,17 @@ class Incidents:
         spoken = {event.rank for event in self._run.events} | {track.rank for track in self._run.tracks}
         highest = max((rank for rank in spoken if rank is not None), default=0)
         return tuple(range(highest + 1)) if 0 < highest < MAX_RANKS else ()
+
+    def rank_of_process(self, pid: object) -> int | None:
+        """The rank of a process, where a launcher says which it is: as it started it on the only node, or as it failed."""
+        nodes = self._run.environment.number("run:nnodes")
+        for event in self._run.events_of(kinds.CHILD_FAILED, kinds.PROCESS_START):
+            if event.data.get("pid") == pid and pid is not None:
+                local = event.data.get("local_rank") if event.kind == kinds.PROCESS_START and nodes in (None, 1) else None
+                rank = event.rank if event.rank is not None else local
+                if isinstance(rank, int):
+                    return rank
+        return None
 
     def roots(self, attempt: int, besides: Collection[str] = ()) -> tuple[Incident, ...]:
         """What may have begun the end of an attempt, in the order of the files; kinds in `besides` left out."""
@@ -146,6 +162,10 @@ class Incidents:
         if track is not None and (index := bisect_left(track.lines, line)):
             step = track.steps[index - 1]
         attempt = bisect_right(self._borders.get(file, ()), line)
+        if again := attempt_of(file):
+            attempt += again * RESTARTS
+        if fate == "fatal" and again < self._restarted:
+            fate = "past"
         return Incident(event, Place(self._order.get(file, 0), line), fate, attempt, step, is_unsure, self._run.step_source)
 
     def _fate(self, event: Event) -> tuple[Fate, bool]:

@@ -6,22 +6,26 @@ Printed by `deepspeed/launcher/runner.py` and `launch.py`, at level INFO in ever
     [2023-12-08 10:10:03,001] [INFO] [launch.py:145:main] WORLD INFO DICT: {'localhost': [0, 1]}
     [2023-12-08 10:10:03,001] [INFO] [launch.py:151:main] nnodes=1, num_local_procs=2, node_rank=0
     [2023-12-08 10:10:03,001] [INFO] [launch.py:163:main] dist_world_size=2
+    [2023-12-08 10:10:03,201] [INFO] [launch.py:253:main] process 165 spawned with command: ['python3', '--local_rank=1', …]
     [2023-12-08 10:20:59,201] [ERROR] [launch.py:321:sigkill_handler] ['python3', 'a.py', …] exits with return code = 1
+
+The `--local_rank=` of a `spawned` line (since 0.14) belongs to that process; that of the exit line does not (`deepspeed_exit`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from parsers import command, packages
+from parsers import command, kinds, packages
 from parsers.lazy import Lazy
 from parsers.line import Line
-from parsers.model import Fact, Record
+from parsers.model import Event, Fact, Record, Value
 from parsers.registry import text_reader
 
 _SIZE = Lazy(r"dist_world_size=(?P<size>\d{1,7})\b")
 _NODES = Lazy(r"nnodes=(?P<nodes>\d{1,6}), num_local_procs=(?P<procs>\d{1,6})")
 _SPAWNED = Lazy(r"(?:spawned with command: |\] )\[(?P<list>'(?:[^'\\]|\\.)*'(?:, (?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"))+)\]")
+_PROCESS = Lazy(r"process (?P<pid>\d{1,10}) spawned with command: .{0,4000}--local_rank=(?P<local>\d{1,6})\b")
 _WORD = Lazy(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"")
 _NCCL = Lazy(r"\] \d+ NCCL_VERSION=(?P<version>[\d.]+)")
 
@@ -50,6 +54,9 @@ class DeepSpeedLauncher:
     def feed(self, line: Line) -> Iterable[Record]:
         """Facts of one line."""
         text = line.text
+        if process := _PROCESS.search(text):
+            data: dict[str, Value] = {"pid": int(process["pid"]), "local_rank": int(process["local"])}
+            yield Event(kinds.PROCESS_START, line.ref, time=line.time, data=data)
         if "] cmd = " in text:
             self._has_command = True
             yield from command.facts(command.words(text.partition("] cmd = ")[2]), line.ref)

@@ -159,3 +159,52 @@ def test_gloo_waits_and_the_launcher_knows_who_else_there_was(tmp_path: Path) ->
     timeout = "RuntimeError: [/pytorch/third_party/gloo/gloo/transport/tcp/unbound_buffer.cc:78] Timed out waiting 15000ms for recv operation"
     found = diagnosis_of(tmp_path, stack(timeout, "[rank0]: ") + child_failed((0, 1, 1812), ((1, -15, 1813),)))
     assert first(found) == ("collective-timeout", 3, 1, True)
+
+
+def test_the_rank_whose_records_end_first_is_inferred_where_nothing_else_says_more(tmp_path: Path) -> None:
+    from analyzer.diagnosis import diagnose
+
+    rows = [f"step {step} loss {4 - step / 100:.3f}\n" for step in range(60)]
+    for rank, count in ((0, 60), (1, 57), (2, 60), (3, 60)):
+        (tmp_path / f"rank_{rank}.log").write_text(
+            "".join(rows[:count]) + WAIT.format(rank=rank, minute=25, seq=700, op="ALLREDUCE")
+        )
+    found = diagnose(tmp_path)
+    assert found.first_cause is not None
+    assert (found.first_cause.rank, found.first_cause.is_inferred) == (1, True)
+    assert "the last record of rank 1 is step 56, others came to step 59" in found.first_cause.text
+
+
+def test_a_killed_process_belongs_to_the_rank_that_it_was_started_for(tmp_path: Path) -> None:
+    text = "".join(
+        f"[2026-11-24 02:00:00,749] [INFO] [launch.py:253:main] process {1413 + rank} spawned with command: "
+        f"['/opt/venv/bin/python', '-u', 'train.py', '--local_rank={rank}', '--deepspeed']\n"
+        for rank in range(4)
+    )
+    text += STEPS + "[  612.1] Memory cgroup out of memory: Killed process 1415 (python3) total-vm:78320kB, anon-rss:41200kB\n"
+    text += "[2026-11-24 02:55:14,084] [ERROR] [launch.py:325:sigkill_handler] ['python3', '--local_rank=3'] exits with return code = -9\n"
+    rule, _, rank, is_inferred = first(diagnosis_of(tmp_path, text))
+    assert (rule, rank, is_inferred) == ("oom-host", 2, False)
+
+
+def test_a_failure_that_torchrun_restarted_from_is_history(tmp_path: Path) -> None:
+    from analyzer.diagnosis import diagnose
+
+    rows = "".join(f"step {step} loss {4 - step / 100:.3f}\n" for step in range(30))
+    for rank in range(4):
+        for attempt in (0, 1):
+            place = tmp_path / "none_k2x9" / f"attempt_{attempt}" / str(rank)
+            place.mkdir(parents=True)
+            (place / "stderr.log").write_text(rows + (stack("KeyError: 'labels'" if rank == 2 else PEER) if attempt == 0 else ""))
+    found = diagnose(tmp_path)
+    assert {f.rule: f.severity for f in found.findings if f.rule == "traceback"} == {"traceback": "warning"}
+    assert found.run.outcome == "unknown"
+    for rank in range(4):
+        (tmp_path / "none_k2x9" / "attempt_1" / str(rank) / "stderr.log").write_text(
+            rows + stack(PEER if rank else "ValueError: bad shard")
+        )
+    found = diagnose(tmp_path)
+    cause = found.first_cause
+    assert cause is not None
+    assert "ValueError" in cause.text
+    assert cause.rank == 0
