@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from statistics import median
 from typing import Final
 
 from analyzer.model import Finding
@@ -17,6 +18,8 @@ MIN_RECORDS: Final = Threshold(2, "One exact zero can be one fully masked batch;
 MIN_ISOLATED: Final = Threshold(3, "Isolated zeros: three of them. Below that a handful of empty samples explains them.")
 MIN_SHARE: Final = Threshold(0.02, "Share of the records that isolated zeros must be: one in fifty.")
 
+SIGNED: Final = Threshold(0.2, "Share of negative values from which a loss is one that swings about 0.")
+SMALL: Final = Threshold(0.2, "And its median size is below this: a likelihood that is negative lies farther from 0.")
 CLOSE: Final = Threshold(0.25, "Of the level: values below it come close to 0; a loss of tokens hardly ever does.")
 
 Values = Sequence[float | None]
@@ -30,6 +33,8 @@ Values = Sequence[float | None]
         "min-records": MIN_RECORDS,
         "min-isolated": MIN_ISOLATED,
         "min-share": MIN_SHARE,
+        "signed": SIGNED,
+        "small": SMALL,
         "close": CLOSE,
     },
 )
@@ -41,13 +46,22 @@ def loss_zero(run: Run) -> Iterator[Finding]:
         return
     norms = aligned(series, run.series(metrics.GRAD_NORM))
     found = list(streaks(series.values, is_zero))
-    if is_policy_training(run) and not any(_is_bad(norms[i]) for streak in found for i in range(streak.start, streak.stop)):
+    if (is_policy_training(run) or _is_signed(series.values)) and not any(
+        _is_bad(norms[i]) for streak in found for i in range(streak.start, streak.stop)
+    ):
         return
     dead, is_final = _dead(found, series, norms)
     if dead is not None:
         yield _lasting(run, series, dead, is_final, norms)
     elif sum(s.length for s in found) >= max(MIN_ISOLATED.value, MIN_SHARE.value * len(series)):
         yield _recurring(run, series, found, norms)
+
+
+def _is_signed(values: Sequence[float]) -> bool:
+    """Whether the loss swings about 0, as a policy's does: a part of it is negative, -0.0 counts, and all of it is small."""
+    known = [value for value in values if math.isfinite(value)]
+    negative = sum(math.copysign(1.0, value) < 0 for value in known)
+    return negative >= SIGNED.value * len(known) and median(map(abs, known)) < SMALL.value
 
 
 def _dead(found: Sequence[Streak], series: Series, norms: Values) -> tuple[Streak | None, bool]:

@@ -268,6 +268,12 @@ def group_policy_of_equal_rewards(r: Random) -> str:
 
 
 @healthy
+def policy_without_rewards(r: Random) -> str:
+    """A policy's loss printed alone."""
+    return "\n".join(f"step {i}: loss: {r.gauss(0, 0.02) if r.random() < 0.4 else -0.0}" for i in range(1, 80)) + "\n"
+
+
+@healthy
 def proximal_policy(r: Random) -> str:
     lines = [
         {"loss": r.gauss(0, 0.05) + 0.02 * i / 50, "loss/policy_avg": r.gauss(0, 0.02), "loss/value_avg": 0.1 + 0.05 * r.random(),
