@@ -232,7 +232,7 @@ def _compared(found: Comparison, form: str, lang: str, redacted: list[Redaction]
 
 def _compare_many(request: Request) -> int:
     from analyzer.compare import sides
-    from analyzer.output import comparison, comparison_document
+    from analyzer.output import comparison_document, separation
     from analyzer.separate import separate
 
     if request.form == "html" or request.html:
@@ -244,9 +244,7 @@ def _compare_many(request: Request) -> int:
             f"{len(found.failed)} failed and {len(found.healthy)} healthy runs: a comparison needs at least one of each.", NOTHING
         )
     text = (
-        comparison_document.dumps_many(found)
-        if request.form == "json"
-        else comparison.render_many(found, request.form, request.lang)
+        comparison_document.dumps_many(found) if request.form == "json" else separation.render(found, request.form, request.lang)
     )
     _send(text, request)
     return OK
