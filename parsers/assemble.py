@@ -123,14 +123,17 @@ def _fill(track: Series, parts: list[tuple[Table, int]], tables: Tables) -> None
     if tables.parts:
         track.parts = tables.parts_of([seq for seq, *_ in order])
     segment, highest, pending = 0, None, list(reversed(tables.starts))
-    started = False
+    started, leader = False, None
     for seq, table, column, index in order:
         while pending and pending[-1] < seq:
             pending.pop()
             started = True
         step = table.step[index]
-        if highest is not None and (step < highest or (started and step <= highest)):
+        # Lines of two kinds may count from 0 and from 1 (a script's and its engine's): one less is no restart between them.
+        is_other_count = table is not leader and not started and step + 1 == highest
+        if highest is not None and not is_other_count and (step < highest or (started and step <= highest)):
             segment += 1
         started = False
-        highest = step
+        if not is_other_count:
+            highest, leader = step, table
         track.append(step, table.columns[column][index], table.line[index], table.time[index], segment)

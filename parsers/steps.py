@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -309,22 +309,36 @@ def _by_epoch(train: Sequence[Table]) -> dict[float, int]:
 
 def _anchors(tables: Tables, clock: Clock) -> tuple[list[int], list[int]]:
     """(seq, step) of everything in the file that has a step by now, in order."""
-    known = [
-        (table.seq[i], table.step[i]) for table in tables.by_key.values() for i in range(len(table)) if table.step[i] != UNKNOWN
-    ]
+    known = [(seq, step) for _, seq, step in _known(tables)]
     known += zip(clock.seq, clock.step, strict=True)
-    known.sort()
-    return [seq for seq, _ in known], [step for _, step in known]
+    return _split(known)
 
 
 def _anchors_by_rank(tables: Tables) -> dict[int | None, tuple[list[int], list[int]]]:
     """Rank → (seq, step) of its rows that have a step: where ranks write side by side, each has its own clock."""
     known: dict[int | None, list[tuple[int, int]]] = {}
+    for rank, seq, step in _known(tables):
+        known.setdefault(rank, []).append((seq, step))
+    return {rank: _split(rows) for rank, rows in known.items()}
+
+
+def _split(rows: list[tuple[int, int]]) -> tuple[list[int], list[int]]:
+    rows.sort()
+    return [seq for seq, _ in rows], [step for _, step in rows]
+
+
+def _known(tables: Tables) -> Iterator[tuple[int | None, int, int]]:
+    """(rank, seq, step) of rows with a step, on the axis of the losses.
+
+    A script that prints its first step as 0 counts one less than the engine (`step=10` is its step 9).
+    """
+    losses = [table for table in tables.by_key.values() if table.kind == "train" and table.holds_loss and len(table)]
+    is_from_zero = bool(losses) and min((table.seq[0], table.step[0]) for table in losses)[1] == 0
     for table in tables.by_key.values():
-        found = [(table.seq[i], table.step[i]) for i in range(len(table)) if table.step[i] != UNKNOWN]
-        if found:
-            known.setdefault(table.rank, []).extend(found)
-    return {rank: ([seq for seq, _ in sorted(rows)], [step for _, step in sorted(rows)]) for rank, rows in known.items()}
+        shift = 1 if is_from_zero and not table.holds_loss and table.has_steps else 0
+        for seq, step in zip(table.seq, table.step, strict=True):
+            if step != UNKNOWN:
+                yield table.rank, seq, step - shift
 
 
 def _resolve_eval(table: Table, clock: Clock, anchors: tuple[list[int], list[int]], by_epoch: dict[float, int]) -> None:

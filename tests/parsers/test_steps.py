@@ -108,3 +108,42 @@ def test_masked_targets_do_not_move_the_steps_of_others() -> None:
     mask = "WARNING: tokenization mismatch: 1 vs. 62. (ignored)\n"
     run = run_of(mask * 3 + merged([1, 2], 10) + "\n" + mask + merged([3], 10))
     assert steps(run, "loss") == [1, 2, 3] and steps(run, "labels_masked") == [0, 0, 0, 2]
+
+
+def _engine(step: int) -> str:
+    return f"[2026-11-24 02:44:00,001] [INFO] [logging.py:96:log_dist] [Rank 0] step={step}, skipped=0, lr=[0.003], mom=[(0.9, 0.95)]\n"
+
+
+def _skip(scale: int) -> str:
+    return f"[deepspeed] OVERFLOW! Rank 0 Skipping step. Attempted loss scale: {scale}, reducing to {scale // 2}\n"
+
+
+def _timers(milliseconds: float) -> str:
+    return f"[Rank 0] time (ms) | fwd: {milliseconds} | bwd: 2.00 | bwd_inner: 1.00 | bwd_allreduce: 1.00 | step: 3.00\n"
+
+
+def test_a_script_that_counts_from_zero_has_one_axis_with_its_engine() -> None:
+    text = "".join(
+        (_skip(2**16) if step in (0, 7) else "")
+        + _timers(step + 1.5)
+        + (_engine(step + 1) if step % 5 == 4 else "")
+        + f"step {step} loss 5.{step:02d}\n"
+        for step in range(20)
+    )
+    run = run_of(text)
+    assert steps(run, "overflow") == [0, 7] and steps(run, "loss") == list(range(20))
+    assert steps(run, "step_time") == list(range(20)) and run.segments == 1
+    skipped = run.series("skipped_steps")
+    assert skipped is not None and list(skipped.steps) == [5, 10, 15, 20]  # as the engine printed them
+
+
+def test_sources_that_count_from_zero_and_one_are_no_restart() -> None:
+    memory = "MA 0.5 GB         Max_MA 0.6 GB         CA 0.7 GB         Max_CA 1 GB\n"
+    speed = (
+        "[2026-11-24 02:44:00,002] [INFO] [timer.py:260:stop] epoch=0/micro_step={0}/global_step={0}, RunningAvgSamplesPerSec=79.9, "
+        "CurrSamplesPerSec=82.9, MemAllocated=0.39GB, MaxMemAllocated=0.39GB\n"
+    )
+    text = "".join(
+        memory + (speed.format(step + 1) if step % 5 == 4 else "") + f"step {step} loss 5.{step:02d}\n" for step in range(20)
+    )
+    assert run_of(text).segments == 1
