@@ -260,4 +260,13 @@ class Summary:
         finding = story.leading(self.diagnosis)
         page = self.diagnosis.causes[0].id if self.diagnosis.causes else finding.rule if finding else ""
         commands += [f"analyze explain {neutral(page)}"] if page else []
-        return [*lines, [(" ", ""), (clip(" · ".join(commands), self.width - 2), "code")]]
+        shown = [[(" ", ""), (clip(text, self.width - 2), "code")] for text in (" · ".join(commands), self._answer()) if text]
+        return [*lines, *shown]
+
+    def _answer(self) -> str:
+        """How to answer what the leading cause asks; '' where it asks nothing."""
+        causes = self.diagnosis.causes
+        if not causes or not self.diagnosis.loud() or not story.ledger(causes[0]).unknown:
+            return ""
+        command = f"analyze {story.source_name(self.diagnosis)} --fact deepspeed=0.14.0 --env freeze.txt"
+        return self.s("term.answer", command=command)
