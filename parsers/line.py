@@ -21,6 +21,10 @@ _PREFIXES: Final = (
         r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)) "
         r"(?:std(?:out|err) [FP] |(?P<host>[\w.-]{1,60}) [\w./-]{1,60}\[\d{1,9}\]: )?"
     ),  # CRI, docker; rsyslog and journalctl with ISO stamps
+    re.compile(
+        r"(?:DEFAULT|DEBUG|INFO|NOTICE|WARNING|ERROR|CRITICAL) (?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z) "
+        r"\[resource\.labels\.\w{1,40}: [\w.-]{1,100}\] ?"
+    ),  # Google Cloud's log explorer
     re.compile(r"\[pod/(?P<host>[\w.-]{1,80})/[\w.-]{1,80}\] "),  # kubectl logs --prefix
     re.compile(r"\((?P<actor>[A-Za-z_][\w.:-]*) pid=\d+(?:, ip=[\d.]+)?\) ?"),  # Ray
     re.compile(r"\((?P<actor>raylet|autoscaler)(?:, ip=[\d.]+)?\) ?"),  # Ray's own processes
@@ -40,7 +44,7 @@ _PREFIXES: Final = (
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _DIGITS: Final = "0123456789"
 _FIRSTS: Final = (
-    "[", "[", "[", _DIGITS, "[", "(", "(", _LETTERS[26:], "l" + _DIGITS, " " + _DIGITS, _LETTERS, "<" + _LETTERS[:26], "<",
+    "[", "[", "[", _DIGITS, "DINWEC", "[", "(", "(", _LETTERS[26:], "l" + _DIGITS, " " + _DIGITS, _LETTERS, "<" + _LETTERS[:26], "<",
 )  # fmt: skip
 """What each prefix can begin with, in their order."""
 _BY_FIRST: Final = {

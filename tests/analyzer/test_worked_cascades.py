@@ -208,3 +208,18 @@ def test_exit_codes_are_decoded(tmp_path: Path) -> None:
         found = diagnosis_of(tmp_path, STEPS + child_failed((1, code, 5)))
         assert any(f.facts.get("signal") == name for f in found.findings), (code, name)
         assert began(found)[1].rank == 1
+
+
+def test_a_log_explorer_s_prefix_hides_neither_the_rank_nor_the_exception(tmp_path: Path) -> None:
+    text = "".join(
+        f"ERROR 2026-08-03T18:51:06.6528{i:02d}Z [resource.labels.containerName: jax-tpu] [rank3]: {row}\n"
+        for i, row in enumerate(
+            (
+                "Traceback (most recent call last):",
+                'File "/deps/src/models/qwen3.py", line 661, in __call__',
+                "ImportError: the kernel needs a package",
+            )
+        )
+    )
+    rule, cause = began(diagnosis_of(tmp_path, text))
+    assert (rule, cause.rank, cause.ref.line) == ("dependency-error", 3, 3)
