@@ -60,6 +60,8 @@ class Rule:
     check: Check = field(repr=False)
     page: Path
     thresholds: Mapping[str, Threshold[int] | Threshold[float]] = field(default_factory=dict, repr=False)
+    is_of_engines: bool = False
+    """Whether one engine's own series (`actor/grad_norm`) is enough: the rule looks at every writer's."""
 
     @property
     def text(self) -> str:
@@ -75,17 +77,19 @@ def rule(
     since: str = "0.1",
     status: Literal["stable", "preview"] = "stable",
     thresholds: Mapping[str, Threshold[int] | Threshold[float]] | None = None,
+    is_of_engines: bool = False,
 ) -> Callable[[Check], Check]:
     """Registers a rule under the name of its module: `loss_zero.py` finds `loss-zero`.
 
-    `thresholds`: the numbers that a project file may change, under the names it uses (`min-records`).
+    `thresholds`: the numbers that a project file may change, under the names it uses (`min-records`). `is_of_engines`: the
+    rule looks at the series of each of a run's engines (actor, critic), and one of them is enough.
     """
 
     def add(check: Check) -> Check:
         source = Path(check.__code__.co_filename)
         id_ = source.stem.replace("_", "-")
         page = source.with_suffix(".md")
-        card = Rule(id_, title, severity, tuple(needs), since, status, check, page, dict(thresholds or {}))
+        card = Rule(id_, title, severity, tuple(needs), since, status, check, page, dict(thresholds or {}), is_of_engines)
         own = _OWN.get()
         if own is None:
             RULES[id_] = card
@@ -117,6 +121,12 @@ def collecting() -> Iterator[list[Rule]]:
         _OWN.reset(token)
 
 
+def _is_logged(run: Run, one: Rule, name: str) -> bool:
+    if run.series(name) is not None:
+        return True
+    return one.is_of_engines and any(track.engine and track.metric == f"{track.engine}/{name}" for track in run.tracks)
+
+
 def run_rule(
     one: Rule, run: Run, strict: bool = False, stated: Mapping[str, float] | None = None
 ) -> tuple[tuple[Finding, ...], Skip | None, Failure | None]:
@@ -124,7 +134,7 @@ def run_rule(
 
     `stated`: thresholds by name that hold instead of the rule's own, for this run of it.
     """
-    missing = tuple(need for need in one.needs if not any(run.series(name) for name in need.split("|")))
+    missing = tuple(need for need in one.needs if not any(_is_logged(run, one, name) for name in need.split("|")))
     if missing:
         return (), Skip(one.id, missing), None
     token = _STATED.set({one.thresholds[name]: value for name, value in (stated or {}).items()})

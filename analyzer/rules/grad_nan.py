@@ -30,6 +30,7 @@ LOST_SHARE: Final = Threshold(0.5, "More bad records than this are no recovery, 
     title="the gradient norm is NaN or infinite",
     severity="critical",
     needs=("grad_norm",),
+    is_of_engines=True,
     thresholds={
         "search-unknown": SEARCH_UNKNOWN,
         "max-skip": MAX_SKIP,

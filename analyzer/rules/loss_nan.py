@@ -22,6 +22,7 @@ MIN_SOUND: Final = Threshold(
     title="the training loss is NaN or infinite",
     severity="critical",
     needs=("loss",),
+    is_of_engines=True,
     thresholds={
         "min-sound": MIN_SOUND,
     },
