@@ -22,6 +22,8 @@ BEFORE: Final = 25
 """Lines before the message of a failure in which its stack and its own warnings stand, where no stack was read."""
 AFTER: Final = 12
 """Lines behind the message that still belong to it: notes of the exception, the native frames."""
+NEXT: Final = 2
+"""Lines behind the first bad record in which what the framework says of it stands."""
 ENDINGS: Final = frozenset({
     "traceback", "oom-cuda", "oom-host", "device-assert", "dependency-error", "config-error", "checkpoint-failure",
     "dataloader-crash", "disk-full", "hardware-fault", "killed-by-signal",
@@ -31,6 +33,10 @@ CRASHES: Final = ENDINGS | {
     "communication-error", "collective-timeout", "rank-failure",
 }  # fmt: skip
 """Findings that no benign explanation of the numbers answers."""
+NUMBERS: Final = frozenset({"loss-nan", "loss-zero", "grad-nan", "grad-constant", "divergence", "scale-at-minimum"})
+"""Findings of numbers that are lost: a time limit or a full disk hours later is not what such a run suffers from."""
+_BESIDE: Final = CRASHES | {"throughput-drop", "memory-creep", "stall", "step-rewind", "incomplete", "interrupted"}
+"""Findings that say nothing of a run's numbers."""
 LONG: Final = 20
 """Records of the loss from which on a run without any finding counts as well."""
 
@@ -38,7 +44,9 @@ LONG: Final = 20
 def elsewhere(cause: Cause, case: Case) -> Clause | None:
     """The clause against a cause of which nothing stands at the run's first failure; None where there is no such failure."""
     first = case.first
-    if first is None or first.rule not in ENDINGS or cause.kind not in ("root-cause", "amplifier"):
+    if first is None or cause.kind not in ("root-cause", "amplifier"):
+        return None
+    if first.rule not in ENDINGS and (first.rule not in NUMBERS or first.severity != "critical" or _is_of_numbers(cause)):
         return None
     whens = [*_gate(cause), *(when for spec in cause.evidence if spec.if_met > 0 for when in spec.whens)]
     if _stands_at(first, whens, case):
@@ -56,6 +64,15 @@ def is_of_first(cause: Cause, case: Case) -> bool:
         return False
     began = case.first.evidence[0].ref
     return any((ref.file, ref.line) == (began.file, began.line) for ref in _places(_gate(cause), case))
+
+
+def _is_of_numbers(cause: Cause) -> bool:
+    """Whether its gate asks for what a run logs, rather than for messages and crashes alone."""
+    for part in (part for when in _gate(cause) for part in conjuncts(when)):
+        kind, _, subject = part.partition(":")
+        if kind == "metric" or (kind == "rule" and subject not in _BESIDE):
+            return True
+    return False
 
 
 def _gate(cause: Cause) -> list[str]:
@@ -76,6 +93,10 @@ def is_well(case: Case) -> bool:
 
 
 def _windows(first: Finding, case: Case) -> Iterator[tuple[str, int, int]]:
+    if first.rule in NUMBERS:  # its evidence runs to the end of the log; only the onset is a place
+        ref = first.evidence[0].ref
+        yield ref.file, ref.line - BEFORE, ref.line + NEXT
+        return
     heads = {(event.ref.file, event.ref.line): event.data.get("header") for event in case.events.get(kinds.TRACEBACK, ())}
     for evidence in first.evidence:
         ref = evidence.ref

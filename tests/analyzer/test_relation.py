@@ -89,3 +89,11 @@ def test_ctrl_c_has_no_cause(tmp_path: Path) -> None:
         "torch.distributed.elastic.multiprocessing.api.SignalException: Process 684095 got signal: 2\n"
     )
     assert not judged(tmp_path, log).causes
+
+
+def test_a_time_limit_does_not_explain_a_loss_that_was_lost(tmp_path: Path) -> None:
+    nan = "{'loss': 0.0, 'grad_norm': nan, 'learning_rate': 2e-05, 'epoch': 0.2}\n"
+    limit = "slurmstepd: error: *** STEP 1234.0 ON node1 CANCELLED AT 2024-01-01T10:00:00 DUE TO TIME LIMIT ***\n"
+    diagnosis = judged(tmp_path, "DeepSpeed version: 0.14.0\n" + curve(8) + nan * 8 + limit)
+    assert diagnosis.causes[0].id == "ds-zero12-overlap-multirank"
+    assert all(match.verdict == "possible" for match in diagnosis.causes if match.id == "slurm-walltime-or-preempt")
