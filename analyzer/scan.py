@@ -17,7 +17,7 @@ from analyzer.batch.card import Card, loads
 from analyzer.batch.names import page_name
 from analyzer.batch.progress import Progress
 from analyzer.batch.stream import Stream
-from analyzer.batch.task import Pages, Result, Task, Work, base, base_of
+from analyzer.batch.task import Pages, Result, Task, Work, base, base_of, content_on_disk
 from analyzer.errors import FOUND, NOTHING, OK, UsageError
 from analyzer.writing import write
 
@@ -133,9 +133,21 @@ def results(job: Batch, sinks: _Sinks) -> Iterator[Result]:
     )
     with caches.Cache(caches.path_of(job.extras.cache), _knowledge(job), _say) as cache:
         marks = {run.root: caches.stamp(run) for run in job.runs} if job.extras.cache != "off" else {}
-        keys = {root: cache.key(content) for root, content in cache.contents(job.runs).items()} if job.extras.resume else {}
+        keys = _keys(job, cache, marks) if job.extras.resume else {}
         sinks.progress = Progress(len(job.runs), 0)
         yield from _merged(job, work, sinks, cache, marks, keys)
+
+
+def _keys(job: Batch, cache: caches.Cache, marks: dict[str, bytes]) -> dict[str, bytes]:
+    """root → the key of its result: of runs that nobody touched, and of those that were moved, copied or touched."""
+    contents = cache.contents(job.runs)
+    if not cache.is_empty:
+        for run in job.runs:
+            if run.root not in contents and (content := content_on_disk(run)):
+                contents[run.root] = content
+                if marks.get(run.root):
+                    cache.place(run.root, marks[run.root], content)
+    return {root: cache.key(content) for root, content in contents.items()}
 
 
 def _merged(

@@ -177,9 +177,7 @@ def kind_of(name: str) -> Kind | None:
     return None
 
 
-def _owner(
-    place: str, top: str, logs_at: Set[str], parts: Mapping[str, str] = _NONE, alone: Set[str] = frozenset()
-) -> str:
+def _owner(place: str, top: str, logs_at: Set[str], parts: Mapping[str, str] = _NONE, alone: Set[str] = frozenset()) -> str:
     """The folder of the run that `place` belongs to: climbs out of what frameworks put below a run.
 
     `parts`: folders of event files and the folder that each is a part of; `alone`: folders that are runs of their own.

@@ -124,6 +124,13 @@ class Cache:
                 return bytes(body)
         return b""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is kept: then nothing needs to be looked up."""
+        with self._tolerant():
+            return self._base is None or self._base.execute("select 1 from cards limit 1").fetchone() is None
+        return True
+
     def add(self, result: Result, mark: bytes) -> None:
         """Keeps a result; one without content or document (an error) is tried again next time."""
         if self._base is None or not result.content or not result.body:
@@ -140,8 +147,9 @@ class Cache:
 
     def place(self, root: str, mark: bytes, content: bytes) -> None:
         """Remembers what stands at a path."""
-        if self._base is not None:
-            self._base.execute("insert or replace into places values (?, ?, ?)", (root, mark, content))
+        with self._tolerant():
+            if self._base is not None:
+                self._base.execute("insert or replace into places values (?, ?, ?)", (root, mark, content))
 
     def flush(self) -> None:
         """Makes what was added last."""

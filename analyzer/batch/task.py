@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from analyzer.diagnosis import Options
     from analyzer.output.index import Row
 
+MAX_HASHED: Final = 8 * 2**20
+"""Bytes of a run up to which they are looked up by their digest before they are judged; a longer log is read only once."""
 LEVEL: Final = 1
 """Compression of documents: five times smaller for half a millisecond."""
 
@@ -190,7 +192,25 @@ def content_of(files: RunFiles, run: RunSummary) -> bytes:
     digests = {file.path: file.digest for file in run.files}
     if any(file not in digests for file in files.files):
         return b""
-    text = "\n".join(f"{name}\0{digests[file]}" for name, file in zip(relative(files), files.files, strict=True))
+    return _content(files, [digests[file] for file in files.files])
+
+
+def content_on_disk(files: RunFiles) -> bytes:
+    """The same from the files themselves, where they are small enough to be worth it; b'' where they are not."""
+    try:
+        if sum(os.stat(file).st_size for file in files.files) > MAX_HASHED:
+            return b""
+        digests = []
+        for path in files.files:
+            with open(path, "rb") as file:
+                digests.append(f"sha256:{hashlib.sha256(file.read()).hexdigest()}")
+    except (OSError, ValueError):
+        return b""
+    return _content(files, digests)
+
+
+def _content(files: RunFiles, digests: Sequence[str]) -> bytes:
+    text = "\n".join(f"{name}\0{digest}" for name, digest in zip(relative(files), digests, strict=True))
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
 
 
