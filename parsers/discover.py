@@ -37,12 +37,12 @@ _ENVIRONMENT_NAMES: Final = re.compile(
     r"|([Nn]otes?|NOTES?|[Rr]emarks?)(\.(md|txt))?"
 )
 _DUMP_NAMES: Final = re.compile(
-    r"(\w*trace_rank_?|\w*(nccl|comm_lib|c10d|hccl|flight_?recorder)\w*_|fr_(rank_?)?)\d{1,6}(\.(json|pkl|pickle|bin))?"
+    r"(\w*trace_rank_?|\w*(nccl|comm_lib|c10d|hccl|flight_?recorder)\w*_|fr_(rank_?)?|rank_)\d{1,6}(\.(json|pkl|pickle|bin))?"
 )
 """Flight recorder dumps: they belong to the one run that they lie beside."""
 _BELOW_A_RUN: Final = re.compile(
     r"checkpoint[-_]\d+|global_step_?\d+|epoch[-_=]\d+.*|step[-_=]?\d+|train|train_inner|training|validation|valid\d*|val|eval|test"
-    r"|attempt_\d+|\d{1,4}|rank[-_.]?\d+|files|tmp|wandb|pretrained"
+    r"|attempt_\d+|\d{1,4}|rank[-_.]?\d+|files|tmp|wandb|comm_traces|pretrained"
 )
 _HF_STAMP: Final = re.compile(r"[A-Z][a-z]{2}\d\d_\d\d-\d\d-\d\d_.+")
 _OUTPUT_FOLDERS: Final = re.compile(

@@ -79,6 +79,16 @@ def test_no_shape_of_a_dump_raises(tmp_path: Path, wrong: dict[str, Any]) -> Non
     records(path)
 
 
+def test_torchtitan_s_dumps_lie_in_a_folder_below_the_run(tmp_path: Path) -> None:
+    (tmp_path / "comm_traces").mkdir()
+    (tmp_path / "run.log").write_text("x")
+    for rank in range(2):
+        (tmp_path / "comm_traces" / f"rank_{rank}").write_bytes(pickle.dumps(dump(), 2))
+    (run,) = find_runs([tmp_path])
+    assert len(run.files) == 3
+    assert len(read(run.files).events_of(kinds.FLIGHT_RECORD)) == 2
+
+
 def test_dumps_belong_to_the_run_beside_them(tmp_path: Path) -> None:
     for name in ("run.log", "nccl_trace_rank_0", "nccl_trace_rank_10", "nccl_trace_rank_2", "profile_trace_1.json"):
         (tmp_path / name).write_text("x")
