@@ -214,6 +214,7 @@ def render(
     request = job.Request((str(document),), form, output, html, redact=redact, lang=lang.value)
     raise typer.Exit(job.run_render(request))
 
+
 FindingOption = Annotated[str, typer.Option("--on-finding", metavar="CMD", help="run this, the document on its input; no shell")]
 HookOption = Annotated[str, typer.Option("--webhook", metavar="URL", help="post a message: Slack, Feishu, DingTalk or JSON")]
 HookFormOption = Annotated[str, typer.Option(help="auto, slack, feishu, dingtalk, json")]
