@@ -40,7 +40,8 @@ MAX_WAITING: Final = 4096
 
 _TIMEOUT = Lazy(
     r"collective operation timeout: Work(?P<backend>[A-Z]+)\((?:SeqNum=(?P<seq>\d+), )?OpType=(?P<op>\w+)"
-    r"(?:, NumelIn=(?P<numel>\d+), NumelOut=\d+)?, Timeout\(ms\)=(?P<timeout>\d+)\) ran for (?P<ran>\d+) milliseconds"
+    r"(?:, NumelIn=(?P<numel>\d+), NumelOut=\d+|, TensorShape=\[[\d, ]{0,200}\])?"
+    r", Timeout\(ms\)=(?P<timeout>\d+)\) ran for (?P<ran>\d+) milliseconds"
 )
 _STATUS = Lazy(
     r"at (?:NCCL )?work(?: sequence id)?: (?P<seq>\d+).{0,60}?last enqueued (?:NCCL )?work: (?P<enqueued>-?\d+), "
@@ -55,7 +56,7 @@ _CONNECT = Lazy(r"The client socket has timed out after (?P<time>\d+m?s) while t
 _STORE = Lazy(
     r"Failed to check the .should dump. flag|sendBytes failed on SocketImpl|recvValue failed|failed to recv, got 0 bytes"
 )
-_HCCL = Lazy(r"EI0002|EI0006|HcclAllreduce.{0,40}error|hcom\w+ timeout")
+_HCCL = Lazy(r"EI0002|EI0006|HcclAllreduce.{0,40}error|hcom\w+ timeout|HCCL\(.{0,200}wait socket establish timeout")
 _CUDA = Lazy(r"CUDA error: (?P<error>[^.\n]{1,80})")
 _ENFORCE = Lazy(r"^\s*what\(\): +(?P<message>\[enforce fail at .{1,200}op\.preamble\.length <= op\.nbytes.{0,160})")
 _HARDWARE = ("ECC", "NVLink", "fallen off the bus", "hardware")
@@ -67,7 +68,7 @@ _HARDWARE = ("ECC", "NVLink", "fallen off the bus", "hardware")
     hints=(
         "collective operation timeout", "last enqueued", "watchdog thread terminated", "watchdog got stuck",
         "Heartbeat monitor timed out", "The client socket has timed out", "should dump", "sendBytes failed", "recvValue failed",
-        "EI0002", "EI0006", "got 0 bytes", "op.preamble.length",
+        "EI0002", "EI0006", "wait socket establish timeout", "got 0 bytes", "op.preamble.length",
     ),
     example="[Rank 0] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=81, OpType=ALLREDUCE, NumelIn=65536, "
     "NumelOut=65536, Timeout(ms)=15000) ran for 15022 milliseconds before timing out.",

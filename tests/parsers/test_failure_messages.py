@@ -13,6 +13,7 @@ from parsers.formats.cuda_memory import sizes
 from parsers.line import make_line
 from parsers.registry import text_formats
 from tests.failures import child_failed, events_of
+from tests.parsers.logs import run_of
 
 GIB = 2.0**30
 
@@ -199,3 +200,17 @@ def test_other_launchers_and_schedulers(text: str, expected: dict[str, object], 
     found = [event for event in events_of(tmp_path, text, *FAILURES) if event.kind != kinds.TRACEBACK]
     assert len(found) == 1
     assert {key: found[0].data.get(key) for key in expected} == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[E ProcessGroupNCCL.cpp:828] [Rank 2] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=81, "
+        "OpType=ALLREDUCE, TensorShape=[4, 65536], Timeout(ms)=1800000) ran for 1802710 milliseconds before timing out.",
+        "[ERROR] HCCL(1234,python):2025-03-14-15:43:53.370 [hccl_socket_manager.cc:813] [137400][Wait][LinksEstablish] "
+        "wait socket establish timeout, role[0] rank[3] timeout[120]",
+    ],
+    ids=["torch 1.13 and 2.0", "HCCL"],
+)
+def test_collectives_that_timed_out_elsewhere(text: str) -> None:
+    assert [event.kind for event in run_of(text + "\n").events] == ["collective-timeout"]
