@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Final
 
+from analyzer.incidents import Incidents
 from analyzer.model import Evidence, Finding
 from analyzer.rule import Threshold, at, number, rule
 from analyzer.scaler import skips
 from analyzer.signals import aligned, current, is_interleaved
-from parsers import Run, Series, metrics
+from parsers import Run, Series, kinds, metrics
 
 MIN_SKIPS: Final = Threshold(3, "Overflow messages that a counter must have missed: one may still be under way.")
 MIN_PAIRS: Final = Threshold(10, "Steps that two writers must share before they are compared.")
@@ -32,6 +34,25 @@ def nondeterministic_counters(run: Run) -> Iterator[Finding]:
     yield from _nan_counter(run)
     yield from _skip_counter(run)
     yield from _two_writers(run)
+    yield from _survived_timeout(run)
+
+
+def _survived_timeout(run: Run) -> Iterator[Finding]:
+    """A watchdog says that a collective never came back, and the steps go on."""
+    for one in Incidents(run).of_kind(kinds.COLLECTIVE_TIMEOUT, with_handled=True):
+        track = next((t for t in run.all_series(metrics.LOSS) if t.file == one.event.ref.file), None)
+        if one.fate != "handled" or track is None:
+            continue
+        after = bisect_right(track.lines, one.event.ref.line)
+        if after < len(track):
+            yield _finding(
+                run,
+                f"a watchdog reports a collective that timed out, and training goes on to step {track.steps[-1]}",
+                (Evidence(one.event.ref, "timeout"), at(track, after, "next record"), at(track, len(track) - 1, "last record")),
+                track.steps[after],
+                "timeout while steps go on",
+            )
+            return
 
 
 def _nan_counter(run: Run) -> Iterator[Finding]:
