@@ -1,0 +1,291 @@
+"""The parts of watching, in simulated time: ledger, patience, rhythm, pace, early signs, messages, stopping, the monitor."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+import threading
+import time
+import types
+import warnings
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from analyzer.callbacks.monitor import CriticalFindingError, Monitor
+from analyzer.errors import UsageError
+from analyzer.live import stop, webhook
+from analyzer.live.actions import Actions, Plan, words
+from analyzer.live.early import early
+from analyzer.live.ledger import Ledger
+from analyzer.live.pace import Pace
+from analyzer.live.policy import Policy
+from analyzer.live.rhythm import Rhythm
+from analyzer.live.session import Session
+from analyzer.model import Evidence, Finding
+from parsers import SourceRef, read
+from parsers.discover import RunFiles
+from tests.samples import samples
+
+
+def finding(rule: str = "loss-zero", severity: Any = "critical", confidence: Any = "high") -> Finding:
+    return Finding(rule, severity, confidence, "the loss is 0", (Evidence(SourceRef("run.log", 12)),), 41)
+
+
+def test_a_finding_is_said_once_updated_and_withdrawn() -> None:
+    ledger = Ledger()
+    seen = [
+        [(c.kind, c.finding.severity) for c in ledger.update(findings, early_, records)]
+        for records, (findings, early_) in enumerate(
+            [
+                ([finding(severity="warning")], []),
+                ([finding(severity="warning")], []),
+                ([finding()], [finding("loss-zero", "warning", "low")]),
+                ([], []),
+                ([], [finding("scale-collapse", "warning", "low")]),
+            ]
+        )
+    ]
+    assert seen == [[("found", "warning")], [], [("updated", "critical")], [("withdrawn", "critical")], [("found", "warning")]]
+
+
+def test_a_policy_waits_for_records_and_never_acts_on_early_signs() -> None:
+    ledger = Ledger()
+    ledger.update([finding()], [finding("scale-collapse", "critical", "low")], records=10)
+    policy = Policy("critical", (), after=3)
+    assert [[policy.wants(e, records) for e in ledger.standing] for records in (10, 12, 13)] == [
+        [False, False],
+        [False, False],
+        [True, False],
+    ]
+    assert not any(Policy("critical", ("grad-nan",)).wants(e, 99) for e in ledger.standing)
+
+
+def test_a_rhythm_knows_evaluations_and_tells_stalls() -> None:
+    rhythm = Rhythm()
+    now = 0.0
+    for index in range(60):
+        now += 40.0 if index % 20 == 19 else 1.0  # an evaluation every twenty records
+        rhythm.beat(now)
+    assert rhythm.usual == 1.0
+    assert rhythm.stall(now + 100) is None
+    assert rhythm.stall(now + 121) == 121
+
+
+def test_judging_is_paid_from_a_small_share_and_signs_of_failure_may_overdraw_it() -> None:
+    pace = Pace(0.0, share=0.01)
+    pace.pay(2.5)
+    assert not pace.allows(1.0)
+    assert pace.allows(1.0, is_urgent=True)
+    assert pace.allows(60.0)
+    pace.pay(9.0)
+    assert not pace.allows(61.0, is_urgent=True)
+
+
+def scales(values: list[int]) -> str:
+    row = "{'loss': 2.0, 'grad_norm': 1.0, 'learning_rate': 1e-05, 'epoch': 0.1}\n"
+    skip = "[2024-05-01 12:00:00,000] [INFO] [loss_scaler.py:190:update_scale] [deepspeed] OVERFLOW! Rank 0 Skipping step. Attempted loss scale: %d, reducing to %d\n"
+    return row * 30 + "".join(skip % (value, value // 2) for value in values)
+
+
+def test_a_falling_scale_is_an_early_sign(tmp_path: Path) -> None:
+    log = tmp_path / "run.log"
+    log.write_text(scales([65536, 32768, 16384, 8192]))
+    assert "overflow-streak" in {f.rule for f in early(read([log]))}
+    log.write_text(scales([65536]))
+    assert early(read([log])) == []
+
+
+def test_a_rising_norm_is_an_early_sign(tmp_path: Path) -> None:
+    row = "{'loss': 2.0, 'grad_norm': %s, 'learning_rate': 1e-05, 'epoch': 0.1}\n"
+    log = tmp_path / "run.log"
+    log.write_text("".join(row % norm for norm in [1.0, 1.2, 0.9] * 10 + [2, 4, 8, 16, 33]))
+    (sign,) = early(read([log]))
+    assert (sign.rule, sign.confidence) == ("grad-explosion", "low")
+
+
+@pytest.mark.slow
+def test_healthy_runs_are_silent_at_every_length(tmp_path: Path) -> None:
+    said = []
+    for sample in [s for s in samples() if s.is_healthy and s.log.is_file()]:
+        lines = sample.log.read_bytes().splitlines(keepends=True)
+        log = tmp_path / f"{sample.id.replace('/', '-')}.log"
+        now = 0.0
+        session = Session(RunFiles(str(log), (str(log),)), now)
+        session.clock = lambda: 0.0
+        with log.open("ab", buffering=0) as file:
+            for start in range(0, len(lines), 3):
+                file.write(b"".join(lines[start : start + 3]))
+                now += 1.0
+                said += [(sample.id, start, c.kind, c.finding.rule, c.finding.severity) for c in session.look(now)]
+        said += [(sample.id, -1, c.kind, c.finding.rule, c.finding.severity) for c in session.look(now, is_over=True)]
+    assert said == []
+
+
+class Chat(BaseHTTPRequestHandler):
+    answers: ClassVar[list[int]] = []
+    bodies: ClassVar[list[dict[str, Any]]] = []
+
+    def do_POST(self) -> None:
+        self.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(self.answers.pop(0) if self.answers else 200)
+        self.send_header("Location", "http://127.0.0.1:9/elsewhere")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def chat() -> Any:
+    Chat.answers, Chat.bodies = [], []
+    server = HTTPServer(("127.0.0.1", 0), Chat)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/T000/secret-token"
+    server.shutdown()
+
+
+def test_messages_are_sent_again_until_they_arrive(chat: str) -> None:
+    Chat.answers = [500, 429]
+    waits: list[float] = []
+    assert webhook.send(chat, webhook.body("slack", "lost", {}), waits.append) == ""
+    assert Chat.bodies == [{"text": "lost"}] * 3
+    assert waits == [1.0, 3.0]
+
+
+@pytest.mark.parametrize("answer", [403, 302])
+def test_a_refused_message_is_told_without_its_secret(chat: str, answer: int) -> None:
+    Chat.answers = [answer]
+    problem = webhook.send(chat, {"text": "x"}, lambda _: None)
+    assert str(answer) in problem
+    assert "secret" not in problem
+    assert len(Chat.bodies) == 1
+
+
+def test_bodies_are_what_the_chats_expect() -> None:
+    assert webhook.form_of("https://open.feishu.cn/open-apis/bot/v2/hook/x") == "feishu"
+    assert webhook.body("feishu", "t", {}) == {"msg_type": "text", "content": {"text": "t"}}
+    assert webhook.body(webhook.form_of("https://oapi.dingtalk.com/robot/send?access_token=x"), "t", {}) == {
+        "msgtype": "text",
+        "text": {"content": "t"},
+    }
+    assert webhook.form_of("https://hooks.slack.com/services/T/B/x") == "slack"
+    with pytest.raises(UsageError):
+        webhook.form_of("ftp://example.org/x")
+
+
+def test_a_finding_is_posted_redacted(chat: str) -> None:
+    said: list[str] = []
+    actions = Actions(Plan(webhook=chat), said.append)
+    actions.tell(finding(), "/home/jane/runs/run.log", lambda: "")
+    actions.close()
+    assert Chat.bodies[0]["text"] == "[critical] loss-zero at step 41 in run.log: the loss is 0"
+    assert Chat.bodies[0]["rule"] == "loss-zero"
+    assert said == []
+
+
+def test_a_command_sees_no_shell() -> None:
+    assert words("notify --text 'it is $(lost)'") == ("notify", "--text", "it is $(lost)")
+
+
+def test_a_number_given_to_another_process_is_never_signalled() -> None:
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        other = stop.Target(process.pid, False, "1")
+        assert not other.is_alive()
+        said: list[str] = []
+        assert stop.stop(other, 0.1, said.append)
+        assert process.poll() is None
+        with pytest.raises(UsageError):
+            stop.target(os.getpid(), False)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def fill(monitor: Monitor, steps: int, bad: int, pause: float = 0.002) -> int:
+    for step in range(1, steps + 1):
+        lost = bad and step >= bad
+        monitor.log(
+            {"loss": 0.0 if lost else 2 - step / steps, "grad_norm": math.nan if lost else 1.0, "learning_rate": 1e-4}, step
+        )
+        if monitor.should_stop:
+            return step
+        time.sleep(pause)
+    return steps
+
+
+def test_the_monitor_stops_a_lost_run_and_reports(tmp_path: Path) -> None:
+    monitor = Monitor(tmp_path, on_critical="stop", rank=0)
+    monitor.begin({"lr": 1e-4}, {"zero_optimization": {"stage": 2}}, planned_steps=5000)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert 20 <= fill(monitor, 5000, 20) < 5000
+        diagnosis = monitor.end()
+    assert diagnosis is not None
+    assert diagnosis.verdict == "failed"
+    assert diagnosis.findings[0].first_step == 20
+    assert diagnosis.findings[0].evidence[0].ref.line == 21  # line 1 is the environment
+    assert diagnosis.run.config["zero_optimization.stage"] == 2
+    assert "python" in diagnosis.run.packages
+    assert any("critical" in str(w.message) for w in caught)
+    assert (tmp_path / "nanalyze.html").exists()
+
+
+def test_the_monitor_raises_where_asked(tmp_path: Path) -> None:
+    monitor = Monitor(tmp_path, on_critical="raise", rank=0, report=False)
+    with warnings.catch_warnings(), pytest.raises(CriticalFindingError, match=r"loss-zero|grad-nan"):
+        warnings.simplefilter("ignore")
+        fill(monitor, 5000, 20)
+    monitor.end()
+
+
+def test_other_ranks_do_nothing(tmp_path: Path) -> None:
+    monitor = Monitor(tmp_path / "out", on_critical="raise", rank=1)
+    assert fill(monitor, 50, 5, 0) == 50
+    assert monitor.end() is None
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_log_call_takes_less_than_a_millisecond(tmp_path: Path) -> None:
+    monitor = Monitor(tmp_path, rank=0, report=False)
+    monitor.begin()
+    took = []
+    for step in range(1, 301):
+        begun = time.thread_time()
+        monitor.log({"loss": 2.0 - step / 300, "grad_norm": 1.0}, step)
+        took.append(time.thread_time() - begun)
+        time.sleep(0.001)
+    monitor.end()
+    assert sorted(took)[len(took) * 95 // 100] < 0.001
+
+
+def test_the_trainers_callback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("transformers")
+    module.TrainerCallback = object  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "transformers", module)
+    from analyzer.callbacks import TransformersCallback
+
+    callback = TransformersCallback(on_critical="stop", folder=str(tmp_path))
+    args = types.SimpleNamespace(
+        output_dir=str(tmp_path), deepspeed=None, to_sanitized_dict=lambda: {"logging_steps": 1, "fp16": True}
+    )
+    state = types.SimpleNamespace(is_world_process_zero=True, max_steps=5000, global_step=0)
+    control = types.SimpleNamespace(should_training_stop=False)
+    callback.on_train_begin(args, state, control)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        while not control.should_training_stop and state.global_step < 5000:
+            state.global_step += 1
+            lost = state.global_step >= 20
+            callback.on_log(args, state, control, logs={"loss": 0.0 if lost else 2.0, "grad_norm": math.nan if lost else 1.0})
+            callback.on_step_end(args, state, control)
+            time.sleep(0.002)
+        callback.on_train_end(args, state, control)
+    assert 20 <= state.global_step < 5000
+    assert json.loads((tmp_path / "nanalyze.jsonl").read_text().splitlines()[0])["facts"]["arg:fp16"] is True
