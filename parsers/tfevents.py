@@ -243,7 +243,8 @@ def add_frames(framer: Framer, found: EventFile, frames: Frames) -> None:
 def shown(files: Sequence[EventFile]) -> dict[str, Scalars]:
     """What TensorBoard's `EventAccumulator` shows as scalars of these files of one directory, in the order of names.
 
-    Each but the first is to be decoded `after` the one before. Only points stored as `simple_value`: it keeps tensors apart and never purges them. Lines are those of their files.
+    Each but the first is to be decoded `after` the one before. Only points stored as `simple_value`: it keeps tensors
+    apart and never purges them. Lines are those of their files.
     """
     tags: dict[str, list[tuple[int, Scalars]]] = {}
     for number, file in enumerate(files):
