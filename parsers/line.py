@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import json
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -44,7 +45,8 @@ _PREFIXES: Final = (
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _DIGITS: Final = "0123456789"
 _FIRSTS: Final = (
-    "[", "[", "[", _DIGITS, "DINWEC", "[", "(", "(", _LETTERS[26:], "l" + _DIGITS, " " + _DIGITS, _LETTERS, "<" + _LETTERS[:26], "<",
+    "[", "[", "[", _DIGITS, "DINWEC", "[", "(", "(", _LETTERS[26:], "l" + _DIGITS, " " + _DIGITS, _LETTERS,
+    "<" + _LETTERS[:26], "<",
 )  # fmt: skip
 """What each prefix can begin with, in their order."""
 _BY_FIRST: Final = {
@@ -105,7 +107,9 @@ class Line:
 
 def make_line(file: str, number: int, data: bytes) -> Line:
     """Decodes a fragment, drops escapes and NULs, and peels prefixes into fields."""
-    text = data.decode("utf-8", "replace")
+    text, shipped = data.decode("utf-8", "replace"), ""
+    if text.startswith('{"log":"'):
+        text, shipped = _unpacked(text)
     if "\0" in text:
         text = text.replace("\0", "")
     if "\x1b" in text:
@@ -113,7 +117,7 @@ def make_line(file: str, number: int, data: bytes) -> Line:
     if "\x08" in text:
         text = text.replace("\x08", "")
     text = text.rstrip()
-    line = Line(file, number, text, text.strip())
+    line = Line(file, number, text, text.strip(), stamp=shipped)
     _peel(line)
     if "x across cluster]" in line.text[-400:]:
         repeated = _REPEATED.search(line.text)
@@ -121,6 +125,18 @@ def make_line(file: str, number: int, data: bytes) -> Line:
             line.repeats = int(repeated[1])
             line.text = line.text[: repeated.start()]
     return line
+
+
+def _unpacked(text: str) -> tuple[str, str]:
+    """What Docker's json-file driver wrote of a line, and when: `{"log":"…","stream":"stdout","time":"2024-…Z"}`."""
+    try:
+        entry = json.loads(text)
+    except (ValueError, RecursionError):
+        return text, ""
+    log, time = entry.get("log"), entry.get("time")
+    if not isinstance(log, str) or not isinstance(time, str):
+        return text, ""
+    return log, time[:40]
 
 
 def _peel(line: Line) -> None:

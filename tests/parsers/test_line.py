@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from parsers.line import Line, clock, make_line
@@ -73,3 +75,14 @@ def test_a_clock_without_a_year_counts_from_january() -> None:
     )
     assert clock("[rank0]:[E624 12:00:04.000000000 ProcessGroupNCCL.cpp:616] [Rank 0] Watchdog") is not None
     assert clock("E9999 12:00:00.0") is None and clock("Epoch 1 12:00:00") is None
+
+
+def test_docker_s_json_file_is_unpacked() -> None:
+    packed = json.dumps(
+        {"log": f"\x1b[1m{TEXT}\x1b[0m\n", "stream": "stdout", "time": "2024-05-01T12:00:00.5Z"}, separators=(",", ":")
+    )
+    found = line(packed)
+    assert found.text == TEXT and found.time == CLOCK + 0.5
+    torn = packed[:60]
+    assert line(torn).text == torn
+    assert line('{"log":"a","level":3}').text == '{"log":"a","level":3}'
