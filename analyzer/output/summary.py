@@ -252,6 +252,10 @@ class Summary:
         if skips:
             missing = ", ".join(dict.fromkeys(story.missing_name(name, self.s) for skip in skips for name in skip.missing))
             lines.append([(" ", ""), (clip(self.s("term.unjudged", n=len(skips), missing=missing), self.width - 2), "dim")])
+        if self.diagnosis.problems:
+            ref, _, reason = self.diagnosis.problems[0]
+            text = self.s("term.unread", n=len(self.diagnosis.problems), place=place(ref.file, ref.line), reason=neutral(reason))
+            lines += [[(" ", ""), (line, "dim")] for line in wrap(text, self.width - 2)]
         ignored = story.ignored(self.diagnosis, self.s)
         lines += [[(" ", ""), (line, "dim")] for line in wrap(ignored, self.width - 2)] if ignored else []
         if self.diagnosis.failures:

@@ -157,3 +157,12 @@ def test_bytes_of_no_kind(tmp_path: Path, seed: int) -> None:
     assert both(tmp_path, noise).losses.count
     assert both(tmp_path, bytes(5000)).losses.count == 1
     assert both(tmp_path, b"").losses.count == 0
+
+
+def test_what_was_lost_is_said_in_the_terminal(tmp_path: Path) -> None:
+    from analyzer import diagnose
+    from analyzer.output import terminal
+
+    path = e.write(tmp_path, (e.version() + loop(0, COUNT))[:-7])
+    said = " ".join(terminal.render(diagnose([path])).split())
+    assert f"could not be read: {e.NAME}:41: the file ends within a record" in said
