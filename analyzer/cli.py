@@ -37,7 +37,7 @@ Options:
   --version                             print the version
 
 Commands (analyze COMMAND --help tells more):
-  scan DIR...        every run below some folders: a table, JSON Lines, a page a run
+  scan DIR...        every run below some folders: a table, JSON Lines, Parquet, a page a run
   compare GOOD BAD   what differs between two runs, and the step where their curves part; of a folder of runs:
                      which setting separates the failed from the healthy
   audit [PATH...]    before a run: known causes that requirements, a lock file, a ds_config are exposed to;
