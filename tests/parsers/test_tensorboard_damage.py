@@ -165,4 +165,4 @@ def test_what_was_lost_is_said_in_the_terminal(tmp_path: Path) -> None:
 
     path = e.write(tmp_path, (e.version() + loop(0, COUNT))[:-7])
     said = " ".join(terminal.render(diagnose([path])).split())
-    assert f"could not be read: {e.NAME}:41: the file ends within a record" in said
+    assert f"1 place could not be read: {e.NAME}:41: the file ends within a record" in said
