@@ -83,6 +83,8 @@ class Watcher:
         self._sleep = sleep
         self.actions = Actions(wish.plan, view.say)
         self.sessions: list[Session] = []
+        self.problems: list[str] = []
+        """Why files could not be judged at the end."""
         self._listener = Listener(wish.listen) if wish.listen else None
         self._scanned = -1e9
         self._every = RESCAN
@@ -115,7 +117,7 @@ class Watcher:
             try:
                 found.append(session.follower.final())
             except UnreadableError as error:
-                print(f"analyze: {error}", file=sys.stderr)
+                self.problems.append(str(error))
             finally:
                 session.follower.close()
         self.actions.close()
@@ -196,6 +198,8 @@ def watch(wish: Watch) -> int:
         except KeyboardInterrupt:
             reason = "interrupted"
     diagnoses = watcher.finish()
+    for problem in watcher.problems:
+        print(f"analyze: {problem}", file=sys.stderr)
     view.end(WORDS[reason], diagnoses)
     if wish.report is not None and diagnoses:
         report(wish.report, diagnoses[0], wish.redact, wish.lang)

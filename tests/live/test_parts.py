@@ -112,7 +112,7 @@ def test_a_rising_norm_is_an_early_sign(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_healthy_runs_are_silent_at_every_length(tmp_path: Path) -> None:
     said = []
-    for sample in [s for s in samples() if s.is_healthy and s.log.is_file()]:
+    for sample in [s for s in samples() if s.is_healthy and s.log.is_file()][::6]:
         lines = sample.log.read_bytes().splitlines(keepends=True)
         log = tmp_path / f"{sample.id.replace('/', '-')}.log"
         now = 0.0
