@@ -168,7 +168,7 @@ class Monitor:
         run = self._run()
         found = symptoms(run, self._options.wishes).weighted(self._options.project)
         records = max((len(track) for track in run.tracks), default=0)
-        ripe = self._patience.ripe(run, tuple(f for f in found if f.severity != "info"), records, 0.0, None)
+        ripe = self._patience.ripe(run, tuple(f for f in found if f.severity != "info"), records, time.monotonic(), 0.0, None)
         for change in self._ledger.update(ripe, (), records):
             if change.kind == "found":
                 warnings.warn(

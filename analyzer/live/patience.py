@@ -20,6 +20,9 @@ TRENDS: Final = frozenset(
     {"memory-creep", "throughput-drop", "no-progress", "overfitting", "divergence", "lr-anomaly", "loss-inflated",
      "loss-spike", "grad-explosion", "stall"}
 )  # fmt: skip
+MACHINE: Final = frozenset({"throughput-drop", "memory-creep"})
+"""Trends of the machine rather than of the training: somebody else's job may slow down fifty short steps."""
+MIN_SECONDS: Final = 60.0
 MIN_MORE: Final = 5
 SHARE_MORE: Final = 0.1
 """Further records that a trend must hold for: this share of those before, at least `MIN_MORE`."""
@@ -38,22 +41,26 @@ class Patience:
     """Decides which findings of a judgement are old enough to be said."""
 
     def __init__(self) -> None:
-        self._since: dict[str, int] = {}
+        self._since: dict[str, tuple[int, float]] = {}
 
-    def ripe(self, run: Run, findings: tuple[Finding, ...], records: int, silence: float, usual: float | None) -> list[Finding]:
+    def ripe(
+        self, run: Run, findings: tuple[Finding, ...], records: int, now: float, silence: float, usual: float | None
+    ) -> list[Finding]:
         """`records`: of the run so far; `silence`: seconds since the last one; `usual`: seconds between two, if known."""
-        self._since = {f.rule: self._since.get(f.rule, records) for f in findings}
+        self._since = {f.rule: self._since.get(f.rule, (records, now)) for f in findings}
         is_searching = any(f.rule in SEARCHING for f in findings) and _is_searching(run)
         is_quiet = silence >= SETTLE + (usual or 0.0)
-        return [f for f in findings if self._is_ripe(f, records, is_searching, is_quiet)]
+        return [f for f in findings if self._is_ripe(f, records, now, is_searching, is_quiet)]
 
-    def _is_ripe(self, finding: Finding, records: int, is_searching: bool, is_quiet: bool) -> bool:
+    def _is_ripe(self, finding: Finding, records: int, now: float, is_searching: bool, is_quiet: bool) -> bool:
         rule = finding.rule
         if rule in NEVER or (rule in SEARCHING and is_searching):
             return False
         if rule in MESSAGES:
             return is_quiet
-        since = self._since[rule]
+        since, moment = self._since[rule]
+        if rule in MACHINE and now - moment < MIN_SECONDS:
+            return False
         return rule not in TRENDS or records - since >= max(MIN_MORE, SHARE_MORE * since)
 
 

@@ -106,7 +106,7 @@ class Session:
         found = symptoms(self.run, self._options.wishes)
         findings = tuple(f for f in found.weighted(self._options.project) if f.severity != "info")
         silence = 1e9 if is_over else self.rhythm.silence(now)
-        ripe = self._patience.ripe(self.run, findings, self.records, silence, self.rhythm.usual)
+        ripe = self._patience.ripe(self.run, findings, self.records, now, silence, self.rhythm.usual)
         self._is_settling = len(ripe) < len(findings)
         stall = self._stall(now) if not is_over else None
         if stall is not None:
