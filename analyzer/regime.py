@@ -20,7 +20,8 @@ _POLICY: Final = re.compile(
     r"(^|/)(reward|reward_std|mean_reward|pg_loss|policy_loss|kl|approx_kl|clip_ratio|advantages?|completion_length|completions"
     r"|policy_gradient_loss|value_loss|vf_loss|actor_loss|critic_loss|ep_rew|episode_(reward|return))(/|$|_?mean|_?std)"
 )
-"""Names that policy-gradient and actor-critic training logs (GRPO, PPO, Stable-Baselines3). `rewards/chosen` is preference training: its loss is a loss."""
+"""Names that policy-gradient and actor-critic training logs (GRPO, PPO, Stable-Baselines3). `rewards/chosen` is preference
+training: its loss is a loss."""
 
 
 def is_true(value: Value) -> bool:
