@@ -59,6 +59,7 @@ class Actions:
         self._say = say
         self._queue: queue.Queue[Callable[[], None] | None] = queue.Queue()
         self._worker: threading.Thread | None = None
+        self._has_told = False
         self.has_stopped = False
 
     def tell(self, finding: Finding, root: str, document: Callable[[], str]) -> None:
@@ -72,10 +73,11 @@ class Actions:
     def stop(self, finding: Finding) -> None:
         """Stops the training program, or says what would be done."""
         plan, reason = self._plan, f"{finding.rule}: {neutral(finding.summary)}"
-        if not plan.stops or self.has_stopped:
+        if not plan.stops or self.has_stopped or self._has_told:
             return
         self.has_stopped = plan.is_armed
         if not plan.is_armed:
+            self._has_told = True
             what = [f"send SIGTERM to {plan.target.name}"] if plan.target else []
             what += [f"write {plan.stop_file}"] if plan.stop_file else []
             self._say(f"would {' and '.join(what)} ({finding.rule}); add --yes to let it happen")

@@ -29,6 +29,8 @@ def main() -> None:
             raise ValueError("the data ends here")
         if wish.fault == "hang" and step == wish.at:
             time.sleep(600)
+        sys.stderr.write("\r" + " " * 40 + "\r")  # tqdm.write takes the bar away first
+        sys.stderr.flush()
         loss = 0.0 if is_lost else 2.5 - 1.5 * step / wish.records + random.gauss(0, 0.02)
         norm = float("nan") if is_lost else 1 + random.random()
         print(
