@@ -84,7 +84,7 @@ def log(seed: int, index: int, size: int, density: float, pool: list[str]) -> st
     """One run's log."""
     rng = random.Random(seed * 1_000_003 + index)
     fate = FATES[index % len(FATES)]
-    lines = [f"run {index} of seed {seed}", f"[2024-05-03 10:00:00,000] [INFO] [real_accelerator.py:161:get_accelerator] Setting ds_accelerator to cuda (auto detect)",
+    lines = [f"run {index} of seed {seed}", "[2024-05-03 10:00:00,000] [INFO] [real_accelerator.py:161:get_accelerator] Setting ds_accelerator to cuda (auto detect)",
              f"[2024-05-03 10:00:09,000] [INFO] [logging.py:96:log_dist] [Rank 0] DeepSpeed info: version={VERSIONS[index % 3]}, git-hash=unknown, git-branch=unknown"]  # fmt: skip
     rows = max(12, int(density * size / 125))
     gap = max(0, round((1 - density) / density))
