@@ -127,9 +127,10 @@ class Cache:
     @property
     def is_empty(self) -> bool:
         """Whether nothing is kept: then nothing needs to be looked up."""
+        found = None
         with self._tolerant():
-            return self._base is None or self._base.execute("select 1 from cards limit 1").fetchone() is None
-        return True
+            found = self._base.execute("select 1 from cards limit 1").fetchone() if self._base is not None else None
+        return found is None
 
     def add(self, result: Result, mark: bytes) -> None:
         """Keeps a result; one without content or document (an error) is tried again next time."""
