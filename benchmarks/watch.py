@@ -49,9 +49,8 @@ def main(gigabytes: float) -> None:
                 said += len(session.look(now))
                 cpu += time.process_time() - begun
                 start = start or (resident() if now > 60 else 0.0)
-        print(
-            f"{written / 1e9:.2f} GB, {now / 3600:.1f} h: {100 * cpu / now:.2f} % of a core, {resident() - start:+.0f} MB, {said} said"
-        )
+        share, growth = 100 * cpu / now, resident() - start
+        print(f"{written / 1e9:.2f} GB, {now / 3600:.1f} h: {share:.2f} % of a core, {growth:+.0f} MB, {said} said")
 
 
 def resident() -> float:
