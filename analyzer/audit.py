@@ -96,8 +96,10 @@ def _environment(facts: Sequence[Fact]) -> Any:
 
 
 def _files(paths: Sequence[str]) -> Iterator[str]:
-    """The files named, and those of folders that are about an environment."""
+    """The files named, and those of folders that are about an environment. One that is missing is no clean bill for the rest."""
     for path in paths:
+        if path != "-" and not os.path.exists(path):
+            raise AnalyzerError(f"{path} does not exist: check the path.")
         if not os.path.isdir(path):
             yield path
             continue
@@ -132,10 +134,11 @@ def _projects() -> dict[str, Any]:
 
 
 def recommended(project: str) -> dict[str, Any]:
-    """What a project asks for: title, pins, source, note. Raises UsageError for one that we do not know."""
-    if project not in _projects():
+    """What a project asks for: title, pins, source, note; case does not count. Raises UsageError for one that we do not know."""
+    name = project.lower()
+    if name not in _projects():
         raise UsageError(f"no pins are known of a project {project!r}: known are {', '.join(sorted(_projects()))}.")
-    return dict(_projects()[project])
+    return dict(_projects()[name])
 
 
 def _deviations(run: Run, wanted: dict[str, Any]) -> Iterator[Deviation]:

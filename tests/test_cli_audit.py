@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from analyzer.audit import _projects, audit
+from analyzer.audit import _projects, audit, recommended
 from analyzer.given import facts
 from analyzer.versions import in_ranges
 from tests.samples import FOLDER
@@ -120,6 +120,28 @@ def test_every_project_has_a_source_and_ranges_that_parse() -> None:
         assert project["source"].startswith("https://"), name
         assert project["pins"]
         assert all(in_ranges("1.0", ranges) is not None for ranges in project["pins"].values()), name
+
+
+@pytest.mark.parametrize(
+    ("torch", "deepspeed", "exposed"),
+    [("2.1.2", "0.14.0", False), ("2.4.0a0+07cecf4168.nv24.05", "0.14.0", True), ("2.4.0", "0.14.0", True), ("2.4.0", "0.14.1", False), ("2.0.1", "0.8.1", True), ("1.13.1", "0.8.1", False)],
+)  # fmt: skip
+def test_an_import_that_the_installed_torch_still_has_is_no_exposure(
+    tmp_path: Path, torch: str, deepspeed: str, exposed: bool
+) -> None:
+    folder = written(tmp_path, requirements__txt=f"torch=={torch}\ndeepspeed=={deepspeed}\n")
+    assert ("ds-torch-six-removed" in levels(audit([str(folder)]))) is exposed
+
+
+def test_a_missing_file_among_others_is_told(tmp_path: Path) -> None:
+    folder = written(tmp_path, requirements__txt="deepspeed==0.14.0\n")
+    done = analyze("audit", folder / "requirements.txt", tmp_path / "uv.lok")
+    assert done.returncode == 3
+    assert "uv.lok does not exist" in done.stderr
+
+
+def test_the_case_of_a_project_does_not_count() -> None:
+    assert recommended("MGM") == recommended("mgm")
 
 
 @pytest.mark.parametrize(("fail_on", "code"), [("never", 0), ("critical", 0), ("warning", 1), ("info", 1)])
