@@ -9,6 +9,7 @@ not in the log: then the cause is inferred (`is_inferred`), and the text says fr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -59,7 +60,7 @@ def first_cause(run: Run, findings: Sequence[Finding]) -> FirstCause | None:
     by_place = {(one.event.ref.file, one.event.ref.line): one for one in reversed(incidents.all)}
     candidates = [_candidate(index, finding, order, by_place, clocks) for index, finding in loud]
     first = _earliest(candidates)
-    return _cause(first, incidents, clocks, slowest(run))
+    return _cause(first, incidents, slowest(run))
 
 
 def _candidate(
@@ -68,16 +69,26 @@ def _candidate(
     refs = [evidence.ref for evidence in finding.evidence]
     known = [one for ref in refs if (one := by_place.get((ref.file, ref.line))) is not None]
     fatal = [one for one in known if one.fate == "fatal"] or known
-    incident = (
-        min(fatal, key=lambda one: _order(clocks.began(one.event), one.place), default=None) if _is_event(finding) else None
-    )
+    dated = min(fatal, key=lambda one: _order(clocks.began(one.event), one.place), default=None) if _is_event(finding) else None
+    incident = _undated_before(dated, fatal, clocks) if dated else None
     place = incident.place if incident else Place(order.get(refs[0].file, 0), refs[0].line)
     tier = _TIERS.get(finding.rule, ROOT)
     if tier == NETWORK and incident and incident.event.data.get("is_peer"):
         tier = PEER
     if finding.rule == "killed-by-signal" and incident and incident.text("signal") == "SIGABRT":
         tier = POINTER
-    return Candidate(index, finding, tier, place, incident, clocks.began(incident.event) if incident else None)
+    return Candidate(index, finding, tier, place, incident, clocks.began(dated.event) if dated else None)
+
+
+def _undated_before(dated: Incident, found: Sequence[Incident], clocks: Clocks) -> Incident:
+    """The rank's own earlier line without a stamp, else `dated`: within one rank the order of the file is that of time."""
+    rank, place = dated.event.rank, dated.place
+    own = [
+        one for one in found
+        if rank is not None and one.event.rank == rank and one.place.file == place.file and one.place < place
+        and clocks.began(one.event) is None
+    ]  # fmt: skip
+    return min(own, key=lambda one: one.place, default=dated)
 
 
 def _is_event(finding: Finding) -> bool:
@@ -105,16 +116,17 @@ def _after_asking(one: Candidate, candidates: Sequence[Candidate]) -> Candidate:
     return one._replace(tier=POINTER) if is_late else one
 
 
-def _cause(first: Candidate, incidents: Incidents, clocks: Clocks, last: tuple[int, str] | None) -> FirstCause:
+def _cause(first: Candidate, incidents: Incidents, last: tuple[int, str] | None) -> FirstCause:
     finding, incident = first.finding, first.incident
     ref = finding.evidence[0].ref if incident is None else incident.event.ref
     rank, how = (ref.rank, "") if incident is None else owner(incident, incidents)
-    time = None if incident is None else clocks.began(incident.event)
+    time = first.time
     inferred = _inference(first) or _silent(first, rank, incidents)
     told = finding.summary + (f"; {how}" if how else "")
     if inferred is None:
         apart = _as_rank(finding.facts.get("rank_apart"))
         rank = rank if apart is None else apart
+        rank = _only_rank(finding) if rank is None else rank
         return FirstCause(first.number, ref, rank, time, False, told + _echoes(first, rank, incidents))
     culprit, why = inferred
     if culprit is None and last is not None:
@@ -162,8 +174,25 @@ def _silent(first: Candidate, rank: int | None, incidents: Incidents) -> tuple[i
     return culprit, f"rank {culprit} printed nothing while the others lost their peer"
 
 
+def _only_rank(finding: Finding) -> int | None:
+    """The rank of a finding whose first line names none, where its other lines agree on one."""
+    ranks = str(finding.facts.get("ranks") or "")
+    return int(ranks) if ranks.isdigit() else None
+
+
 def _as_rank(value: object) -> int | None:
     return value if isinstance(value, int) else None
+
+
+def _is_told(one: Incident, first: Incident) -> bool:
+    """Whether the first cause's own finding speaks of this message, too: it cites a few lines of all that it counts."""
+    if one.event.kind != first.event.kind:
+        return False
+    return one.event.kind == kinds.COLLECTIVE_TIMEOUT or (one.event.kind == kinds.TRACEBACK and _words(one) == _words(first))
+
+
+def _words(one: Incident) -> tuple[str, str]:
+    return one.text("exception"), re.sub(r"\d+", "#", one.text("message"))[:120]
 
 
 def _echoes(first: Candidate, rank: int | None, incidents: Incidents) -> str:
@@ -177,6 +206,8 @@ def _echoes(first: Candidate, rank: int | None, incidents: Incidents) -> str:
     for one in incidents.all:
         data, place = one.event.data, (one.event.ref.file, one.event.ref.line)
         if one.attempt != first.incident.attempt or place in cited or one.fate == "handled" or data.get("owner") == "launcher":
+            continue
+        if _is_told(one, first.incident):
             continue
         name = _CLEARED if data.get("is_collateral") else _KINDS.get(one.event.kind)
         what = place if data.get("pid") is None else data["pid"]

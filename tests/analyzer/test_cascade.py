@@ -208,3 +208,32 @@ def test_a_failure_that_torchrun_restarted_from_is_history(tmp_path: Path) -> No
     assert cause is not None
     assert "ValueError" in cause.text
     assert cause.rank == 0
+
+
+def test_more_ranks_than_a_finding_cites_are_no_echoes_of_it(tmp_path: Path) -> None:
+    found = diagnosis_of(tmp_path, "".join(stack("ValueError: no such model", f"[rank{rank}]: ") for rank in range(8)))
+    assert found.first_cause is not None
+    assert found.findings[0].facts["ranks"] == "0-7"
+    assert "further exception" not in found.first_cause.text
+    waiting = "".join(WAIT.format(rank=rank, minute=25, seq=7000, op="ALLREDUCE") for rank in range(8) if rank != 4)
+    (tmp_path / "wait").mkdir()
+    found = diagnosis_of(tmp_path / "wait", STEPS + waiting)
+    assert found.first_cause is not None
+    assert found.first_cause.rank == 4
+    assert "in vain" not in found.first_cause.text
+
+
+def test_the_watchdog_that_meets_a_ranks_error_does_not_take_its_line(tmp_path: Path) -> None:
+    text = STEPS + WAIT.format(rank=0, minute=25, seq=7000, op="ALLREDUCE") + "\n"
+    text += stack("RuntimeError: CUDA error: uncorrectable ECC error encountered", "[rank6]: ")
+    line = text.count("\n")
+    text += "[rank6]:[E1124 02:24:59.9 ProcessGroupNCCL.cpp:1182] [Rank 6] NCCL watchdog thread terminated with exception: "
+    text += "CUDA error: uncorrectable ECC error encountered\n" + child_failed((0, -6, 5), ((6, -6, 4),))
+    assert first(diagnosis_of(tmp_path, text)) == ("hardware-fault", line, 6, False)
+
+
+def test_the_task_that_srun_names_is_the_rank_of_slurms_memory_kill(tmp_path: Path) -> None:
+    text = STEPS + "slurmstepd: error: Detected 1 oom_kill event in StepId=123.0. Some of the step tasks have been OOM Killed.\n"
+    text += "srun: error: node07: task 13: Out Of Memory\n"
+    rule, _, rank, is_inferred = first(diagnosis_of(tmp_path, text))
+    assert (rule, rank, is_inferred) == ("oom-host", 13, False)
