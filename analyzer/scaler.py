@@ -66,9 +66,15 @@ def stretches(found: Sequence[Skip], first_step: int) -> list[Stretch]:
 
 
 def _follows(before: Skip, skip: Skip) -> bool:
-    """Whether it is the next step's skip: one step on at most, and the scale as the one before left it."""
+    """Whether it is the next step's skip: one step on at most, and the scale as the one before left it.
+
+    An equal scale is the next step's too where it can fall no further, or where the steps are known one by one (a static
+    scale, hysteresis that is not told); at one and the same recovered step it was raised in between.
+    """
     if not 0 <= skip.step - before.step <= 1:
         return False
+    if skip.scale == before.scale and (skip.scale <= 1.0 or skip.step == before.step + 1):
+        return True
     return not (skip.scale > before.scale if before.keeps_scale else skip.scale >= before.scale)
 
 

@@ -33,6 +33,9 @@ MAX_EXPANDED: Final = 200 * 2**30
 MAX_RATIO: Final = 2000
 """A compressed file that grows more than this is a bomb: real logs of progress bars reach about 300."""
 
+MAX_HOLE: Final = 2**30
+"""NULs at the start of a file that are passed over in search of text."""
+
 STDIN: Final = "-"
 
 
@@ -104,15 +107,53 @@ class _Metered:
         """Nothing to flush: read only."""
 
 
-def _zstd(raw: BinaryIO) -> BinaryIO:
-    import zstandard
+class _Zstd:
+    """Frames of zstd one after the other; a cut one ends in EOFError, as gzip's does (the library's own reader is silent)."""
 
-    return zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
+    STEP: Final = 512  # stored bytes at a time: what a bomb makes of them is still small
+
+    def __init__(self, raw: BinaryIO) -> None:
+        import zstandard
+
+        self._raw = raw
+        self._begin = zstandard.ZstdDecompressor().decompressobj
+        self._frame = self._begin()
+        self._is_begun = False
+        self._ready = memoryview(b"")
+
+    def read(self, size: int = -1) -> bytes:
+        """`size` bytes (all where it is negative), less only at the end."""
+        wanted = size if size >= 0 else sys.maxsize
+        parts: list[memoryview] = []
+        while wanted > 0:
+            if not self._ready:
+                more = self._more()
+                if more is None:
+                    break
+                self._ready = memoryview(more)
+            parts.append(self._ready[:wanted])
+            self._ready = self._ready[wanted:]
+            wanted -= len(parts[-1])
+        if not parts and size and self._is_begun:
+            raise EOFError("Compressed file ended before the end of its last frame")
+        return b"".join(parts)
+
+    def _more(self) -> bytes | None:
+        """What the next stored bytes expand to, None where there are none."""
+        stored = b""
+        if self._frame.eof:
+            stored, self._frame, self._is_begun = self._frame.unused_data, self._begin(), False
+        stored = stored or self._raw.read(self.STEP)
+        if not stored:
+            return None
+        data = self._frame.decompress(stored)
+        self._is_begun = not self._frame.eof
+        return data
 
 
 _DECOMPRESSORS: Final[dict[bytes, Callable[[BinaryIO], BinaryIO]]] = {
     b"\x1f\x8b": lambda raw: gzip.GzipFile(fileobj=raw, mode="rb"),  # type: ignore[dict-item, return-value]
-    b"\x28\xb5\x2f\xfd": _zstd,
+    b"\x28\xb5\x2f\xfd": lambda raw: _Zstd(raw),  # type: ignore[dict-item, return-value]
     b"\xfd7zXZ\x00": lambda raw: lzma.LZMAFile(raw),  # type: ignore[dict-item, return-value]  # noqa: SIM115
     b"BZh": lambda raw: bz2.BZ2File(raw),  # type: ignore[dict-item, return-value]
 }
@@ -146,6 +187,7 @@ class _Pushback:
 def head(path: str | Path, size: int = 4096) -> bytes:
     """The first bytes of a file as they come out of its decompressor, b'' where it is empty or broken.
 
+    Those behind the hole where it begins with one: a log cut by `logrotate copytruncate` under its writer begins with NULs.
     Raises UnreadableError where the path cannot be opened.
     """
     with ExitStack() as stack:
@@ -154,13 +196,23 @@ def head(path: str | Path, size: int = 4096) -> bytes:
             data = b""
             while len(data) < size and (more := stream.read(size - len(data))):
                 data += more  # a stream may give less than was asked for
-            return data
+            return data if data.strip(b"\0") else _behind_hole(stream, data)[:size]
         except (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError):
             return b""
         except Exception as error:  # zstandard.ZstdError, without importing it for plain files
             if type(error).__module__.startswith("zstandard"):
                 return b""
             raise
+
+
+def _behind_hole(stream: BinaryIO, hole: bytes) -> bytes:
+    """What follows NULs, as far as one read gives it; the hole itself where nothing does."""
+    passed = len(hole)
+    while passed < MAX_HOLE and (more := stream.read(2**20)):
+        if solid := more.lstrip(b"\0"):
+            return solid
+        passed += len(more)
+    return hole
 
 
 def _open(path: str | Path, meter: Meter, stack: ExitStack) -> BinaryIO:

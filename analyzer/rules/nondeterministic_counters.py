@@ -78,11 +78,9 @@ def _skip_counter(run: Run) -> Iterator[Finding]:
     counter, told = run.series(metrics.SKIPPED_STEPS), skips(run)
     if counter is None or len(counter) < 2 or is_interleaved(counter) or counter.segments[-1]:
         return
-    if (
-        len(told) >= MIN_SKIPS.value
-        and counter.values[-1] == counter.values[0]
-        and told[MIN_SKIPS.value - 1].step < counter.steps[-1]
-    ):
+    before = [skip for skip in told if skip.step < counter.steps[-1]]
+    missed = max(len(before) - counter.values[0], sum(skip.step > counter.steps[0] for skip in before))
+    if missed >= MIN_SKIPS.value and counter.values[-1] == counter.values[0]:
         first = told[0]
         yield _finding(
             run,

@@ -164,6 +164,20 @@ def test_skips_that_do_not_halve_the_scale_are_no_streak() -> None:
     assert [(s.length, s.is_search) for s in stretches(skips(run(chain)), 1)] == [(3, False)]
 
 
+def test_a_scale_that_can_fall_no_further_goes_on_overflowing() -> None:
+    floor = series([8, 4, 2, 1, 1, 1, 1, 1, 1], metric="overflow", steps=[30, 31, 32, 33, 34, 35, 36, 37, 38])
+    assert [(s.length, s.is_search) for s in stretches(skips(run(floor)), 1)] == [(9, False)]
+    losses = series([5.7] * 38, steps=list(range(1, 39)))
+    assert check("overflow-streak", run(losses, floor)) == [("critical", 30)]
+
+
+def test_a_counter_that_knew_of_the_first_search_contradicts_nothing() -> None:
+    search = series([65536 / 2**i for i in range(7)], metric="overflow", steps=[1, 2, 3, 4, 5, 6, 7])
+    knows, knows_not = (series([n] * 40, "skipped_steps", range(10, 401, 10)) for n in (7, 0))
+    assert check("nondeterministic-counters", run(search, knows)) == []
+    assert check("nondeterministic-counters", run(search, knows_not)) == [("info", 1)]
+
+
 def test_a_run_of_7360_steps_with_139_sporadic_skips_is_healthy() -> None:
     steps = sorted(random.Random(3).sample(range(100, 7360), 133))
     told = series([65536 / 2**i for i in range(6)], metric="overflow", steps=[1, 2, 3, 4, 5, 6])

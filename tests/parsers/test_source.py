@@ -6,11 +6,12 @@ import resource
 from pathlib import Path
 
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
 from parsers.model import SourceRef
-from parsers.source import MAX_FRAGMENT, Cutter, UnreadableError, blocks, is_binary, quote
+from parsers.source import MAX_FRAGMENT, Cutter, UnreadableError, blocks, head, is_binary, quote
 
 PIECES = st.lists(st.sampled_from([b"a", b"bc", b"\n", b"\r", b"\r\n", b"loss", b" "]), max_size=40)
 
@@ -70,6 +71,30 @@ def test_text_with_holes_is_text_and_noise_is_not() -> None:
     assert not is_binary(b"step 1\n" + b"\0" * 200 + b"step 2\n" * 40)
     assert not is_binary("Зтер 1 損失 0.5\n".encode() * 5)
     assert is_binary(bytes(range(256)))
+
+
+def test_a_log_that_begins_with_a_hole_is_text(tmp_path: Path) -> None:
+    cut_under_its_writer = tmp_path / "run.log"
+    cut_under_its_writer.write_bytes(b"\0" * 3_000_000 + b"{'loss': 1.5}\n" * 9)
+    assert not is_binary(head(cut_under_its_writer))
+    nothing = tmp_path / "nothing.log"
+    nothing.write_bytes(b"\0" * 9000)
+    assert is_binary(head(nothing))
+
+
+def test_frames_of_zstd_follow_each_other_and_a_cut_one_is_told(tmp_path: Path) -> None:
+    text = b"".join(b"%d of many lines\n" % (i * 7919) for i in range(40_000))
+    frames = zstandard.ZstdCompressor().compress(text) * 2
+    path = tmp_path / "run.log.zst"
+    path.write_bytes(frames)
+    assert b"".join(block.data for block in blocks(path, size=5000)) == text * 2
+    path.write_bytes(frames[: len(frames) * 3 // 4])
+    got = bytearray()
+    with pytest.raises(UnreadableError, match="breaks off"):
+        for block in blocks(path):
+            got += block.data
+    assert (text * 2).startswith(bytes(got))
+    assert len(got) >= len(text)
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
