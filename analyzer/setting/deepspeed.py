@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Final
 
 from analyzer.model import Evidence
 from analyzer.setting.model import framework
 from analyzer.setting.register import Setting, first_number, is_true, known, of, setting
 from parsers import kinds
-from parsers.model import Run
+from parsers.discover import kind_of
+from parsers.model import Fact, Run
 
 
 @setting
@@ -31,17 +33,28 @@ _DEEPSPEED_PROJECTS: Final = r"deepspeed|llava|mgm|mini-?gemini|internvl|bunny|l
 
 @setting
 def deepspeed(run: Run) -> Setting | None:
-    """Whether DeepSpeed drives the run. A log that shows the start and no word of it says no."""
-    for fact in known(
-        run.environment, "package:deepspeed", "config:zero_optimization.stage", "arg:deepspeed", "run:deepspeed_config"
-    ):
-        return of(fact, str(fact.value).lower() not in ("false", "not installed"))
+    """Whether DeepSpeed drives the run. A log that shows the start and no word of it says no; with it installed, nothing."""
     spoken = [reader for reader in run.readers if reader.startswith("deepspeed")]
     named = framework(run)
-    if spoken or (named and re.search(_DEEPSPEED_PROJECTS, str(named.value))):
-        return Setting(True, named.evidence if named else ())
+    is_spoken = bool(spoken or (named and re.search(_DEEPSPEED_PROJECTS, str(named.value))))
     starts = run.events_of(kinds.RUN_START)
-    return Setting(False, (Evidence(starts[0].ref, "no word of DeepSpeed up to here"),)) if starts else None
+    facts = list(
+        known(run.environment, "package:deepspeed", "config:zero_optimization.stage", "arg:deepspeed", "run:deepspeed_config")
+    )
+    for fact in facts:
+        if is_spoken or not starts or not _is_listed(fact):
+            return of(fact, str(fact.value).lower() not in ("false", "not installed"))
+    if is_spoken:
+        return Setting(True, named.evidence if named else ())
+    return Setting(False, (Evidence(starts[0].ref, "no word of DeepSpeed up to here"),)) if starts and not facts else None
+
+
+def _is_listed(fact: Fact) -> bool:
+    """Whether it is but a line of what is installed (a freeze, a lock file, an interpreter): that does not say it is used."""
+    if not fact.key.startswith("package:"):
+        return False
+    is_from_file = fact.given and fact.ref.line > 0 and fact.ref.file != "--fact"
+    return is_from_file or kind_of(Path(fact.ref.file).name) == "environment"
 
 
 @setting

@@ -147,3 +147,21 @@ def test_answers_change_the_verdict_of_the_same_log() -> None:
 def test_an_answer_that_speaks_against_it_takes_the_lead_away(answer: str) -> None:
     told = diagnose(NAN, Options(facts=facts((*[a for a in ANSWERS if a.split("=")[0] != answer.split("=")[0]], answer))))
     assert told.causes[0].id != "ds-zero12-overlap-multirank"
+
+
+def test_an_installed_deepspeed_is_not_one_that_is_used(tmp_path: Path) -> None:
+    """A log that shows the start and no word of DeepSpeed, with a freeze that lists it: whether it is used is asked for."""
+    log, freeze = tmp_path / "run.log", tmp_path / "freeze.txt"
+    start = "[INFO|trainer.py:1721] 2024-05-01 10:00:03,000 >> ***** Running training *****\n"
+    good = [
+        f"{{'loss': {loss}, 'grad_norm': 2.1, 'learning_rate': 2e-05, 'epoch': 0.0{n}}}\n" for n, loss in ((1, 2.2), (2, 2.0))
+    ]
+    bad = [f"{{'loss': 0.0, 'grad_norm': nan, 'learning_rate': 2e-05, 'epoch': 0.0{n}}}\n" for n in range(3, 8)]
+    log.write_text(start + "".join(good + bad), "utf-8")
+    freeze.write_text("deepspeed==0.14.0\n", "utf-8")
+    states = {}
+    for name, stated in (("freeze", facts(files=[str(freeze)])), ("fact", facts(["deepspeed=0.14.0"]))):
+        first = diagnose(log, Options(facts=tuple(stated))).causes[0]
+        assert first.id == "ds-zero12-overlap-multirank"
+        states[name] = {clause.text: clause.state for clause in first.clauses}["DeepSpeed is used"]
+    assert states == {"freeze": "unknown", "fact": "met"}
