@@ -26,6 +26,7 @@ RATIO: Final = Threshold(
     "The end must be this much above the best level: the loss of changing data moves by a tenth or two.",
 )
 LOST: Final = Threshold(0.5, "And half of all that had been gained since the start must be lost again.")
+LEFT: Final = Threshold(3.0, "Times the noise above the best level: the last record below it is the last sound one.")
 SIGMAS: Final = Threshold(5.0, "And it must be this far outside of the noise of one record.")
 
 
@@ -41,6 +42,7 @@ SIGMAS: Final = Threshold(5.0, "And it must be this far outside of the noise of 
         "min-noise": MIN_NOISE,
         "ratio": RATIO,
         "lost": LOST,
+        "left": LEFT,
         "sigmas": SIGMAS,
     },
 )
@@ -68,7 +70,7 @@ def divergence(run: Run) -> Iterator[Finding]:
         return
     if rise < LOST.value * (start - levels[best]) or min(levels[-2:]) < levels[best] + rise / 2:
         return
-    yield _finding(run, series, kept, _start(values, levels, best, width, end), levels[best], end)
+    yield _finding(run, series, kept, _onset(values, levels, best, width, end), levels[best], end)
 
 
 def _lost_soon(values: Sequence[float]) -> int | None:
@@ -96,6 +98,18 @@ def _start(values: Sequence[float], levels: Sequence[float], best: int, width: i
         if min(window) > border:
             return index
     return len(values) - 1
+
+
+def _onset(values: Sequence[float], levels: Sequence[float], best: int, width: int, end: float) -> int:
+    """Back from where the loss is clearly up to where it left the noise about its best level: a slow rise begins there."""
+    start = _start(values, levels, best, width, end)
+    around = values[max(0, best * width - 2 * width) : best * width + width]
+    if len(around) < MIN_NOISE.value:
+        return start
+    border = levels[best] + LEFT.value * noise(around)
+    while start > best * width and values[start - 1] > border:
+        start -= 1
+    return start
 
 
 def _finding(run: Run, series: Series, kept: Sequence[int], start: int, best: float, end: float) -> Finding:

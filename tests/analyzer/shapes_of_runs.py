@@ -597,6 +597,11 @@ def diverges_slowly(r: Random) -> str:
     return trainer(rows([v + max(0, i - 200) * 0.03 for i, v in enumerate(curve(r, 400, 3.0, 1.5, 0.04))], norms(r, 400)))
 
 
+@faulty("divergence", at=200)
+def diverges_by_degrees(r: Random) -> str:
+    return trainer(rows([v + max(0, i - 199) * 0.15 for i, v in enumerate(curve(r, 300, 3.0, 1.5, 0.04))], norms(r, 300)))
+
+
 @faulty("divergence")
 def diverges_at_once(r: Random) -> str:
     return trainer(rows([v if i < 3 else 7.6 + r.gauss(0, 0.2) for i, v in enumerate(curve(r, 60, 1.4, 1.1))], norms(r, 60)))
