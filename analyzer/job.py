@@ -200,6 +200,9 @@ def run_compare(request: Request) -> int:
         return _compare_many(request)
 
     good, bad = (side(path, request.options) for path in request.paths)
+    for one in (good, bad):
+        if not sum(file.bytes for file in one.run.files):
+            raise AnalyzerError(_unjudged(one.diagnosis), NOTHING)
     found = compare(good, bad, request.options)
     form = request.form
     redacted = None

@@ -286,8 +286,11 @@ def test_unrelated_settings_separate_nothing() -> None:
 
 
 def test_wrong_use_is_one_sentence(tmp_path: Path) -> None:
+    empty = tmp_path / "none" / "empty.log"
+    empty.parent.mkdir()
+    empty.write_bytes(b"")
     for arguments, code in (
-        ((HEALTHY,), 3), ((HEALTHY, tmp_path / "missing"), 3), ((tmp_path,), 3), ((FOLDER / "deepspeed", "--format", "html"), 2),
+        ((HEALTHY,), 3), ((HEALTHY, tmp_path / "missing"), 3), ((empty, HEALTHY), 3), ((HEALTHY, empty), 3), ((tmp_path,), 3), ((FOLDER / "deepspeed", "--format", "html"), 2),
     ):  # fmt: skip
         done = analyze("compare", *arguments)
         assert done.returncode == code, done.stderr
