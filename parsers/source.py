@@ -134,9 +134,10 @@ class _Zstd:
             parts.append(self._ready[:wanted])
             self._ready = self._ready[wanted:]
             wanted -= len(parts[-1])
-        if not parts and size and self._is_begun:
+        data = b"".join(parts)
+        if not data and size and self._is_begun:
             raise EOFError("Compressed file ended before the end of its last frame")
-        return b"".join(parts)
+        return data
 
     def _more(self) -> bytes | None:
         """What the next stored bytes expand to, None where there are none."""
@@ -217,6 +218,8 @@ def _behind_hole(stream: BinaryIO, hole: bytes) -> bytes:
 
 def _open(path: str | Path, meter: Meter, stack: ExitStack) -> BinaryIO:
     if str(path) == STDIN:
+        if sys.stdin is None:  # closed by `<&-`
+            raise UnreadableError("standard input is closed: name a log file, or pipe one in.")
         raw: BinaryIO = sys.stdin.buffer
     else:
         place = Path(path)

@@ -95,6 +95,15 @@ def test_frames_of_zstd_follow_each_other_and_a_cut_one_is_told(tmp_path: Path) 
             got += block.data
     assert (text * 2).startswith(bytes(got))
     assert len(got) >= len(text)
+    path.write_bytes(zstandard.ZstdCompressor().compress(text[:20_000])[:2000])  # not one whole block
+    with pytest.raises(UnreadableError, match="breaks off"):
+        list(blocks(path))
+
+
+def test_a_closed_standard_input_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(UnreadableError, match="standard input is closed"):
+        list(blocks("-"))
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
