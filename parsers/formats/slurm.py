@@ -31,6 +31,8 @@ _OOM = Lazy(r"Detected \d+ oom[-_]kill event|oom_kill event|slurmstepd: error: .
 _TASK = Lazy(r"srun: error: (?P<node>[^:\s]{1,120}): tasks? (?P<tasks>[\d,-]+): (?P<what>.{1,80})")
 _EXITED = Lazy(r"Exited with exit code (?P<code>\d+)")
 _PREEMPTED = Lazy(r"submitit \w+ .{0,40}Caught signal (?P<signal>SIG\w+) on (?P<node>[\w.-]+): this job is (?P<what>[\w ]+)\.")
+_LAUNCHERS = ("torch/distributed/elastic", "torch.distributed.elastic", "torch/distributed/run.py", "torchrun", "[launch.py:")
+"""A launcher of its own in the log: then srun's tasks are nodes, and a task's number is no rank."""
 _WORDS = {
     "Killed": 9, "Terminated": 15, "Segmentation fault": 11, "Aborted": 6, "Bus error": 7, "Hangup": 1,
     "Floating point exception": 8,
@@ -41,16 +43,26 @@ _WORDS = {
 @text_reader(
     "slurm",
     title="SLURM (srun, slurmstepd) and submitit",
-    hints=("CANCELLED AT", "STEPD TERMINATED", "oom-kill event", "oom_kill event", "memory limit", "srun: error:", "submitit"),
+    hints=(
+        "CANCELLED AT",
+        "STEPD TERMINATED",
+        "oom-kill event",
+        "oom_kill event",
+        "memory limit",
+        "srun: error:",
+        "submitit",
+        *_LAUNCHERS,
+    ),
     example="slurmstepd: error: *** JOB 123456 ON node01 CANCELLED AT 2024-05-01T12:00:00 DUE TO TIME LIMIT ***",
 )
 class Slurm:
-    """Remembers whether a task had failed before a cancellation."""
+    """Remembers whether a task had failed before a cancellation, and whether another launcher started the ranks."""
 
     hungry = False
 
     def __init__(self) -> None:
         self._has_failed = False
+        self._is_launched = False
 
     def feed(self, line: Line) -> Iterable[Record]:
         """What the scheduler says about the job or its tasks."""
@@ -66,6 +78,8 @@ class Slurm:
             reason = "PREEMPTION" if "preempt" in found["what"] else found["what"].upper()
             data: dict[str, Value] = {"reason": reason, "node": found["node"], "signal": found["signal"], "sender": "submitit"}
             yield Event(kinds.SCHEDULER, line.ref, time=line.time, data=data)
+        elif any(word in text for word in _LAUNCHERS):
+            self._is_launched = True
 
     def close(self) -> Iterable[Record]:
         """Nothing is left over."""
@@ -83,7 +97,7 @@ class Slurm:
     def _task(self, line: Line, found: dict[str, str | None]) -> Iterator[Record]:
         what = found["what"] or ""
         tasks = found["tasks"] or ""
-        rank = int(tasks) if tasks.isdigit() else None
+        rank = int(tasks) if tasks.isdigit() and not self._is_launched else None
         where: dict[str, Value] = {"launcher": "slurm", "host": found["node"], "tasks": tasks}
         if "Out Of Memory" in what:
             self._has_failed = True

@@ -237,3 +237,13 @@ def test_the_task_that_srun_names_is_the_rank_of_slurms_memory_kill(tmp_path: Pa
     text += "srun: error: node07: task 13: Out Of Memory\n"
     rule, _, rank, is_inferred = first(diagnosis_of(tmp_path, text))
     assert (rule, rank, is_inferred) == ("oom-host", 13, False)
+
+
+def test_a_task_of_srun_is_a_node_where_torchrun_started_the_ranks(tmp_path: Path) -> None:
+    text = (
+        STEPS
+        + "W1124 02:29:10.194000 1000 torch/distributed/elastic/multiprocessing/api.py:900] Sending process 100 closing signal SIGTERM\n"
+    )
+    text += "srun: error: node02: task 1: Out Of Memory\n"
+    rule, _, rank, _ = first(diagnosis_of(tmp_path, text))
+    assert (rule, rank) == ("oom-host", None)
