@@ -171,8 +171,10 @@ def ledger(match: Match) -> Ledger:
 
 
 def clause_text(clause: Clause, s: Strings) -> str:
-    """The clause as the ledger says it: `not so: …` where it is not met."""
+    """The clause as the ledger says it: `not so: …` where it is not met, marked where the run itself does not print it."""
     text = clause_name(clause)
+    if any(evidence.note.startswith("implied") for evidence in clause.evidence):
+        text = s("state.implied", text=text)
     return s("state.not", text=text) if clause.state == "not-met" else text
 
 

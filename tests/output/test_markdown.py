@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
+from analyzer import diagnose
 from analyzer.output import markdown
 from tests.output import diagnoses
 
@@ -58,3 +60,15 @@ def test_a_fence_outlasts_the_ticks_in_it() -> None:
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_every_verdict_renders(make, lang: str) -> None:
     assert markdown.render(make(), lang).startswith("**")
+
+
+@pytest.mark.parametrize(("lang", "mark"), [("en", "(implied, not printed by this run)"), ("zh", "日志未打印")])
+def test_what_a_run_implies_but_does_not_print_is_marked(tmp_path: Path, lang: str, mark: str) -> None:
+    """`--deepspeed zero2.json` implies the stage: every form says that it was not printed, the JSON in the evidence's note."""
+    log = tmp_path / "run.log"
+    rows = [f"{{'loss': {2 - n / 10}, 'grad_norm': 2.1, 'learning_rate': 2e-05, 'epoch': 0.0{n}}}\n" for n in range(1, 5)]
+    rows += [f"{{'loss': 0.0, 'grad_norm': nan, 'learning_rate': 2e-05, 'epoch': 0.0{n}}}\n" for n in range(5, 9)]
+    log.write_text("deepspeed llava/train/train_mem.py --deepspeed ./scripts/zero2.json --bf16 True\n" + "".join(rows), "utf-8")
+    text = markdown.render(diagnose(log), lang=lang)
+    (line,) = {line for line in text.splitlines() if "ZeRO stage 1 or 2" in line and mark in line}
+    assert "run.log:1" in line
