@@ -197,6 +197,12 @@ def test_markdown_is_a_table(tmp_path: Path) -> None:
     )
 
 
+def test_code_in_a_remedy_is_not_put_into_code_again(tmp_path: Path) -> None:
+    written(tmp_path, requirements__txt="torch==2.5.0\n")
+    (row,) = (line for line in analyze("audit", tmp_path, "--format", "markdown").stdout.splitlines() if "nvjitlink" in line)
+    assert "`module unload cuda`" in row and "`unset" not in row
+
+
 def test_the_working_directory_is_the_default(tmp_path: Path) -> None:
     written(tmp_path, requirements__txt="deepspeed==0.14.0\n")
     import os

@@ -105,7 +105,7 @@ def _markdown(audit: Audit) -> Iterator[str]:
 
 def _markdown_row(one: Exposure) -> tuple[str, ...]:
     still = "; ".join(c.text for c in one.conditions if c.state == "unknown")
-    cause, fix = f"`{one.cause.id}`: {one.cause.title}", "; ".join(f"`{fix}`" for fix in one.fix)
+    cause, fix = f"`{one.cause.id}`: {one.cause.title}", "; ".join(fix if "`" in fix else f"`{fix}`" for fix in one.fix)
     return one.level, one.package, one.version, f"`{one.windows}`" if one.windows else "", cause, still, fix
 
 
