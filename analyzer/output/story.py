@@ -67,6 +67,8 @@ def headline(diagnosis: Diagnosis, s: Strings) -> str:
         return finding_text(finding, s)
     if diagnosis.verdict != "healthy":
         return s("headline.cause", title=neutral(diagnosis.causes[0].title)) if diagnosis.causes else s("headline.plain")
+    if diagnosis.ignored:
+        return s("headline.healthy_ignored", n=sum(diagnosis.ignored.values()))
     loss = curve(diagnosis, "loss")
     if loss is None:
         return s("headline.healthy")

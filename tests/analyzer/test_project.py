@@ -58,6 +58,7 @@ def test_an_ignored_finding_is_counted_and_its_reason_is_told_in_every_form(log:
     shown = analyze("run.log", "--html", "r.html", cwd=tmp_path)
     assert shown.returncode == 0
     assert told in shown.stdout
+    assert "nothing was found besides 1 finding that is ignored" in shown.stdout
     assert told in analyze("run.log", "--format", "markdown", cwd=tmp_path).stdout
     assert told in (tmp_path / "r.html").read_text("utf-8")
     document = json.loads(analyze("run.log", "--format", "json", cwd=tmp_path).stdout)
