@@ -2,7 +2,7 @@
 
 The order is prior + what each clause adds (met or not met; unknown adds nothing and is asked for).
 *confirmed*: every requirement and every decisive clause is met (at least one is decisive) and nothing strong speaks
-against it. *likely*: clearly ahead of the next root cause. *possible*: the rest.
+against it. *likely*: clearly ahead of the next root cause and nothing decisive against it. *possible*: the rest.
 
 Decoders ("loss 0.0 is a filtered NaN") are said beside the causes and never compete with them. A benign explanation
 is said beside them too, unless it is well supported and outweighs every cause: then "nothing is wrong" is the answer.
@@ -32,6 +32,7 @@ SUPPORTED: Final = 2.0
 """Log-odds at which a root cause comes before amplifiers of whatever weight, and a benign explanation may lead."""
 MAX_LISTED: Final = 8
 STRONG: Final = 3.0
+DECISIVE: Final = 5.0
 
 
 class Weighed(NamedTuple):
@@ -166,5 +167,7 @@ def _verdict(one: Weighed, ranked: Sequence[Weighed], is_loud: bool) -> CauseVer
     against = any(clause.weight <= -STRONG for clause in match.clauses)
     if decisive and all(clause.state == "met" for clause in decisive) and one.gate == "met" and not against:
         return "confirmed"
+    if any(clause.weight <= -DECISIVE for clause in match.clauses):
+        return "possible"
     behind = next((other.match.score for other in ranked[1:] if other.cause.kind in ("root-cause", "benign")), -1.0)
     return "likely" if match.score >= LIKELY and match.score - behind >= LEAD else "possible"

@@ -73,6 +73,11 @@ def test_overlap_is_first_and_likely_with_version_and_config(tmp_path: Path) -> 
     assert all(first.score > other.score for other in rest)
 
 
+def test_a_single_nan_that_heals_is_not_laid_at_the_overlap(tmp_path: Path) -> None:
+    records = [*HEALTHY, (0.0, "nan"), *[(1.93, "2.2"), (1.88, "2.1"), (1.9, "2.3"), (1.85, "2.0")] * 3]
+    assert all(c.verdict == "possible" for c in judged(tmp_path, CONFIG.format(version="0.14.0") + curve(records)).causes)
+
+
 def test_outside_the_window_the_order_is_another(tmp_path: Path) -> None:
     diagnosis = judged(tmp_path, CONFIG.format(version="0.12.3") + curve(DIES))
     assert diagnosis.causes[0].id != "ds-zero12-overlap-multirank"
