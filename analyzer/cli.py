@@ -78,4 +78,17 @@ def main(arguments: list[str] | None = None) -> None:
 def _typer(words: list[str]) -> None:
     from analyzer.commands import app
 
-    app(words, prog_name="analyze")
+    try:
+        code = app(words, prog_name="analyze", standalone_mode=False)
+    except Exception as error:
+        message = getattr(error, "format_message", None)  # typer's usage errors, wherever it keeps their class
+        if message is None:
+            if type(error).__name__ == "Abort":  # what typer makes of Ctrl-C
+                raise KeyboardInterrupt from None
+            raise
+        from analyzer.errors import UsageError
+
+        where = "analyze --help" if words[0] == MAIN else f"analyze {words[0]} --help"
+        sentence = str(message()).replace("Value error, ", "").rstrip(".").strip()
+        raise UsageError(f"{sentence}: `{where}` shows what there is.") from None
+    raise SystemExit(code if isinstance(code, int) else 0)

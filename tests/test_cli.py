@@ -134,9 +134,11 @@ def test_wrong_use_is_one_sentence(arguments: list[object], code: int) -> None:
     assert not done.stdout
 
 
-def test_unknown_options_are_usage_errors() -> None:
-    assert analyze(NAN, "--no-such-option").returncode == 2
-    assert analyze(NAN, "--format", "pdf").returncode == 2
+@pytest.mark.parametrize("words", [(NAN, "--no-such-option"), (NAN, "--format", "pdf"), ("scan",), ("rules", "extra")])
+def test_unknown_options_are_usage_errors(words: tuple[object, ...]) -> None:
+    done = analyze(*words)
+    assert done.returncode == 2
+    assert one_sentence(done.stderr), done.stderr
 
 
 def test_fail_on() -> None:
