@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final, Generic, Literal, TypeVar
 
 from analyzer.model import SEVERITIES, Evidence, Failure, Finding, Severity, Skip
-from parsers.model import Run, Series
+from parsers.model import Run, Series, Value
 
 Check = Callable[[Run], Iterator[Finding]]
 RULES: Final[dict[str, Rule]] = {}
@@ -175,6 +175,14 @@ def span(series: Series, start: int, stop: int, what: str) -> tuple[Evidence, ..
     if start > 0:
         found.append(at(series, start - 1, "last record before it"))
     return tuple(found)
+
+
+def last_good(series: Series, start: int) -> dict[str, Value]:
+    """Facts: step and value of the record before `start`, where the trouble begins; None where it begins at once."""
+    return {
+        "last_good_step": series.steps[start - 1] if start else None,
+        "last_good_value": series.values[start - 1] if start else None,
+    }
 
 
 def until(series: Series, start: int, stop: int) -> str:

@@ -45,12 +45,6 @@ def masked(crc: int) -> int:
     return (crc >> 15 | crc << 17) + _MASK_DELTA & _ONES
 
 
-def unmasked(stored: int) -> int:
-    """The CRC that a stored one stands for."""
-    turned = stored - _MASK_DELTA & _ONES
-    return (turned >> 17 | turned << 15) & _ONES
-
-
 @cache
 def _shifted(distance: int) -> tuple[int, ...]:
     """The CRC of each byte with `distance` zero bytes behind it."""

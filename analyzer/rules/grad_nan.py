@@ -8,7 +8,7 @@ from typing import Final
 
 from analyzer.model import Confidence, Finding, Severity
 from analyzer.regime import grad_norms, precision
-from analyzer.rule import Threshold, rule, span, until, writer
+from analyzer.rule import Threshold, last_good, rule, span, until, writer
 from analyzer.signals import Streak, aligned, non_finite_streaks
 from parsers import Run, Series, metrics
 
@@ -86,8 +86,7 @@ def _finding(run: Run, series: Series, bad: Sequence[Streak], losses: Sequence[f
             "recovered": not is_final,
             "value": "nan" if math.isnan(value) else "inf",
             "permanent_from": series.steps[last.start] if is_final else None,
-            "last_good_step": series.steps[first.start - 1] if first.start else None,
-            "last_good_value": series.values[first.start - 1] if first.start else None,
+            **last_good(series, first.start),
             "step_source": run.step_source,
         },
     )

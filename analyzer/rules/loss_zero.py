@@ -10,7 +10,7 @@ from typing import Final
 from analyzer.model import Finding
 from analyzer.onset import is_rounded_zero
 from analyzer.regime import is_policy_training
-from analyzer.rule import Threshold, rule, span, until
+from analyzer.rule import Threshold, last_good, rule, span, until
 from analyzer.signals import Streak, aligned, is_zero, rolling_median, streaks
 from parsers import Run, Series, metrics
 
@@ -96,8 +96,7 @@ def _lasting(run: Run, series: Series, dead: Streak, is_final: bool, norms: Valu
             "recovered": not is_final,
             "rounded": rounded,
             "grad_norm": kind,
-            "last_good_step": series.steps[dead.start - 1] if dead.start else None,
-            "last_good_value": series.values[dead.start - 1] if dead.start else None,
+            **last_good(series, dead.start),
             "step_source": run.step_source,
         },
     )
