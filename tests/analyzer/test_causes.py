@@ -112,6 +112,33 @@ def test_every_line_clause_has_a_literal_to_look_for(path: Path) -> None:
         assert "\n" not in signature.hint
 
 
+def bounds_that_weigh(cause: causes.Cause) -> set[str]:
+    """The version ranges that a strong or decisive clause, or a gate that shuts, of a cause rests on."""
+    found = [when for key in ("sure", "all", "none") for when in cause.requires.get(key, ())]
+    for spec in cause.evidence:
+        if max(abs(spec.if_met), abs(spec.if_not)) >= causes.STRENGTHS["strong"]:
+            found += spec.whens
+    parts = [part for text in found for part in conjuncts(text)]
+    return {part.partition(" in ")[2] for part in parts if part.startswith("package:") and " in " in part}
+
+
+def versions_in(text: str) -> set[str]:
+    """`>=4.46.0,<4.49` → 4.46 and 4.49: trailing zeros and development parts do not count."""
+    return {re.sub(r"(\.0)+$", "", number) for number in re.findall(r"\d+(?:\.\d+)*", re.sub(r"\.dev\d+", "", text))}
+
+
+def test_bounds_that_weigh_are_verified(path: Path) -> None:
+    """Each stands, with the cause's id, in a line of `docs/verified*.md`, outside the lists of what was not checked."""
+    cause = causes.load_file(path)
+    proof = set()
+    for page in ("verified.md", "verified-systems.md"):
+        checked = (ROOT / "docs" / page).read_text("utf-8").partition("\n## Not checked")[0]
+        for line in checked.splitlines():
+            proof |= versions_in(line) if re.search(rf"(?<![\w-]){cause.id}(?![\w-])", line) else set()
+    for ranges in sorted(bounds_that_weigh(cause)):
+        assert versions_in(ranges) <= proof, f"{cause.id} rests on {ranges}, of which docs/verified*.md say {sorted(proof)}"
+
+
 def test_sources_are_given(path: Path) -> None:
     sources = causes.load_file(path).sources
     assert sources
