@@ -18,10 +18,10 @@ from typing import Any, Final, Literal, TextIO
 
 from analyzer.callbacks.surroundings import surroundings
 from analyzer.diagnosis import Options, judge
+from analyzer.live.last_word import report
 from analyzer.live.ledger import Ledger
 from analyzer.live.pace import Pace
 from analyzer.live.patience import Patience
-from analyzer.live.watch import report
 from analyzer.model import Diagnosis, Finding
 from analyzer.symptoms import symptoms
 from parsers import Row, Run, SourceFile, SourceRef

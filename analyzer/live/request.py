@@ -14,9 +14,10 @@ from analyzer.diagnosis import Options
 from analyzer.errors import UsageError
 from analyzer.live import stop, webhook, wrap
 from analyzer.live.actions import Plan, words
+from analyzer.live.last_word import report
 from analyzer.live.policy import Policy
 from analyzer.live.view import NoticeView, SilentView
-from analyzer.live.watch import Watch, Watcher, report
+from analyzer.live.watch import Watch, Watcher
 from analyzer.model import SEVERITIES, Diagnosis
 
 FORMATS: Final = ("auto", "live", "plain", "jsonl")
@@ -77,9 +78,10 @@ def run_command(
         raise UsageError("name the command to run: analyze run -- python train.py …")
     plan, policy = acting.plan(), acting.policy()
 
-    def watcher(place: Path, pid: int, is_group: bool, status: Callable[[], int | None]) -> None:
+    def watcher(place: Path, pid: int, is_group: bool, status: Callable[[], int | None], news: int) -> None:
         own = replace(plan, target=stop.target(pid, is_group)) if stops else plan
-        wish = Watch((str(place),), own, policy, options, keeps_on=True, is_done=lambda: status() is not None)
+        wish = Watch((str(place),), own, policy, options, keeps_on=True, is_done=lambda: status() is not None,
+                     wakes=news)  # fmt: skip
         beside(wish, status, quiet)
 
     return wrap.run(wrap.Wrapped(command, log, watcher))

@@ -36,6 +36,13 @@ class Target:
         """Whether it still runs; a zombie does not."""
         return _started(self.pid) == self.started and self.started != "" and not _is_zombie(self.pid)
 
+    def opened(self) -> int:
+        """A descriptor that can be read once the process has ended, -1 where the system has none."""
+        try:
+            return os.pidfd_open(self.pid) if self.is_alive() else -1
+        except (OSError, AttributeError):
+            return -1
+
     def send(self, number: signal.Signals) -> None:
         """Sends a signal; what is gone already needs none."""
         try:

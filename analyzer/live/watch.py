@@ -1,53 +1,41 @@
 """`analyze watch`: follows runs until they end, says what changes, acts where it was asked to, and has the last word.
 
-Files are looked at with `stat`, several times a second while they grow and once a second while they are still: that
-works on network file systems too, where the kernel tells nobody that another machine wrote.
+The kernel says when a file grew (`wake`); on network file systems, where nobody is told that another machine wrote, files
+are looked at several times a second while they grow and once a second while they are still.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from analyzer.diagnosis import Options
-from analyzer.errors import FOUND, NOTHING, OK, UsageError
+from analyzer.errors import UsageError
 from analyzer.live import follow
 from analyzer.live.actions import Actions, Plan
+from analyzer.live.last_word import SUFFIXES, WORDS, Reason, code, report
 from analyzer.live.policy import Policy
 from analyzer.live.prometheus import Listener
 from analyzer.live.session import Session
 from analyzer.live.view import JsonView, LiveView, PlainView, View
+from analyzer.live.wake import SLOW, Waker
 from analyzer.model import Diagnosis
 from analyzer.output import document
 from analyzer.output.redact import redact
-from analyzer.writing import exit_code, write
 from parsers import UnreadableError
 from parsers.discover import RunFiles
 
-STOPPED: Final = 5
-QUIET: Final = 6
-INTERRUPTED: Final = 130
-Reason = Literal["ended", "gone", "stopped", "quiet", "missing", "interrupted"]
-WORDS: Final[dict[Reason, str]] = {
-    "ended": "the run is over",
-    "gone": "the training process is gone",
-    "stopped": "the training process was stopped",
-    "quiet": "nothing new was written for as long as --max-wait allows",
-    "missing": "the file did not appear within --max-wait",
-    "interrupted": "interrupted",
-}
-
-FAST: Final = 0.2
-SLOW: Final = 1.0
-"""Seconds between two looks, while files grow and while they are still."""
 RESCAN: Final = 5.0
 """Seconds between two looks into folders for files that are new; folders that are slow to read are looked into less often."""
+SOON: Final = 0.5
+"""The same where the kernel said that something appeared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +57,19 @@ class Watch:
     keeps_on: bool = False
     is_done: Callable[[], bool] | None = None
     """Whether the program that writes the files is gone, where somebody knows."""
+    wakes: int = -1
+    """A descriptor that can be read when `is_done` should be asked again."""
 
 
 class Watcher:
-    """The loop and its state. `clock` and `sleep` are a monotonic clock's."""
+    """The loop and its state. `clock` is a monotonic clock."""
 
-    def __init__(
-        self, wish: Watch, view: View, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
-    ) -> None:
+    def __init__(self, wish: Watch, view: View, clock: Callable[[], float] = time.monotonic) -> None:
         self._wish = wish
         self._view = view
         self._clock = clock
-        self._sleep = sleep
+        self._end = wish.plan.target.opened() if wish.plan.target else -1
+        self._waker = Waker(fd for fd in (wish.wakes, self._end) if fd >= 0)
         self.actions = Actions(wish.plan, view.say)
         self.sessions: list[Session] = []
         self.problems: list[str] = []
@@ -92,7 +81,6 @@ class Watcher:
 
     def loop(self) -> Reason:
         """Watches until there is a reason to end."""
-        pause = FAST
         while True:
             now = self._clock()
             self._scan(now)
@@ -106,9 +94,8 @@ class Watcher:
             reason = self._reason(now, is_over)
             if reason:
                 return reason
-            pause = FAST if busy else min(SLOW, pause * 1.3)
             if not any(session.follower.behind for session in self.sessions):
-                self._sleep(pause)
+                self._waker.wait(busy)
 
     def finish(self) -> list[Diagnosis]:
         """The diagnoses of the files as they stand: of each run that anything was written of."""
@@ -121,13 +108,16 @@ class Watcher:
             finally:
                 session.follower.close()
         self.actions.close()
+        self._waker.close()
+        if self._end >= 0:
+            os.close(self._end)
         if self._listener:
             self._listener.close()
         return found
 
     def _scan(self, now: float) -> None:
         """Looks for runs and files that were not there before."""
-        if now - self._scanned < self._every:
+        if now - self._scanned < (min(self._every, SOON) if self._waker.has_news else self._every):
             return
         begun = time.perf_counter()
         for files in follow.runs_at(self._wish.paths)[: follow.MAX_RUNS]:
@@ -138,6 +128,7 @@ class Watcher:
                 session.follower.update(files)
                 session.follower.root = files.root
         self._scanned = now
+        self._waker.mind([*self._wish.paths, *(path for session in self.sessions for path in session.follower.files)])
         self._every = max(RESCAN, 200 * (time.perf_counter() - begun))
 
     def _session_of(self, files: RunFiles) -> Session | None:
@@ -188,7 +179,7 @@ class Watcher:
 def watch(wish: Watch) -> int:
     """Watches, prints, acts; the exit code says why it ended. Raises UsageError and UnreadableError for what cannot be."""
     follow.check(wish.paths)
-    if wish.report is not None and wish.report.suffix not in (".json", ".html", ".md"):
+    if wish.report is not None and wish.report.suffix not in SUFFIXES:
         raise UsageError(f"--report {wish.report}: end it in .html, .json or .md.")
     view = view_of(wish.format, wish.redact)
     watcher = Watcher(wish, view)
@@ -213,37 +204,6 @@ def view_of(form: str, redacts: bool) -> View:
     if form == "live" or (form == "auto" and sys.stdout.isatty()):
         return LiveView()
     return PlainView()
-
-
-def code(reason: Reason, diagnoses: Sequence[Diagnosis], fail_on: str) -> int:
-    """The exit code: who ended it, then what was found, then whether the run was over."""
-    if reason == "interrupted":
-        return INTERRUPTED
-    if reason == "stopped":
-        return STOPPED
-    codes = {exit_code(one, fail_on) for one in diagnoses} or {NOTHING}
-    if FOUND in codes:
-        return FOUND
-    if reason == "quiet":
-        return QUIET
-    return OK if OK in codes else max(codes)
-
-
-def report(path: Path, diagnosis: Diagnosis, redacts: bool = True, lang: str = "en") -> None:
-    """Writes a report; its suffix says which form."""
-    shown, redacted = redact(diagnosis) if redacts else (diagnosis, None)
-    if path.suffix == ".json":
-        text = document.dumps(shown)
-    elif path.suffix == ".md":
-        from analyzer.output import markdown
-
-        text = markdown.render(shown, lang=lang)
-    else:
-        from analyzer.output import html
-
-        text = html.render(shown, lang=lang, redacted=redacted)
-    write(path, text)
-    print(f"{path}", file=sys.stderr)
 
 
 @contextmanager

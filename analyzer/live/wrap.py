@@ -33,11 +33,14 @@ PATIENCE: Final = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Wrapped:
-    """What the user asked for. `watch(log, pid, is_group, done)` is the watcher's work; it returns when `done` says so."""
+    """What the user asked for. `watch(log, pid, is_group, done, news)` is the watcher's work.
+
+    It returns when `done` says so; the descriptor `news` can be read when it should be asked again.
+    """
 
     command: tuple[str, ...]
     log: Path | None = None
-    watch: Callable[[Path, int, bool, Callable[[], int | None]], None] = field(default=lambda *_: None)
+    watch: Callable[[Path, int, bool, Callable[[], int | None], int], None] = field(default=lambda *_: None)
 
 
 def run(wish: Wrapped) -> int:
@@ -142,7 +145,7 @@ def _fork_watcher(
         os.dup2(null, 0)
         _keep_outputs(chosen)
         os.dup2(null, 1)
-        wish.watch(place, pid, is_group, news.status)
+        wish.watch(place, pid, is_group, news.status, told)
         code = 0
     except BaseException as error:  # whatever happens here, the training goes on
         with contextlib.suppress(BaseException):
