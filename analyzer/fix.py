@@ -201,10 +201,11 @@ def _requirements(diagnosis: Diagnosis, wanted: Sequence[str]) -> Iterator[Patch
 
 def _order(match: Match, made: Sequence[Patch], diagnosis: Diagnosis, lang: str) -> str:
     """What to do, in the order to do it."""
-    from analyzer.output import story
+    from analyzer.output import story, translate
     from analyzer.output.strings import catalogue
 
     s = catalogue(lang)
+    match = translate.cause(match, s)
     lines = [f"# {match.title}", "", f"{s('cause.' + match.verdict)}: {s('cause_means.' + match.verdict)} (`{match.id}`)", ""]
     for number, step in enumerate(story.steps(diagnosis, match, s), 1):
         lines.append(f"{number}. {step.text}")

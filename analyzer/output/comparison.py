@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from analyzer.output import story
+from analyzer.output import story, translate
 from analyzer.output.columns import table
 from analyzer.output.plain import clip, neutral, number, place
 from analyzer.output.strings import Strings, catalogue
@@ -118,7 +118,7 @@ def _windows(one: Comparison, s: Strings) -> Iterator[str]:
     for suspect in one.suspects:
         cause, level = suspect.exposure.cause, suspect.exposure.level
         yield f"  {entered(suspect, s)}"
-        yield f"    {s('severity.' + level)}: {cause.title}  (analyze explain {cause.id})"
+        yield f"    {s('severity.' + level)}: {translate.title(cause.title, s)}  (analyze explain {cause.id})"
 
 
 def entered(suspect: Suspect, s: Strings) -> str:
@@ -173,7 +173,7 @@ def _cause(one: Comparison, s: Strings) -> str:
     match = one.leading
     if match is None:
         return s("compare.cause_none")
-    return f"{match.title} ({s('cause.' + match.verdict)}; analyze explain {match.id})"
+    return f"{translate.title(match.title, s)} ({s('cause.' + match.verdict)}; analyze explain {match.id})"
 
 
 def _markdown(one: Comparison, s: Strings) -> Iterator[str]:
@@ -193,7 +193,7 @@ def _markdown(one: Comparison, s: Strings) -> Iterator[str]:
         yield ""
     for suspect in one.suspects:
         cause = suspect.exposure.cause
-        yield f"- {entered(suspect, s)}: {cause.title} (`{cause.id}`)"
+        yield f"- {entered(suspect, s)}: {translate.title(cause.title, s)} (`{cause.id}`)"
     yield ""
     yield f"### {s('compare.cause')}"
     yield ""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from analyzer.model import Curve
-from analyzer.output import comparison, html, story
+from analyzer.output import comparison, html, story, translate
 from analyzer.output.plain import neutral, number
 from analyzer.output.scale import Scale, scale
 from analyzer.output.strings import Strings, catalogue
@@ -52,6 +53,7 @@ def render(one: Comparison, lang: str = "en", redacted: Sequence[Redaction] | No
         "compare.html.j2", ("report.css", "compare.css"), lang, c=one, headline=comparison.headline(one, s),
         sides=[("good", one.good), ("bad", one.bad)], lanes=_lanes(one, s), only=only, incidental=incidental,
         told=comparison.verdict_on_changes(one, s), comparison=comparison, progress=story.progress, redacted=redacted,
+        title=partial(translate.title, s=s),
     )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from analyzer.output.pages import not_meant
 from analyzer.output.plain import neutral, number, place
 from analyzer.output.redact import Redaction
 from analyzer.output.strings import Strings, catalogue
+from analyzer.output.translate import translated
 from analyzer.version import VERSION
 from parsers import SourceRef
 
@@ -44,13 +45,14 @@ def render(
     chart library is loaded from `plotly.min.js` beside the page instead of being part of it: for a folder of pages.
     """
     s = catalogue(lang)
-    figure = charts.figure(diagnosis, s)
+    told = translated(diagnosis, s)
+    figure = charts.figure(told, s)
     library = charts.bundle() if figure is not None else None
     figure = figure if library is not None else None
     data = charts.as_json(_page_data(diagnosis, figure, s))
     scripts = [_asset("report.js"), *([library] if library is not None and not shared_bundle else [])]
     page = _environment(s.lang).get_template("report.html.j2").render(
-        **_view(diagnosis, s), csp=_policy(scripts, figure is not None, shared_bundle), css=_markup(_asset("report.css")),
+        **_view(told, s), csp=_policy(scripts, figure is not None, shared_bundle), css=_markup(_asset("report.css")),
         has_charts=figure is not None, page_data=_markup(data), redacted=redacted,
     )  # fmt: skip
     outside = f'<script src="{BUNDLE_NAME}"></script>\n' if shared_bundle and library is not None else ""
@@ -189,7 +191,7 @@ def _view(diagnosis: Diagnosis, s: Strings) -> dict[str, Any]:
         "has_why": bool(diagnosis.notes or diagnosis.verdict != "healthy"),
         "steps": story.steps(diagnosis, diagnosis.causes[0], s) if diagnosis.causes and story.is_told(diagnosis) else [],
         "picture": overview(diagnosis, s), "anchor": anchor, "line_id": line_id, "schema": SCHEMA_VERSION,
-        "texts": [story.finding_text(finding, s) for finding in diagnosis.findings],
+        "texts": [story.finding_text(finding) for finding in diagnosis.findings],
         "meanings": [not_meant(finding.rule) for finding in diagnosis.findings],
         "entries": _entries(diagnosis), "steady": panels.steady(diagnosis, s),
         "groups": _groups(diagnosis, s), "unjudged": _unjudged(diagnosis.skips, s),

@@ -9,6 +9,7 @@ from typing import Any, Final
 from analyzer.model import CauseVerdict, Diagnosis, Verdict
 from analyzer.output import story
 from analyzer.output.strings import Strings, catalogue
+from analyzer.output.translate import translated
 
 SPARK_POINTS: Final = 40
 _ORDER: Final[tuple[Verdict, ...]] = ("failed", "suspicious", "healthy", "unjudged")
@@ -53,12 +54,13 @@ def index_row(path: str, href: str, diagnosis: Diagnosis | None, error: str = ""
     if diagnosis is None:
         return Row(path=path, href=href, verdict="unjudged", finding=error)
     s = catalogue(lang)
+    diagnosis = translated(diagnosis, s)
     lead = story.leading(diagnosis)
     cause = diagnosis.causes[0] if diagnosis.causes and diagnosis.verdict in ("failed", "suspicious") else None
     times = sorted(entry.time for entry in diagnosis.timeline if entry.time is not None and story.clock(entry.time))
     loss = story.curve(diagnosis, "loss")
     return Row(
-        path=path, href=href, verdict=diagnosis.verdict, finding=story.finding_text(lead, s) if lead else error,
+        path=path, href=href, verdict=diagnosis.verdict, finding=story.finding_text(lead) if lead else error,
         finding_step=lead.first_step if lead else None, cause_id=cause.id if cause else "",
         cause_title=cause.title if cause else "", cause_verdict=cause.verdict if cause else None,
         last_step=diagnosis.run.last_step, planned=diagnosis.run.planned_steps, spark=_thin(loss.values) if loss else (),

@@ -14,6 +14,7 @@ from analyzer.model import Diagnosis, Finding, Match
 from analyzer.output import story
 from analyzer.output.plain import neutral, place
 from analyzer.output.strings import Strings, catalogue
+from analyzer.output.translate import translated
 from analyzer.version import VERSION
 
 MAX_FINDINGS: Final = 8
@@ -24,6 +25,7 @@ _SPECIAL: Final = re.compile(r"([\\`*_\[\]|~$])")
 def render(diagnosis: Diagnosis, lang: str = "en") -> str:
     """The report as GitHub-flavoured Markdown, ending in a line feed."""
     s = catalogue(lang)
+    diagnosis = translated(diagnosis, s)
     lines = [
         *_head(diagnosis, s),
         *_findings(diagnosis, s),
@@ -84,7 +86,7 @@ def _shown(diagnosis: Diagnosis, s: Strings) -> Iterator[str]:
         ref = finding.evidence[0].ref
         severity = s("severity." + finding.severity)
         where = escape(place(ref.file, ref.line))
-        yield f"- **{severity}** {escape(finding.rule)}: {escape(story.finding_text(finding, s))} ({where})"
+        yield f"- **{severity}** {escape(finding.rule)}: {escape(story.finding_text(finding))} ({where})"
     if len(diagnosis.findings) > MAX_FINDINGS:
         yield f"- {s('term.more', n=len(diagnosis.findings) - MAX_FINDINGS)}"
     yield from ("", *fence(_quoted(diagnosis.findings[0]), "text"))

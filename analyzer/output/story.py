@@ -64,7 +64,7 @@ def headline(diagnosis: Diagnosis, s: Strings) -> str:
     if diagnosis.verdict == "unjudged":
         return s("headline.unjudged_partial" if diagnosis.run.curves or diagnosis.timeline else "headline.unjudged")
     if finding is not None:
-        return finding_text(finding, s)
+        return finding_text(finding)
     if diagnosis.verdict != "healthy":
         return s("headline.cause", title=neutral(diagnosis.causes[0].title)) if diagnosis.causes else s("headline.plain")
     if diagnosis.ignored:
@@ -75,13 +75,18 @@ def headline(diagnosis: Diagnosis, s: Strings) -> str:
     return s("headline.healthy_loss", first=number(loss.first), last=number(loss.last))
 
 
-def finding_text(finding: Finding, s: Strings) -> str:
-    """The finding's summary; outside English the rule's title with its steps, since summaries are written in English."""
-    if s.lang == "en" or not s.has(f"rule.{finding.rule}"):
-        return neutral(finding.summary)
+def finding_text(finding: Finding) -> str:
+    """The finding's summary."""
+    return neutral(finding.summary)
+
+
+def titled(finding: Finding, s: Strings) -> str:
+    """The rule's title with the steps, or before the summary: for a summary that has no translation."""
+    if not s.has(f"rule.{finding.rule}"):
+        return finding.summary
     title = s.name("rule", finding.rule)
     if finding.first_step is None:
-        return s("headline.message", title=title, summary=neutral(finding.summary))
+        return s("headline.message", title=title, summary=finding.summary)
     return s("headline.finding", title=title, extent=extent(finding, s))
 
 

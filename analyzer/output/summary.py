@@ -147,7 +147,7 @@ class Summary:
         left: Line = [(start, ""), (pad(severity, sizes[0]), finding.severity), (f"  {pad(rule, sizes[1])}  ", "")]
         used = sum(cells(text) for text, _ in left)
         room = self.width - used - sizes[2] - 3
-        summary = story.finding_text(finding, self.s)
+        summary = story.finding_text(finding)
         if room < 24:
             under = wrap(summary, self.width - 6)
             return [[*left, (where, "dim")], *([("    ", ""), (line, "")] for line in under)]

@@ -13,6 +13,7 @@ from typing import Final
 from analyzer.model import Diagnosis
 from analyzer.output.strings import catalogue
 from analyzer.output.summary import Line, Summary
+from analyzer.output.translate import translated
 
 WIDEST: Final = 110
 """Longer lines are hard to read, however wide the window is."""
@@ -36,7 +37,8 @@ def render(
     """
     terminal = sys.stdout.isatty()
     colored = _wants_color(terminal) if color is None else color
-    page = Summary(diagnosis, catalogue(lang), _width(width, terminal), (terminal or colored) if bars is None else bars)
+    s = catalogue(lang)
+    page = Summary(translated(diagnosis, s), s, _width(width, terminal), (terminal or colored) if bars is None else bars)
     return "\n".join(_paint(line, colored) for line in page.lines()) + "\n"
 
 

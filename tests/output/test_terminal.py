@@ -86,7 +86,9 @@ def test_healthy_crashed_and_unjudged_runs() -> None:
 
 def test_chinese_speaks_chinese() -> None:
     text = terminal.render(diagnoses.rich(), width=100, color=False, lang="zh")
-    assert "失败" in text and "训练 loss 恰好为 0（第 38 至 80 步）" in text and "第 80 步，计划 5,198 步，中途停止" in text
+    assert (
+        "失败" in text and "从第 38 步到结尾，loss 恰好为 0（43 条记录）" in text and "第 80 步，计划 5,198 步，中途停止" in text
+    )
 
 
 def test_rendering_imports_nothing_heavy() -> None:
