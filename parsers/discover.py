@@ -1,4 +1,5 @@
-"""Paths → runs: which files belong together, and how many runs a tree holds. Decides by names only; opens nothing.
+"""Paths → runs: which files belong together, and how many runs a tree holds. Decides by names, and opens a file only where
+a name leaves open whether it is a rank's or a run's (`told_ranks`).
 
 A run is a directory that holds a log, an event file or a Trainer's state; folders that frameworks put below a run
 (`checkpoint-500`, `runs/<stamp>_<host>`, `train/` and `validation/`, `out/`) belong to the run above. Several logs in
@@ -18,6 +19,7 @@ from parsers import event_folders
 from parsers.ranks import natural, without_ranks
 from parsers.rotation import oldest_first
 from parsers.source import STDIN, UnreadableError
+from parsers.told_ranks import RAY, are_nodes, names_of_jobs
 from parsers.trackers import Marked
 from parsers.tree import Choice, Folder, listed, walk
 
@@ -48,7 +50,9 @@ _HF_STAMP: Final = re.compile(r"[A-Z][a-z]{2}\d\d_\d\d-\d\d-\d\d_.+")
 _OUTPUT_FOLDERS: Final = re.compile(
     r"outputs?|out|results?|events?|(ds_|lightning_)?logs?|runs|(ds_)?tb(_\w+)?|csv(_\w+)?|monitor|.*tensorboard.*", re.IGNORECASE
 )
-_RAY: Final = re.compile(r"worker-[0-9a-f]{20,}-\w+-\d+\.(out|err)|raylet\.(out|err)|gcs_server\.(out|err)")
+_RAY: Final = re.compile(r"raylet\.(out|err)|gcs_server\.(out|err)")
+_NO_JOB: Final = "ffffffff"
+"""Ray's name of no job: of a process that waits for work."""
 _NONE: Final[Mapping[str, str]] = {}
 _DATE: Final = re.compile(r"[.-]20\d\d-?[01]\d-?[0-3]\d(?:[-_T]?\d\d(?:[-_:]?\d\d){0,2})?$")
 """What logrotate and Python's logging put behind the name of a rotated log."""
@@ -82,6 +86,13 @@ class _Group:
     def add(self, kind: Kind, path: str) -> None:
         """Files a path under its kind."""
         {"log": self.logs, "environment": self.environment, "dump": self.dumps}.get(kind, self.others).append(path)
+
+    def take(self, other: _Group) -> None:
+        """Adds all that another group holds."""
+        self.logs += other.logs
+        self.others += other.others
+        self.environment += other.environment
+        self.dumps += other.dumps
 
 
 def find_runs(paths: Sequence[str | Path], choice: Choice | None = None) -> Iterator[RunFiles]:
@@ -150,8 +161,22 @@ def _runs_in(folder: str, folders: Iterable[Folder]) -> Iterator[RunFiles]:
         owner = own.owner(place, logs_at) or _owner(place, folder, logs_at, parts, alone)
         for name, kind in kinds:
             groups.setdefault(owner, _Group()).add(kind, os.path.join(place, name))
+    _join_nodes(groups)
     for root in sorted(groups):
         yield from _runs_of(root, groups[root])
+
+
+def _join_nodes(groups: dict[str, _Group]) -> None:
+    """Puts torchrun's folders of the nodes of one job (`none_k2x9`, `none_7wq1` in one `--log-dir`) together, in place."""
+    beside: dict[tuple[str, str], list[str]] = {}
+    for root, group in groups.items():
+        parent, name = os.path.split(root)
+        if "_" in name and parent and any("/attempt_0/" in log.removeprefix(root) for log in group.logs[:1]):
+            beside.setdefault((parent, name.rpartition("_")[0]), []).append(root)
+    for (parent, _), roots in beside.items():
+        if len(roots) > 1 and are_nodes([groups[root].logs for root in sorted(roots)]):
+            for root in sorted(roots):
+                groups.setdefault(parent, _Group()).take(groups.pop(root))
 
 
 def kind_of(name: str) -> Kind | None:
@@ -244,21 +269,37 @@ def _grouped(files: Sequence[str]) -> _Group:
 def _runs_of(root: str, group: _Group) -> Iterator[RunFiles]:
     """One run, or one run a log where the logs are not parts of each other."""
     others = _longest_states(group.others)
-    by_stem: dict[str, list[str]] = {}
-    is_ray = any(_RAY.fullmatch(os.path.basename(log)) for log in group.logs)
-    names = without_ranks(group.logs)
-    for log in oldest_first(sorted(group.logs, key=natural)):
-        by_stem.setdefault("" if is_ray else _stem(names[log], root), []).append(log)
+    by_stem = _by_job(group.logs) or _by_stem(group.logs, root)
     if len(by_stem) <= 1:
         files = (*next(iter(by_stem.values()), ()), *others, *group.environment, *sorted(group.dumps, key=natural))
         if group.logs or others:
             yield RunFiles(root, files[:MAX_FILES_PER_RUN])
         return
+    are_several = sum(len(logs) > 1 for logs in by_stem.values()) > 1
     for stem in sorted(by_stem):
         logs = by_stem[stem]
-        yield RunFiles(logs[0] if len(logs) == 1 else root, (*logs, *group.environment)[:MAX_FILES_PER_RUN])
+        yield RunFiles(logs[0] if len(logs) == 1 or are_several else root, (*logs, *group.environment)[:MAX_FILES_PER_RUN])
     if others:
         yield RunFiles(root, (*others, *group.environment))
+
+
+def _by_stem(logs: Sequence[str], root: str) -> dict[str, list[str]]:
+    """The logs that are parts of each other, under what their names have in common."""
+    found: dict[str, list[str]] = {}
+    names = names_of_jobs(without_ranks(logs))
+    for log in oldest_first(sorted(logs, key=natural)):
+        found.setdefault(_stem(names[log], root), []).append(log)
+    return found
+
+
+def _by_job(logs: Sequence[str]) -> dict[str, list[str]]:
+    """The logs of a Ray session by job, what its own processes wrote with each; {} where it is none."""
+    jobs = {log: found["job"] if (found := RAY.search(log)) else "" for log in logs}
+    if not any(job or _RAY.fullmatch(os.path.basename(log)) for log, job in jobs.items()):
+        return {}
+    several = sorted({job for job in jobs.values() if job not in ("", _NO_JOB)}) or [""]
+    order = sorted(logs, key=natural)
+    return {job: [log for log in order if jobs[log] in (job, "", _NO_JOB)] for job in several}
 
 
 def _stem(path: str, root: str) -> str:

@@ -19,6 +19,7 @@ from parsers.signature import Signature, signature_format
 from parsers.source import STDIN, Meter, UnreadableError, blocks, head, is_binary
 from parsers.spread import spread
 from parsers.table import Tables
+from parsers.told_ranks import is_open, ranks_told
 
 
 def read(
@@ -57,8 +58,15 @@ def combine(paths: Sequence[str | Path], parts: Iterable[Collected | UnreadableE
 
 def jobs_of(paths: Sequence[str | Path]) -> list[Job]:
     """What there is to read of a run, in order: each file with the rank that its name says."""
-    ranks = ranks_of(str(path) for path in paths)
+    ranks = _ranks([str(path) for path in paths])
     return [Job(str(path), ranks.get(str(path)), at >= WHOLE_FILES) for at, path in enumerate(paths)]
+
+
+def _ranks(paths: Sequence[str]) -> dict[str, int]:
+    """path → rank: as its name says it, else as the lines of files of an ambiguous name do."""
+    named = ranks_of(paths)
+    left = [path for path in paths if path not in named and is_open(path)]
+    return named | ranks_told(left) if len(left) > 1 else named
 
 
 def read_job(job: Job, signatures: tuple[Signature, ...] = (), strict: bool = False) -> Collected | UnreadableError:
@@ -136,8 +144,9 @@ def _read_text(job: Job, router: Router, strict: bool) -> Collected:
     scanner = Scanner(router, name, strict, job.rank, _sieve(job, router))
     tables = Tables(name)
     try:
-        for reader, record in _text_records(name, meter, scanner):
-            collected.add(tables, reader, record, is_text=True)
+        for records in _text_records(name, meter, scanner):
+            for reader, record in records:
+                collected.add(tables, reader, record, is_text=True)
     except UnreadableError as error:
         if not meter.bytes or (not tables.by_key and not collected.events):
             raise
@@ -156,14 +165,14 @@ def _sieve(job: Job, router: Router) -> Sieve | None:
     return Sieve(Path(job.path).stat().st_size, patterns)
 
 
-def _text_records(path: str, meter: Meter, scanner: Scanner) -> Iterator[tuple[str, Record]]:
+def _text_records(path: str, meter: Meter, scanner: Scanner) -> Iterator[Iterable[tuple[str, Record]]]:
     is_first = path == STDIN
     for block in blocks(path, meter):
         if is_first and is_binary(block.data[:4096]):
             raise UnreadableError("standard input is binary of no known kind: pipe a text log into it.")
         is_first = False
-        yield from scanner.feed(block)
-    yield from scanner.close()
+        yield scanner.feed(block)
+    yield scanner.close()
 
 
 def _read_whole(path: Path, form: FileFormat, strict: bool) -> Collected:
