@@ -73,6 +73,7 @@ def _place(metric: str) -> int:
 
 def _lane(good: Curve, bad: Curve, part: Parting, s: Strings) -> Lane:
     axis = scale([good, bad])
+    finite = [value for one in (good, bad) for value in one.values if math.isfinite(value)]
     first, last = min(*good.steps, *bad.steps), max(*good.steps, *bad.steps)
     name = neutral(s.name("metric", good.metric))
     at = None if part.step is None else round((part.step - first) / max(1, last - first) * 100, 2)
@@ -83,8 +84,8 @@ def _lane(good: Curve, bad: Curve, part: Parting, s: Strings) -> Lane:
         good=_path(good, axis, first, last),
         bad=_path(bad, axis, first, last),
         not_finite="".join(f"M{_x(step, first, last):.1f} 0v{TICK}" for step, value in _points(bad) if not math.isfinite(value)),
-        high=number(_rounded(axis.high)),
-        low=number(_rounded(axis.low)),
+        high=number(_rounded(min(axis.high, max(finite)) if finite else axis.high)),
+        low=number(_rounded(max(axis.low, min(finite)) if finite else axis.low)),
         first=number(first),
         last=number(last),
         parting_at=at,

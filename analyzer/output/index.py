@@ -92,7 +92,17 @@ def index_view(rows: Sequence[Row], s: Strings) -> dict[str, Any]:
         "counts": [pair for pair in counts if pair[1]],
         "groups": _groups(rows, s),
         "total": len(rows),
+        "folder": _folder([one.path for one in rows]),
     }
+
+
+def _folder(paths: Sequence[str]) -> str:
+    """The folder that all runs lie in, with its slash: said once instead of in every row; '' where there is none."""
+    if len(paths) < 2:
+        return ""
+    low, high = min(paths), max(paths)
+    shared = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
+    return low[: low.rfind("/", 0, shared) + 1]
 
 
 def _groups(rows: Sequence[Row], s: Strings) -> list[Group]:

@@ -1,40 +1,49 @@
-"""Screenshots for the README: `python -m tests.browser.screenshots LOG FOLDER` draws the report of a log, light, dark and on
-a phone, and an index of the logs beside it. Look at each before it is committed."""
+"""The pictures of the README, made from sample logs: `python -m tests.browser.screenshots` writes them to docs/images.
+
+Report (light, dark, on a phone), index and comparison, drawn by the commands that the README names; a LOG, a FOLDER and a
+GOOD log to compare with may be named instead. Look at each picture before it is committed.
+"""
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import Final
 
-from analyzer.diagnosis import diagnose
-from analyzer.output import html
-from analyzer.output.index import index_row
-from analyzer.output.redact import redact
 from tests.browser.chromium import Page
 
-SHOTS = (("report-light", 1280, 1500, False), ("report-dark", 1280, 1500, True), ("report-phone", 380, 1500, False))
+ROOT: Final = Path(__file__).resolve().parents[2]
+IMAGES: Final = ROOT / "docs" / "images"
+LOG: Final = Path("sample_logs/hf-deepspeed/nanfrom-ds0.14.5-z2-bf16-hf444-s12/run.log")
+GOOD: Final = Path("sample_logs/hf-deepspeed/healthy-bf16-ds0.14.5-z1-hf444-s3/run.log")
+REPORTS: Final = (("report-light", 1200, 1500, False), ("report-dark", 1200, 1500, True), ("report-phone", 380, 1200, False))
 
 
-def main(log: Path, folder: Path) -> None:
-    """Writes the pages and their pictures into the folder."""
+def main(log: Path = LOG, folder: Path = IMAGES, good: Path = GOOD) -> None:
+    """Draws the pages and writes their pictures into the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    report = folder / "report.html"
-    diagnosis, taken = redact(diagnose(log))
-    report.write_text(html.render(diagnosis, redacted=taken), "utf-8")
-    logs = sorted(log.parent.parent.glob("*/run.log"))
-    index = folder / "index.html"
-    rows = [index_row(f"{one.parent.name}/run.log", "report.html", redact(diagnose(one))[0]) for one in logs]
-    index.write_text(html.render_index(rows), "utf-8")
-    with Page() as page:
-        for name, width, height, dark in SHOTS:
+    with tempfile.TemporaryDirectory() as made, Page() as page:
+        report, pages, comparison = Path(made, "report.html"), Path(made, "pages"), Path(made, "compare.html")
+        _analyze(log, "--html", report)
+        _analyze("scan", log.parent.parent, "--html", pages)
+        _analyze("compare", good, log, "--html", comparison)
+        for name, width, height, dark in REPORTS:
             page.open(report, width=width, height=height, dark=dark)
             page.wait("document.getElementById('charts').dataset.drawn === 'true'")
             page.screenshot(folder / f"{name}.png", whole=False)
-        page.open(index, width=1280, height=900)
-        page.screenshot(folder / "index.png", whole=False)
-    for written in (report, index):
-        written.unlink()
+        for name, path, height in (("index", pages / "index.html", 1000), ("compare", comparison, 1000)):
+            page.open(path, width=1280, height=height)
+            page.screenshot(folder / f"{name}.png", whole=False)
+
+
+def _analyze(*arguments: str | Path) -> None:
+    """Runs the command in the project's folder, whatever it finds."""
+    environment = {**os.environ, "NO_COLOR": "1"}
+    subprocess.run([sys.executable, "-m", "analyzer", *map(str, arguments)], cwd=ROOT, env=environment, capture_output=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(*(Path(argument) for argument in sys.argv[1:]))
