@@ -50,7 +50,8 @@ def command_line() -> argparse.Namespace:
     parser.add_argument("--eval_every", type=int, default=0)
     parser.add_argument("--save_every", type=int, default=0)
     parser.add_argument("--pause", type=float, default=0.0, help="seconds that an evaluation or a checkpoint takes longer")
-    parser.add_argument("--resume", default="")
+    parser.add_argument("--resume", default="", help="checkpoint to go on from")
+    parser.add_argument("--weights", default="", help="checkpoint of which only the weights are taken, as for fine-tuning")
     parser.add_argument("--log_every", type=int, default=1)
     parser.add_argument("--style", default="plain", choices=["plain", "epoch", "logger", "bar"])
     return parser.parse_args()
@@ -200,6 +201,8 @@ def main() -> None:
     say(f"torch {torch.__version__}, {sum(p.numel() for p in loop.model.parameters())} parameters, device {DEVICE}")
     if given.resume:
         loop.load(given.resume)
+    if given.weights:
+        loop.model.load_state_dict(torch.load(given.weights)["model"])
     steps: Any = range(loop.start, given.steps)
     if given.style == "bar":
         from tqdm import tqdm

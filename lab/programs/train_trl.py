@@ -93,6 +93,8 @@ def main() -> None:
     else:
         model = llama(64, 256, 256)
         model.config.pad_token_id = 0
+        model.save_pretrained("base")  # DPO's reference is loaded again from where the model came from
+        model = type(model).from_pretrained("base")
     place.model(model)
     if given.lora:
         from peft import LoraConfig

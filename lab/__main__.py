@@ -1,0 +1,85 @@
+"""`python -m lab list | run NAME… | check | install ENVIRONMENT FOLDER`."""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import fnmatch
+import subprocess
+import sys
+from pathlib import Path
+
+from lab.rows import HERE, ROWS, Row, rows, versions
+from lab.runner import PROGRAMS, run
+
+SAMPLES = HERE.parent / "sample_logs"
+
+
+def main(words: list[str] | None = None) -> int:
+    """Runs a command."""
+    parser = argparse.ArgumentParser(prog="python -m lab", description="Programs that fail on purpose, and what the tool says of them.")
+    parser.add_argument("--rows", type=Path, default=ROWS, help="folder of the rows")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="every row: name, environment, fault, command")
+    running = commands.add_parser("run", help="run rows and keep their logs as samples")
+    running.add_argument("names", nargs="*", help="names or patterns; without, every row of --environment")
+    running.add_argument("--environment", default="", help="only rows of this environment")
+    running.add_argument("--into", type=Path, default=SAMPLES)
+    running.add_argument("--programs", type=Path, default=PROGRAMS)
+    running.add_argument("--missing", action="store_true", help="only rows that have no sample yet")
+    running.add_argument("--jobs", type=int, default=1)
+    checking = commands.add_parser("check", help="diagnose every sample and print the table; --write FILE also writes it")
+    checking.add_argument("--samples", type=Path, default=SAMPLES)
+    checking.add_argument("--write", type=Path, nargs="?", const=HERE.parent / "docs" / "lab.md")
+    installing = commands.add_parser("install", help="make the virtual environment of an environment")
+    installing.add_argument("environment")
+    installing.add_argument("folder", type=Path)
+    given = parser.parse_args(words)
+    if given.command == "check":
+        from lab.check import check
+
+        return check(given.samples, given.write)
+    return {"list": show, "run": run_all, "install": install}[given.command](given)
+
+
+def show(given: argparse.Namespace) -> int:
+    """Prints every row."""
+    for row in rows(given.rows).values():
+        print(f"{row.name:48} {row.environment:10} {row.fault:20} {row.command}")
+    return 0
+
+
+def run_all(given: argparse.Namespace) -> int:
+    """Runs the rows that were asked for; 1 when none is."""
+    chosen = [row for row in rows(given.rows).values() if wanted(row, given)]
+    with concurrent.futures.ThreadPoolExecutor(given.jobs) as pool:
+        for row, done in zip(chosen, pool.map(lambda row: attempt(row, given), chosen), strict=True):
+            print(f"{row.name}: {done}", flush=True)
+    return 0 if chosen else 1
+
+
+def wanted(row: Row, given: argparse.Namespace) -> bool:
+    """Whether a row was asked for."""
+    if given.environment not in ("", row.environment) or (given.missing and (given.into / row.name).exists()):
+        return False
+    return not given.names or any(fnmatch.fnmatch(row.name, name) for name in given.names)
+
+
+def attempt(row: Row, given: argparse.Namespace) -> str:
+    """Runs a row; what to say of it."""
+    try:
+        code, size = run(row, given.into, given.programs)
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"not run: {error}"
+    return f"exit {code}, {size} bytes"
+
+
+def install(given: argparse.Namespace) -> int:
+    """Makes a virtual environment with the packages of `versions.toml`."""
+    packages = [f"{name}=={version}" for name, version in versions()[given.environment]["packages"].items()]
+    subprocess.run([sys.executable, "-m", "venv", str(given.folder)], check=True)  # noqa: S603
+    return subprocess.run([str(given.folder / "bin" / "pip"), "install", *packages], check=False).returncode  # noqa: S603
+
+
+if __name__ == "__main__":
+    sys.exit(main())
