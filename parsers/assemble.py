@@ -10,6 +10,7 @@ from parsers import metrics, steps
 from parsers.align import align
 from parsers.bulk import bulk_tracks, join_restarts
 from parsers.model import Columns, Environment, Event, Fact, Problem, Run, Series, SourceFile
+from parsers.processes import with_ranks
 from parsers.progress import bars
 from parsers.rotation import join
 from parsers.table import Table, Tables
@@ -49,7 +50,7 @@ def assemble(
         files=tuple(files),
         readers=tuple(sorted(set(readers))),
         tracks=tuple(tracks),
-        events=tuple(events),
+        events=tuple(with_ranks(events)),
         bars=tuple(bars(tables, environment)),
         environment=environment,
         problems=tuple(problems),

@@ -141,3 +141,25 @@ def test_two_jobs_of_a_ray_session_are_two_runs_with_the_session_s_own_logs(tmp_
     runs = tree(tmp_path, files)
     assert [len(run) for run in runs] == [4, 4]
     assert all("session_latest/logs/raylet.out" in run for run in runs)
+
+
+def test_a_driver_s_lines_of_ray_s_processes_have_their_ranks(tmp_path: Path) -> None:
+    listed = "".join(
+        f"(TorchTrainer pid=690) - (node_id=ab, ip=10.0.0.{node}, pid={pid}) world_rank={rank}, local_rank=0, node_rank={node}\n"
+        for rank, (node, pid) in enumerate([(1, 701), (1, 702), (2, 701), (2, 709)])
+    )
+    writers = ["702", "701", "701, ip=10.0.0.2", "709, ip=10.0.0.2", "999"]
+    (tmp_path / "driver.log").write_text(
+        listed + "".join(stack(f"KeyError: '{n}'", f"(RayTrainWorker pid={n}) ") for n in writers)
+    )
+    run = read([tmp_path / "driver.log"], strict=True)
+    assert [event.rank for event in run.events_of("traceback")] == [1, None, 2, 3, None]
+    assert [event.ref.rank for event in run.events_of("traceback")] == [1, None, 2, 3, None]
+
+
+def test_a_worker_that_joins_says_its_rank_and_the_world_s_size(tmp_path: Path) -> None:
+    joined = "(RayTrainWorker pid=7411) 2026-11-24 02:00:00,000\tINFO config.py:83 -- Setting up process group for: env:// [rank=1, world_size=8]\n"
+    (tmp_path / "driver.log").write_text(joined + stack("KeyError: 'a'", "(RayTrainWorker pid=7411) "))
+    run = read([tmp_path / "driver.log"], strict=True)
+    assert [event.rank for event in run.events_of("traceback")] == [1]
+    assert run.environment.number("run:world_size") == 8
