@@ -100,7 +100,7 @@ def _table(path: Path) -> Mapping[str, Any]:
         data = tomli.loads(path.read_text("utf-8"))
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror}): name a project file, or --config off.") from None
-    except (UnicodeDecodeError, tomli.TOMLDecodeError) as error:
+    except (UnicodeDecodeError, tomli.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{path} is no TOML ({error}): mend it, or --config off.") from None
     if path.name != "pyproject.toml":
         return data

@@ -73,12 +73,15 @@ def find(paths: Sequence[str], extras: Extras) -> tuple[RunFiles, ...]:
     """The runs below some folders and URLs, as the extras choose them. Says which folders could not be read."""
     from analyzer.batch import remote
     from parsers import discover
-    from parsers.tree import Choice
+    from parsers.tree import Choice, PatternError
 
     choice = Choice(extras.include, extras.exclude, extras.follow)
     runs = [run for url in paths if remote.is_url(url) for run in remote.find_runs(url)]
     places = [path for path in paths if not remote.is_url(path)]
-    runs += discover.find_runs(places, choice) if places else []
+    try:
+        runs += discover.find_runs(places, choice) if places else []
+    except PatternError as error:
+        raise UsageError(str(error)) from None
     for folder in choice.unreadable[:5]:
         _say(f"{folder} cannot be read: its runs are left out (check its permissions).")
     if len(choice.unreadable) > 5:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from analyzer.clock import Clocks
@@ -41,7 +42,12 @@ def timeline(run: Run, findings: Sequence[Finding]) -> tuple[TimelineEntry, ...]
     folded = list(_fold(entries))
     if len(folded) > MAX_ENTRIES:
         folded = folded[: MAX_ENTRIES // 2] + folded[-MAX_ENTRIES // 2 :]
-    return tuple(folded)
+    return tuple(_of_its_rank(entry) for entry in folded)
+
+
+def _of_its_rank(entry: TimelineEntry) -> TimelineEntry:
+    """An entry that speaks for several ranks quotes none of them: the document has one field for both."""
+    return entry if entry.ref.rank == entry.rank else replace(entry, ref=replace(entry.ref, rank=entry.rank))
 
 
 def _milestone(event: Event, clocks: Clocks) -> TimelineEntry:

@@ -12,9 +12,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from parsers.source import UnreadableError
+
 IGNORE_FILE: Final = ".nanalyzeignore"
 _SKIPPED: Final = frozenset({"__pycache__", "node_modules", "site-packages", "venv", "__MACOSX"})
 MAX_IGNORE: Final = 2**20
+MAX_MATCH: Final = 1.0
+"""Seconds that one pattern may take over one name: `*a*a*a*a*b` asks for more steps than there will ever be time for."""
+
+
+class PatternError(UnreadableError):
+    """A pattern that is none, or that takes too long; the text is one sentence that says what to do."""
 
 
 class Folder(NamedTuple):
@@ -39,7 +47,7 @@ class Choice:
 
 
 def walk(top: str, choice: Choice) -> Iterator[Folder]:
-    """The folders of a tree, top down, in the order of names."""
+    """The folders of a tree, top down, in the order of names. Raises PatternError for a pattern that cannot be used."""
     entered: set[tuple[int, int]] = set()
     wanted, unwanted = _spec(choice.include), _spec(choice.exclude)
     ignored: list[tuple[str, Any]] = []
@@ -61,7 +69,8 @@ def walk(top: str, choice: Choice) -> Iterator[Folder]:
             below.clear()
             continue
         if IGNORE_FILE in names:
-            ignored.append((place, _spec(_lines(os.path.join(place, IGNORE_FILE)))))
+            spec = _spec(_lines(os.path.join(place, IGNORE_FILE)), is_tolerant=True)
+            ignored += [(place, spec)] if spec else []
         every = list(below)
         below[:] = sorted(name for name in below if not name.startswith(".") and name not in _SKIPPED)
         if wanted or unwanted or ignored:
@@ -106,13 +115,49 @@ def _lines(path: str) -> tuple[str, ...]:
         return ()
 
 
-def _spec(patterns: Sequence[str]) -> Any:
-    """The patterns as one matcher, None where there are none."""
+def _spec(patterns: Sequence[str], is_tolerant: bool = False) -> Any:
+    """The patterns as one matcher, None where there are none. Raises PatternError, unless it is `is_tolerant` as git is."""
     if not patterns:
         return None
     from pathspec import GitIgnoreSpec
 
-    return GitIgnoreSpec.from_lines(patterns)
+    made = []
+    for pattern in patterns:
+        try:
+            made += [(pattern, one) for one in GitIgnoreSpec.from_lines([pattern]).patterns]
+        except ValueError:
+            if not is_tolerant:
+                raise PatternError(f"{ascii(pattern)} is no pattern: write it as in a .gitignore.") from None
+    for pattern, one in made:
+        found = getattr(one, "regex", None)
+        if found is not None:
+            one.regex = _Bounded(found.pattern, pattern)
+    return GitIgnoreSpec([one for _, one in made])
+
+
+class _Bounded:
+    """A regular expression out of somebody's pattern, with an end to the time that it takes."""
+
+    def __init__(self, expression: str, said: str) -> None:
+        import regex
+
+        self.pattern = expression
+        self._regex = regex.compile(expression)
+        self._said = said
+
+    def search(self, name: str) -> Any:
+        """Likewise."""
+        return self._within(self._regex.search, name)
+
+    def match(self, name: str) -> Any:
+        """As of `re`; which of the two is asked depends on the version of pathspec."""
+        return self._within(self._regex.match, name)
+
+    def _within(self, work: Callable[..., Any], name: str) -> Any:
+        try:
+            return work(name, timeout=MAX_MATCH)
+        except TimeoutError:
+            raise PatternError(f"the pattern {ascii(self._said)[:80]} takes too long: use fewer *.") from None
 
 
 Walk = Callable[[str], Iterator[Folder]]

@@ -22,6 +22,8 @@ from analyzer.model import (
     Skip,
     TimelineEntry,
 )
+from analyzer.output.plain import neutral
+from analyzer.output.shape import mismatch
 from analyzer.version import VERSION
 from parsers import SourceFile, SourceRef
 
@@ -188,8 +190,8 @@ def _first_cause(first: FirstCause) -> dict[str, Any]:
 
 def _entry(entry: TimelineEntry) -> dict[str, Any]:
     return {
-        **_ref(entry.ref), "kind": entry.kind, "summary": entry.text, "step": entry.step, "time": safe(entry.time),
-        "rank": entry.rank, "count": entry.count,
+        "file": entry.ref.file, "line": entry.ref.line, "text": entry.ref.text, "rank": entry.rank, "kind": entry.kind,
+        "summary": entry.text, "step": entry.step, "time": safe(entry.time), "count": entry.count,
     }  # fmt: skip
 
 
@@ -209,15 +211,21 @@ def loads(text: str) -> Diagnosis:
     if not isinstance(data, dict) or "schema_version" not in data:
         raise DocumentError("this JSON is no result document: name a file that `analyze -o report.json` wrote.")
     if str(data["schema_version"]).split(".")[0] != SCHEMA_VERSION.split(".")[0]:
-        raise DocumentError(f"schema {data['schema_version']} is newer than this tool's {SCHEMA_VERSION}: update nanalyze.")
+        version = neutral(str(data["schema_version"])[:40])
+        raise DocumentError(f"schema {version} is newer than this tool's {SCHEMA_VERSION}: update nanalyze.")
+    if wrong := mismatch(data):
+        raise DocumentError(f"the result document is damaged ({neutral(wrong)}): write it again.")
     try:
         return _load(data)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise DocumentError(f"the result document is damaged ({type(error).__name__}: {error}): write it again.") from None
+        said = neutral(f"{type(error).__name__}: {error}"[:200])
+        raise DocumentError(f"the result document is damaged ({said}): write it again.") from None
 
 
 def _load(data: Mapping[str, Any]) -> Diagnosis:
     first = data["first_cause"]
+    if first and first["finding"] >= len(data["findings"]):
+        raise IndexError("first_cause names no finding")
     return Diagnosis(
         run=_load_run(data["run"]),
         findings=tuple(_load_finding(entry) for entry in data["findings"]),

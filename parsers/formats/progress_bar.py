@@ -8,15 +8,22 @@ A bar says how far something is, not what: `steps.py` finds out which bar counts
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from typing import Final
 
 from parsers.lazy import Lazy
 from parsers.line import Line
 from parsers.model import Record, Tick
+from parsers.plain import Plain
 from parsers.registry import text_reader
 from parsers.values import duration_seconds
 
-_BAR = Lazy(r"(?:^|(?P<label>[^|\r]{0,80}?):?\s*)\d{1,3}%\|[^|]{0,200}\| (?P<step>\d+)/(?P<total>\d+) \[(?P<time>[\d:]+)[<, ]")
+_PERCENT: Final = "%|"
+_REST = Lazy(r"[^|]{0,200}\| (?P<step>\d{1,12})/(?P<total>\d{1,12}) \[(?P<time>[\d:]{1,30})[<, ]")
+_BEFORE: Final = 120
+"""Characters before the percentage that are looked at: blanks, digits and 80 of the description."""
+_LABEL: Final = 80
 
 
 @text_reader(
@@ -24,6 +31,15 @@ _BAR = Lazy(r"(?:^|(?P<label>[^|\r]{0,80}?):?\s*)\d{1,3}%\|[^|]{0,200}\| (?P<ste
     title="tqdm progress bars (steps)",
     hints=("it/s", "s/it", "?it/s"),
     example="  4%|▍         | 10/250 [00:29<11:40,  2.92s/it]",
+    plain=(
+        Plain(
+            r" {0,3}\d{1,3}%\|(?:[ #\d]|\xe2\x96[\x88-\x8f]){0,200}\| (\d{1,15})/(\d{1,15}) "
+            r"\[(\d{1,4}(?::\d\d){1,2})<(?:\d{1,4}(?::\d\d){1,2}|\?), {1,4}(?:\d{1,9}\.\d\d|\?)(?:s/it|it/s)\]",
+            "bar",
+            ("  4%|▍         | 10/250 [00:29<11:40,  2.92s/it]", "  4%|▍         | 10/250 [00:29<11:40,  2.92it/s]"),
+            frozenset({"tqdm_postfix", "lightning"}),
+        ),
+    ),
 )
 class ProgressBar:
     """Reports each count that a bar shows as a tick."""
@@ -32,11 +48,33 @@ class ProgressBar:
 
     def feed(self, line: Line) -> Iterable[Record]:
         """A tick for a line that holds a bar with a known total."""
-        found = _BAR.search(line.text)
-        if found:
-            label = (found["label"] or "").strip().rstrip(":")
-            yield Tick(line.no, int(found["step"]), int(found["total"]), duration_seconds(found["time"]), label)
+        text = line.text
+        at = text.find(_PERCENT)
+        while at >= 0:
+            found = _REST.match(text, at + len(_PERCENT))
+            label = _label(text[max(0, at - _BEFORE) : at]) if found else None
+            if found and label is not None:
+                yield Tick(line.no, int(found["step"]), int(found["total"]), duration_seconds(found["time"]), label)
+                return
+            at = text.find(_PERCENT, at + 1)
+
+    def bar(self, number: int, found: re.Match[bytes]) -> Iterable[Record]:
+        """The tick of a bar without a description."""
+        step, total, elapsed = found.groups()
+        seconds = 0.0
+        for part in elapsed.split(b":"):
+            seconds = seconds * 60 + int(part)
+        return (Tick(number, int(step), int(total), seconds, ""),)
 
     def close(self) -> Iterable[Record]:
         """Nothing is left over."""
         return ()
+
+
+def _label(before: str) -> str | None:
+    """The description in what stands before `%|`, None where no number does."""
+    bare = before.rstrip("0123456789")
+    if len(bare) == len(before):
+        return None
+    bare = before[: max(len(bare), len(before) - 3)].rstrip().removesuffix(":")
+    return bare.rpartition("|")[2][-_LABEL:].strip().rstrip(":")
