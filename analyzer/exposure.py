@@ -4,9 +4,12 @@ hold, are ruled out, or cannot be known yet.
 A cause counts as an exposure where every package that it affects lies in a window, and nothing that the environment says rules
 it out. How loud it is:
 
-    critical  a confirmed root cause, and every condition that the cause has on the environment is known to hold
-    warning   the version is in the window; a condition is open, or nothing but the version decides
-    info      it also needs a model, an accelerator or an option that nothing speaks of; or the cause is anecdotal
+    critical  a confirmed root cause that is not rare, and all that it asks of the environment is known to hold
+    warning   the same of any other cause
+    info      possible: something that it needs is not known, or one version alone is known and takes more than that
+
+So a list of versions that holds two which exclude each other is a warning or more, and a version that lies in a window is a
+remark until the settings are known that make it a fault: most runs with that version never meet it.
 
 A window without an upper end (`>=0.3`) says "every version": such causes are exposures only where their settings are seen. So
 are causes that affect no package (a model that fp16 cannot hold). Where a ds_config meets a cause's conditions and the version
@@ -30,6 +33,8 @@ _ENVIRONMENT: Final = frozenset({"package", "config", "arg", "setting", "hardwar
 _PARTICULAR: Final = ("setting:model ", "setting:accelerator ", "setting:framework ", "setting:moe ", "setting:gpu ", "arg:")
 """Conditions that most environments do not meet: where they are open, the cause is worth no more than a remark."""
 STRONG: Final = -3.0
+LEAST_FACTS: Final = 2
+"""Versions and conditions that must be known to hold before an exposure is more than a remark."""
 LEAST_SETTINGS: Final = 3
 """Conditions that must be seen for a cause whose version nobody says: DeepSpeed and its stage are met by every second run."""
 
@@ -93,6 +98,16 @@ class Exposure:
         found += [f"{key} = {str(value).lower()}" for key, value in remedy.get("config", {}).items()]
         found += [f"--{key} {value}" for key, value in remedy.get("arguments", {}).items()]
         return tuple(found or [str(one) for one in remedy.get("steps", ())][:1])
+
+    @property
+    def remedy(self) -> str:
+        """The fix as one line; `or …` joins what it is an alternative to."""
+        return "; ".join(self.fix).replace("; or ", " or ")
+
+    @property
+    def possible_if(self) -> tuple[str, ...]:
+        """What is not known and would have to hold."""
+        return tuple(one.text for one in self.conditions if one.state == "unknown")
 
     @property
     def order(self) -> tuple[int, str, str]:
@@ -203,7 +218,7 @@ def _level(cause: Cause, hits: tuple[Hit, ...], conditions: tuple[Condition, ...
     held = sum(one.state == "met" for one in conditions)
     if not any(hit.is_bounded for hit in hits):
         return "warning" if held and not is_open else None
-    if cause.status == "anecdotal" or any(one.is_particular and one.state == "unknown" for one in conditions):
+    if cause.status == "anecdotal" or is_open or held + len(hits) < LEAST_FACTS:
         return "info"
-    is_sure = not is_open and held + len(hits) > 1
-    return "critical" if is_sure and cause.kind == "root-cause" and cause.status == "confirmed" else "warning"
+    is_usual = cause.kind == "root-cause" and cause.status == "confirmed" and cause.prior != "rare"
+    return "critical" if is_usual else "warning"

@@ -1,7 +1,8 @@
 """`--fix-dir DIR`: the first cause's remedy as files: patched copies, one unified diff, and the order to go in.
 
 Copies are named `ds_config.fixed.json` and are written beside, never over, the originals. Without an original at hand (a log
-alone says which settings it ran with, not the file) the settings are written as a fragment to merge by hand.
+alone says which settings it ran with, not the file) the settings are written as a fragment to merge by hand. A file that is
+there already is replaced only where it is what an earlier `--fix-dir` wrote (`ours.py`); otherwise nothing is written (exit 2).
 
     DIR/ds_config.fixed.json   the run's own configuration with the remedy's settings
     DIR/arguments.fixed.txt    the launcher's arguments, one a line
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from analyzer import json_edit
+from analyzer import json_edit, ours
 from analyzer.errors import AnalyzerError, UsageError
 from analyzer.model import Diagnosis, Match
 from analyzer.writing import write
@@ -57,7 +58,8 @@ class Patch:
 def write_fixes(diagnosis: Diagnosis, folder: Path, lang: str = "en") -> list[Path]:
     """Writes the first cause's remedy into a folder, made where it is missing; the paths written, in order.
 
-    Raises AnalyzerError where no cause with a remedy was found, UsageError where the folder cannot be written.
+    Raises AnalyzerError where no cause with a remedy was found, UsageError where the folder cannot be written or holds a file of
+    somebody else's by one of these names.
     """
     if not diagnosis.causes or not diagnosis.loud() or not diagnosis.causes[0].remedy:
         raise AnalyzerError("no cause with a remedy was found, so --fix-dir has nothing to write: the report says what is known.")
@@ -73,10 +75,10 @@ def write_fixes(diagnosis: Diagnosis, folder: Path, lang: str = "en") -> list[Pa
     except OSError as error:
         raise UsageError(f"{folder} cannot be made ({error.strerror}): choose another --fix-dir.") from None
     originals = {Path(file.path).resolve() for file in diagnosis.run.files}
-    targets = {folder / name: text for name, text in files.items()}
-    for target in targets:
+    for target in [folder / name for name in files]:
         if target.resolve() in originals:
             raise UsageError(f"{target} was read for this diagnosis and stays as it is: choose another --fix-dir.")
+    targets = {folder / name: text for name, text in ours.signed(folder, files).items()}
     for target, text in targets.items():
         write(target, text)
     return list(targets)

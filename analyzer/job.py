@@ -235,21 +235,22 @@ def _compared(found: Comparison, form: str, lang: str, redacted: list[Redaction]
 
 def _compare_many(request: Request) -> int:
     from analyzer.compare import sides
-    from analyzer.output import comparison_document, separation
+    from analyzer.output import separation
     from analyzer.separate import separate
 
-    if request.form == "html" or request.html:
-        raise UsageError("many runs are compared as terminal, json or markdown: name two runs for the HTML comparison.")
     runs = sides(request.paths, request.options)
     found = separate([(one.run.environment, one.diagnosis) for one in runs])
     if not found.failed or not found.healthy:
         raise AnalyzerError(
             f"{len(found.failed)} failed and {len(found.healthy)} healthy runs: a comparison needs at least one of each.", NOTHING
         )
-    text = (
-        comparison_document.dumps_many(found) if request.form == "json" else separation.render(found, request.form, request.lang)
-    )
-    _send(text, request)
+    is_shared = request.redact and (request.form != "terminal" or request.html)
+    clean, taken = separation.redacted(found) if is_shared else (found, None)
+    shown = found if request.form == "terminal" else clean
+    _send(separation.render(shown, request.form, request.lang, taken), request)
+    if request.html:
+        write(request.html, separation.render(clean, "html", request.lang, taken))
+        print(f"{request.html}", file=sys.stderr)
     return OK
 
 

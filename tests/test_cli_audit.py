@@ -41,13 +41,13 @@ def test_versions_come_from_every_kind_of_list(tmp_path: Path, name: str, text: 
     found = audit([str(written(tmp_path, **{name: text}))])
     race = next(one for one in found.exposures if one.cause.id == RACE)
     assert (race.hits[0].package, race.hits[0].version, race.hits[0].ref.line) == ("deepspeed", "0.14.0", line)
-    assert levels(found)["cudnn-sdpa-torch25"] == "warning"
+    assert levels(found)["cudnn-sdpa-torch25"] == "info"
 
 
 def test_a_condition_that_is_open_is_asked_for_and_one_that_holds_raises_the_level(tmp_path: Path) -> None:
     folder = written(tmp_path, requirements__txt=REQUIREMENTS)
     race = next(one for one in audit([str(folder)]).exposures if one.cause.id == RACE)
-    assert race.level == "warning"
+    assert race.level == "info"
     assert {c.text for c in race.conditions if c.state == "unknown"} == {
         "ZeRO stage 1 or 2",
         "overlap_comm is on",
@@ -144,10 +144,61 @@ def test_the_case_of_a_project_does_not_count() -> None:
     assert recommended("MGM") == recommended("mgm")
 
 
-@pytest.mark.parametrize(("fail_on", "code"), [("never", 0), ("critical", 0), ("warning", 1), ("info", 1)])
+@pytest.mark.parametrize(("fail_on", "code"), [("never", 0), ("critical", 0), ("warning", 0), ("info", 1)])
 def test_exit_codes_for_ci(tmp_path: Path, fail_on: str, code: int) -> None:
     folder = written(tmp_path, requirements__txt="deepspeed==0.14.0\n")
     assert analyze("audit", folder, "--fail-on", fail_on).returncode == code
+
+
+HEALTHY = {
+    "llava": "torch==2.1.2 transformers==4.37.2 accelerate==0.21.0 deepspeed==0.12.6 peft==0.7.1 numpy==1.26.4",
+    "2024": "torch==2.4.1 transformers==4.44.2 accelerate==0.33.0 deepspeed==0.15.1 peft==0.12.0 numpy==1.26.4 trl==0.10.1",
+    "spring": "torch==2.6.0 transformers==4.51.3 accelerate==1.6.0 deepspeed==0.16.7 peft==0.15.2 numpy==2.2.5 trl==0.17.0",
+    "summer": "torch==2.7.1 transformers==4.53.3 accelerate==1.9.0 peft==0.16.0 trl==0.19.1 bitsandbytes==0.46.1",
+    "autumn": "torch==2.8.0 transformers==4.56.2 accelerate==1.10.1 deepspeed==0.17.6 flash-attn==2.8.3 vllm==0.10.2",
+    "winter": "torch==2.9.1 transformers==4.57.3 accelerate==1.12.0 deepspeed==0.18.2 liger-kernel==0.6.4",
+    "lightning": "torch==2.3.1 lightning==2.3.0 numpy==1.26.4 torchmetrics==1.4",
+    "mgm": "torch==2.0.1 transformers==4.39.0 accelerate==0.28.0 deepspeed==0.11.1 peft==0.4.0 pydantic==1.10.14",
+    "torch 2.5": "torch==2.5.1 transformers==4.46.3 accelerate==1.1.1 deepspeed==0.15.4 numpy==1.26.4",
+    "new": "torch==2.10.0 transformers==5.1.0 accelerate==1.13.0 deepspeed==0.19.5 peft==0.18.1 numpy==2.3.5",
+    "old": "torch==1.13.1 transformers==4.28.1 accelerate==0.18.0 deepspeed==0.9.5 peft==0.3.0",
+    "unsloth": "torch==2.2.2 transformers==4.41.2 accelerate==0.30.1 unsloth==2025.9.1",
+}
+
+
+@pytest.mark.parametrize("pins", HEALTHY.values(), ids=HEALTHY)
+def test_versions_that_people_train_with_fail_no_pipeline(tmp_path: Path, pins: str) -> None:
+    """One version in a window is a remark: what else it takes is said, and decides."""
+    found = audit([str(written(tmp_path, requirements__txt=pins.replace(" ", "\n") + "\n"))])
+    assert not found.is_loud("warning"), [(one.cause.id, one.level) for one in found.exposures if one.level != "info"]
+
+
+@pytest.mark.parametrize(
+    ("pins", "cause"),
+    [("torch==2.2.1\nnumpy==2.0.0\n", "numpy2-abi-mismatch"), ("torch==2.1.2\ndeepspeed==0.8.1\n", "ds-torch-six-removed"),
+     ("deepspeed==0.14.0\nnumpy==2.0.0\n", "numpy2-deepspeed-bufsize"),
+     ("deepspeed==0.10.3\npydantic==2.5.0\n", "ds-pydantic2-old-deepspeed")],
+)  # fmt: skip
+def test_two_versions_that_exclude_each_other_fail_it(tmp_path: Path, pins: str, cause: str) -> None:
+    found = audit([str(written(tmp_path, requirements__txt=pins))])
+    assert levels(found)[cause] in ("warning", "critical")
+    assert found.is_loud("warning")
+
+
+def test_the_pins_of_mgm_with_a_newer_deepspeed_and_its_configuration(tmp_path: Path) -> None:
+    pins = "torch==2.0.1\ntransformers==4.36.2\naccelerate==0.21.0\ndeepspeed==0.14.0\npydantic==1.10.13\n"
+    folder = written(tmp_path, requirements__txt=pins)
+    plain = audit([str(folder)], project="mgm")
+    assert levels(plain)[RACE] == "info"
+    assert plain.is_loud("warning"), "another deepspeed than MGM asks for"
+    written(tmp_path, ds_config__json=CONFIG)
+    assert levels(audit([str(folder)], facts(["gpus=8"])))[RACE] == "critical"
+
+
+def test_one_version_is_one_version(tmp_path: Path) -> None:
+    shown = analyze("audit", written(tmp_path, requirements__txt="deepspeed==0.14.0\n")).stdout
+    assert shown.startswith("1 package version known, possibly exposed to ")
+    assert "; or " not in shown
 
 
 def test_nothing_to_judge_is_no_clean_bill(tmp_path: Path) -> None:
@@ -163,7 +214,8 @@ def test_nothing_to_judge_is_no_clean_bill(tmp_path: Path) -> None:
 def test_the_terminal_form_reads_like_a_table(tmp_path: Path) -> None:
     shown = analyze("audit", written(tmp_path, requirements__txt=REQUIREMENTS), "--project", "mgm").stdout
     row = next(line for line in shown.splitlines() if RACE in line)
-    for words in ("warning", "deepspeed", "0.14.0", ">=0.12.4,<0.14.3", "deepspeed<=0.12.3"):
+    assert f"{RACE}: if ZeRO stage 1 or 2; overlap_comm is on; more than one rank" in shown
+    for words in ("info", "deepspeed", "0.14.0", ">=0.12.4,<0.14.3", "deepspeed<=0.12.3"):
         assert words in row
     assert "requirements.txt:2" in shown
     assert "==0.11.1" in shown

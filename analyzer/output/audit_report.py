@@ -33,8 +33,16 @@ def headline(audit: Audit) -> str:
     """One sentence: how many packages, how many known causes."""
     counts = {level: sum(one.level == level for one in audit.exposures) for level in ("critical", "warning", "info")}
     told = ", ".join(f"{count} {level}" for level, count in counts.items() if count)
-    known = f"{len(audit.packages)} package versions known"
-    return f"{known}, exposed to {len(audit.exposures)} known causes ({told})" if told else f"{known}, no known cause"
+    known = f"{_count(len(audit.packages), 'package version')} known"
+    if not told:
+        return f"{known}, no known cause"
+    sure = sum(one.level != "info" for one in audit.exposures)
+    causes = _count(sure or len(audit.exposures), "known cause")
+    return f"{known}, {'exposed to' if sure else 'possibly exposed to'} {causes} ({told})"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _at(ref: SourceRef | None) -> str:
@@ -44,15 +52,13 @@ def _at(ref: SourceRef | None) -> str:
 def _terminal(audit: Audit) -> Iterator[str]:
     yield headline(audit)
     if audit.exposures:
-        rows = [
-            (one.level, one.package, neutral(one.version), one.windows, one.cause.id, "; ".join(one.fix))
-            for one in audit.exposures
-        ]
+        rows = [(one.level, one.package, neutral(one.version), one.windows, one.cause.id, one.remedy) for one in audit.exposures]
         yield ""
         yield from table(("level", "package", "version", "window", "cause", "fix"), rows)
     for one in audit.exposures:
         if one.level != "info":
             yield from _details(one)
+    yield from _possible([one for one in audit.exposures if one.level == "info"])
     yield from _deviations(audit)
     if audit.open:
         yield ""
@@ -71,7 +77,18 @@ def _details(one: Exposure) -> Iterator[str]:
         where = "   ".join(dict.fromkeys(_at(e.ref) for e in condition.evidence[:1]))
         ask = f"   [{condition.ask}]" if condition.state == "unknown" and condition.ask else ""
         yield f"  {MARKS[condition.state]} {condition.text}{'   ' + where if where else ''}{ask}"
-    yield f"  fix: {'; '.join(one.fix)}   (analyze explain {one.cause.id})"
+    yield f"  fix: {one.remedy}   (analyze explain {one.cause.id})"
+
+
+def _possible(found: Sequence[Exposure]) -> Iterator[str]:
+    """What would make a remark more than one: the conditions that nothing speaks of."""
+    if not found:
+        return
+    yield ""
+    yield "Only possible (state what holds with --fact NAME=VALUE, or give a ds_config or a log):"
+    for one in found:
+        needs = "; ".join(one.possible_if) or "more than a version tells"
+        yield f"  {one.cause.id}: if {needs}"
 
 
 def _deviations(audit: Audit) -> Iterator[str]:

@@ -34,7 +34,7 @@ def _rule(one: Exposure) -> dict[str, Any]:
         "id": cause.id,
         "shortDescription": {"text": cause.title},
         "fullDescription": {"text": " ".join(cause.mechanism.split())},
-        "help": {"text": "Fix: " + "; ".join(one.fix)},
+        "help": {"text": f"Fix: {one.remedy}"},
         "defaultConfiguration": {"level": _LEVELS[one.level]},
     }
     if cause.sources:
@@ -46,9 +46,7 @@ def _result(one: Exposure) -> dict[str, Any]:
     hits = ", ".join(f"{hit.package} {hit.version} ({hit.windows})" for hit in one.hits)
     still = "; ".join(condition.text for condition in one.conditions if condition.state == "unknown")
     text = (
-        f"{one.cause.title}{': ' if hits else ''}{hits}."
-        + (f" It also needs: {still}." if still else "")
-        + f" Fix: {'; '.join(one.fix)}"
+        f"{one.cause.title}{': ' if hits else ''}{hits}." + (f" It also needs: {still}." if still else "") + f" Fix: {one.remedy}"
     )
     return {
         "ruleId": one.cause.id, "level": _LEVELS[one.level], "message": {"text": text},

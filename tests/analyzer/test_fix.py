@@ -88,6 +88,39 @@ def test_without_a_file_the_settings_are_a_fragment(tmp_path: Path) -> None:
     assert not (tmp_path / "fix.diff").exists()
 
 
+@pytest.mark.parametrize("name", ["APPLY.md", "fix.diff", "ds_config.fixed.json", "constraints.fixed.txt"])
+def test_a_file_of_somebody_else_is_never_overwritten(tmp_path: Path, name: str) -> None:
+    folder = run_folder(tmp_path)
+    (folder / name).write_text("my own notes\n", "utf-8")
+    with pytest.raises(UsageError, match=f"{name} was not written by --fix-dir") as refused:
+        write_fixes(diagnosed(folder), folder)
+    assert refused.value.code == 2
+    assert (folder / name).read_text("utf-8") == "my own notes\n"
+    assert sum(path.name in ("APPLY.md", "fix.diff") or ".fixed." in path.name for path in folder.iterdir()) == 1
+
+
+def test_what_was_written_may_be_written_again_until_somebody_changes_it(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path)
+    first = {path: path.read_text("utf-8") for path in write_fixes(diagnosed(folder), folder)}
+    other = diagnose([folder / "run.log", folder / "ds_config.json"], Options(facts=facts(["gpus=8", "bf16=true", "deepspeed=0.17.3"])))
+    write_fixes(other, folder)
+    assert {path: path.read_text("utf-8") for path in write_fixes(diagnosed(folder), folder)} == first
+    changed = (folder / "ds_config.fixed.json").read_text("utf-8").replace("2", "1")
+    (folder / "ds_config.fixed.json").write_text(changed, "utf-8")
+    with pytest.raises(UsageError, match="changed since"):
+        write_fixes(diagnosed(folder), folder)
+    assert (folder / "ds_config.fixed.json").read_text("utf-8") == changed
+
+
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    folder, kept = run_folder(tmp_path), tmp_path / "kept.md"
+    kept.write_text("kept\n", "utf-8")
+    (folder / "APPLY.md").symlink_to(kept)
+    with pytest.raises(UsageError):
+        write_fixes(diagnosed(folder), folder)
+    assert kept.read_text("utf-8") == "kept\n" and (folder / "APPLY.md").is_symlink()
+
+
 def test_a_healthy_run_has_nothing_to_fix(tmp_path: Path) -> None:
     healthy = diagnose(FOLDER / "hf-deepspeed/healthy-bf16-ds0.14.5-z1-hf444-s3/run.log")
     with pytest.raises(AnalyzerError, match="nothing to write"):
