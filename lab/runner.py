@@ -20,7 +20,7 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
-from lab.rows import HERE, Row
+from lab.rows import HERE, Row, versions
 
 PROGRAMS: Final = HERE / "programs"
 LONG: Final = 200_000
@@ -72,10 +72,11 @@ def run(row: Row, into: Path, programs: Path = PROGRAMS) -> tuple[int, int]:
 
 def surroundings(name: str) -> dict[str, str]:
     """The variables of the process: the Python of environment `name` comes first in PATH."""
-    python = os.environ.get(f"LAB_PYTHON_{name.upper()}") or os.environ.get("LAB_PYTHON") or sys.executable
-    paths = [os.environ.get(f"LAB_PATH_{name.upper()}", ""), os.environ.get("PYTHONPATH", "")]
+    python = os.environ.get(f"LAB_PYTHON_{name.upper().replace('-', '_')}") or os.environ.get("LAB_PYTHON") or sys.executable
+    paths = [os.environ.get(f"LAB_PATH_{name.upper().replace('-', '_')}", ""), os.environ.get("PYTHONPATH", "")]
+    hidden = {"CUDA_VISIBLE_DEVICES": ""} if versions().get(name, {}).get("device") == "CPU" else {}
     return {
-        **os.environ, "PATH": f"{Path(python).parent}:{os.environ['PATH']}", "PYTHONPATH": ":".join(p for p in paths if p),
+        **os.environ, **hidden, "PATH": f"{Path(python).parent}:{os.environ['PATH']}", "PYTHONPATH": ":".join(p for p in paths if p),
         "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "PYTHONDONTWRITEBYTECODE": "1",
     }  # fmt: skip
 
@@ -128,11 +129,11 @@ def write_log(sample: Path, log: bytes) -> str:
 
 def provenance(row: Row, facts: dict[str, object], code: int, log: str) -> str:
     """The sample's `provenance.toml`."""
-    versions: dict[str, str] = facts["versions"]  # type: ignore[assignment]
+    installed: dict[str, str] = facts["versions"]  # type: ignore[assignment]
     framework = {"train_lightning.py": "lightning", "train_trl.py": "trl", "train_accelerate.py": "accelerate", "train_hf.py": "transformers"}
     main = framework.get(row.program)
     fields: dict[str, object] = {
-        "program": (f"{main} {versions.get(main, '?')}, " if main else "") + f"torch {versions.get('torch', 'not installed')}",
+        "program": (f"{main} {installed.get(main, '?')}, " if main else "") + f"torch {installed.get('torch', 'not installed')}",
         "command": row.command,
         "hardware": facts["device"],
         "fault": row.fault,
@@ -152,7 +153,7 @@ def provenance(row: Row, facts: dict[str, object], code: int, log: str) -> str:
         "changes": "paths and the name of the machine neutralised" + (f"; killed after {row.cut:g} s" if code == 124 else ""),
     }
     lines = [f"{key} = {toml(value)}" for key, value in fields.items()]
-    return "\n".join([*lines, "", "[versions]", *(f"{key} = {toml(value)}" for key, value in versions.items())]) + "\n"
+    return "\n".join([*lines, "", "[versions]", *(f"{key} = {toml(value)}" for key, value in installed.items())]) + "\n"
 
 
 def toml(value: object) -> str:
