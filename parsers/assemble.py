@@ -50,7 +50,7 @@ def assemble(
         files=tuple(files),
         readers=tuple(sorted(set(readers))),
         tracks=tuple(tracks),
-        events=tuple(with_ranks(events)),
+        events=tuple(with_ranks(events, environment.value("run:tasks_are_nodes") is True)),
         bars=tuple(bars(tables, environment)),
         environment=environment,
         problems=tuple(problems),

@@ -2,6 +2,8 @@
 
 Ray leaves the address out for processes of the driver's own node. A number that stands for processes of several nodes and
 comes without an address is nobody's.
+
+srun's tasks are ranks, unless another launcher started several ranks in each.
 """
 
 from __future__ import annotations
@@ -19,8 +21,10 @@ _BEFORE: Final = 120
 """Characters at the beginning of a line in which its process is named."""
 
 
-def with_ranks(events: Sequence[Event]) -> Sequence[Event]:
-    """The events, those of a process of a known rank with this rank."""
+def with_ranks(events: Sequence[Event], tasks_are_nodes: bool = False) -> Sequence[Event]:
+    """The events, those of a process of a known rank with this rank, those of a node without one."""
+    if tasks_are_nodes:
+        events = [replace(e, rank=None) if "tasks" in e.data and e.rank is not None else e for e in events]
     ranks: dict[tuple[object, str], set[int]] = {}
     for event in events:
         if event.kind == kinds.PROCESS_START and event.rank is not None:

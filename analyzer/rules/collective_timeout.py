@@ -23,6 +23,13 @@ STALLED: Final = Threshold(
 AT_ONCE: Final = 60.0
 """Seconds between the beginning of a save or an evaluation in another rank's file and that of the wait for it."""
 MAX_LISTED: Final = 64
+_REPORTS: Final = frozenset({kinds.CHILD_FAILED, kinds.SIGNAL, kinds.SCHEDULER})
+"""What others say of a rank: it may never have said a word itself."""
+_PHASES: Final = {
+    "start-up": "the run was starting",
+    kinds.CHECKPOINT: "a checkpoint was being saved",
+    kinds.EVALUATION: "an evaluation was under way",
+}
 
 
 @rule(
@@ -66,7 +73,8 @@ def _facts(one: Incident) -> dict[str, Value]:
             "one element: a barrier or a flag, so look for a rank that was busy on the host (saving, tokenising, evaluating)"
         )
     if timeout and ran and ran > STALLED.value * timeout:
-        facts["reading"] = "waited far beyond the limit: the process itself stood still"
+        facts["reading"] = "waited far beyond the limit: the process itself stood still (suspended, frozen machine, held lock)"
+        facts["is_stalled"] = True
     return facts
 
 
@@ -102,9 +110,10 @@ def _compared(found: Sequence[Incident]) -> dict[str, Value]:
 
 
 def _missing(incidents: Incidents, found: Sequence[Incident]) -> dict[str, Value]:
-    """Ranks that never complained: they are the ones that did not come."""
+    """Ranks that never complained of anything: they are the ones that did not come."""
     waiting = {one.event.rank for one in found if one.event.rank is not None}
-    missing = sorted(set(incidents.world()) - waiting) if waiting else []
+    heard = {one.event.rank for one in incidents.all if one.fate != "handled" and one.event.kind not in _REPORTS}
+    missing = sorted(set(incidents.world()) - waiting - heard) if waiting else []
     return {"ranks_silent": ranges(missing)} if 0 < len(missing) <= MAX_LISTED else {}
 
 
@@ -129,6 +138,10 @@ def _summary(first: Incident, facts: dict[str, Value]) -> str:
     op, seq = first.text("op"), first.text("seq")
     what = f" in {op}" + (f" number {seq}" if seq else "") if op else ""
     text = f"{who} waited{how_long}{what} for the others ({first.text('backend') or 'NCCL'})"
+    if (phase := str(facts.get("phase"))) in _PHASES:
+        text += f"; {_PHASES[phase]}"
+    if facts.get("is_stalled"):
+        text += f"; the limit is {facts['timeout_seconds']:.0f} s, so the process itself stood still"
     if facts.get("apart"):
         text += f"; {facts['apart']}"
     elif facts.get("is_desync"):

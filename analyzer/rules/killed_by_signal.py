@@ -60,6 +60,8 @@ def _summary(first: Incident) -> str:
         if first.event.rank is not None
         else f"process {first.text('pid')}"
         if first.text("pid")
+        else f"task {first.text('tasks')} on {first.text('host')}"
+        if first.text("tasks").isdigit()
         else "the run"
     )
     step = f" after step {first.step}" if first.step is not None else ""

@@ -10,7 +10,11 @@
     submitit WARNING (2022-07-12 04:18:45,881) - Caught signal SIGHUP on learnfair0293: this job is preempted.
 
 A step that is cancelled after one of its tasks failed, or after a memory kill, is collateral: the reader marks a
-cancellation without a reason that follows such a line (`is_collateral`). Without one it was cancelled by hand.
+cancellation without a reason that follows such a line (`is_collateral`). Without one it was cancelled by hand. So are tasks
+that are `Killed` after another had exited with an error: `srun --kill-on-bad-exit` did it.
+
+Where torchrun or DeepSpeed's launcher started the ranks, srun's tasks are nodes: the reader says so (`run:tasks_are_nodes`), as
+the launcher's lines may come later, or in another file.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from collections.abc import Iterable, Iterator
 from parsers import exit_codes, kinds
 from parsers.lazy import Lazy
 from parsers.line import Line, stamp
-from parsers.model import Event, Record, Value
+from parsers.model import Event, Fact, Record, Value
 from parsers.registry import text_reader
 
 _CANCELLED = Lazy(
@@ -62,6 +66,7 @@ class Slurm:
 
     def __init__(self) -> None:
         self._has_failed = False
+        self._has_exited = False
         self._is_launched = False
 
     def feed(self, line: Line) -> Iterable[Record]:
@@ -78,8 +83,9 @@ class Slurm:
             reason = "PREEMPTION" if "preempt" in found["what"] else found["what"].upper()
             data: dict[str, Value] = {"reason": reason, "node": found["node"], "signal": found["signal"], "sender": "submitit"}
             yield Event(kinds.SCHEDULER, line.ref, time=line.time, data=data)
-        elif any(word in text for word in _LAUNCHERS):
+        elif not self._is_launched and any(word in text for word in _LAUNCHERS):
             self._is_launched = True
+            yield Fact("run:tasks_are_nodes", True, line.ref)
 
     def close(self) -> Iterable[Record]:
         """Nothing is left over."""
@@ -97,7 +103,7 @@ class Slurm:
     def _task(self, line: Line, found: dict[str, str | None]) -> Iterator[Record]:
         what = found["what"] or ""
         tasks = found["tasks"] or ""
-        rank = int(tasks) if tasks.isdigit() and not self._is_launched else None
+        rank = int(tasks) if tasks.isdigit() else None
         where: dict[str, Value] = {"launcher": "slurm", "host": found["node"], "tasks": tasks}
         if "Out Of Memory" in what:
             self._has_failed = True
@@ -110,6 +116,8 @@ class Slurm:
         code = int(exited["code"]) if exited else -number
         if not code:
             return
-        self._has_failed = self._has_failed or not exit_codes.is_terminated(code)
-        data = where | {"exit_code": code, "signal": exit_codes.signal_of(code), "is_collateral": exit_codes.is_terminated(code)}
+        is_collateral = exit_codes.is_terminated(code) or (code == -9 and self._has_exited)
+        self._has_failed = self._has_failed or not is_collateral
+        self._has_exited = self._has_exited or code > 0
+        data = where | {"exit_code": code, "signal": exit_codes.signal_of(code), "is_collateral": is_collateral}
         yield Event(kinds.CHILD_FAILED, line.ref, rank=rank, time=line.time, data=data)

@@ -247,3 +247,59 @@ def test_a_task_of_srun_is_a_node_where_torchrun_started_the_ranks(tmp_path: Pat
     text += "srun: error: node02: task 1: Out Of Memory\n"
     rule, _, rank, _ = first(diagnosis_of(tmp_path, text))
     assert (rule, rank) == ("oom-host", None)
+
+
+def test_ranks_that_printed_an_exception_are_not_silent(tmp_path: Path) -> None:
+    text = "[2026-11-24 02:00:00,749] [INFO] [launch.py:180:main] dist_world_size=8\n"
+    text += "".join(stack(PEER, f"[rank{rank}]: ") for rank in range(1, 6)) + WAIT.format(
+        rank=0, minute=25, seq=700, op="ALLREDUCE"
+    )
+    found = diagnosis_of(tmp_path, text + WAIT.format(rank=7, minute=25, seq=700, op="ALLREDUCE"))
+    (finding,) = [f for f in found.findings if f.rule == "collective-timeout"]
+    assert finding.facts["ranks_silent"] == "6"
+    assert "nothing was heard of rank 6" in finding.summary
+    assert first(found)[2:] == (6, True)
+
+
+def test_a_wait_far_beyond_the_limit_is_said_in_the_summary(tmp_path: Path) -> None:
+    waited = WAIT.format(rank=0, minute=25, seq=700, op="ALLREDUCE").replace("600034", "3487087")
+    found = diagnosis_of(tmp_path, waited)
+    (finding,) = [f for f in found.findings if f.rule == "collective-timeout"]
+    assert "waited 3487 s" in finding.summary
+    assert "the limit is 600 s, so the process itself stood still" in finding.summary
+    assert (
+        "stood still" not in diagnosis_of(tmp_path, WAIT.format(rank=0, minute=25, seq=700, op="ALLREDUCE")).findings[0].summary
+    )
+
+
+def test_what_the_run_was_at_is_said_in_the_summary(tmp_path: Path) -> None:
+    assert (
+        "the run was starting"
+        in diagnosis_of(tmp_path, WAIT.format(rank=0, minute=25, seq=2, op="ALLREDUCE")).findings[0].summary
+    )
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_node_that_srun_saw_killed_is_no_rank_wherever_its_line_stands(tmp_path: Path, is_first: bool) -> None:
+    killed, rest = "srun: error: node3: task 5: Killed\n", stack(PEER, "[rank0]: ") + child_failed((0, 1, 1414), ())
+    found = diagnosis_of(tmp_path, STEPS + (killed + rest if is_first else rest + killed))
+    assert first(found)[::2] == ("killed-by-signal", None)
+    assert found.first_cause is not None
+    assert found.first_cause.text.startswith("task 5 on node3 was ended by SIGKILL")
+
+
+def test_a_task_of_srun_is_a_node_where_the_launcher_speaks_in_another_file(tmp_path: Path) -> None:
+    from analyzer.diagnosis import diagnose
+
+    (tmp_path / "slurm-8123456.err").write_text("srun: error: node3: task 1: Exited with exit code 1\n")
+    (tmp_path / "slurm-8123456.out").write_text(STEPS + stack("KeyError: 'labels'", "[rank9]: ") + child_failed((9, 1, 1414), ()))
+    found = diagnose(tmp_path)
+    assert first(found) == ("traceback", 7, 9, False)
+    assert {fate.ranks for fate in found.ranks} <= {"9"}
+
+
+def test_tasks_that_srun_killed_after_one_had_failed_are_collateral(tmp_path: Path) -> None:
+    text = STEPS + "srun: error: node3: task 5: Exited with exit code 1\nsrun: error: node1: tasks 0-4: Killed\n"
+    found = diagnosis_of(tmp_path, text)
+    assert first(found)[::2] == ("rank-failure", 5)
+    assert list(rules_of(found)) == ["rank-failure"]
