@@ -106,7 +106,7 @@ _CHANGES: Final[tuple[tuple[tuple[str, ...], Lazy], ...]] = tuple(
     hints=(
         " fine", " works", " worked", "healthy", "fixed", "fixes", "solve", "resolve", " normal", " help", " still ", " same ",
         " gone", " heal", "no nan", "no NaN", " converges", " stable", "disappear", " failed", " fails", " step",
-        "no effect", "no difference", " ok",
+        "no effect", "no difference", " ok", " OK",
     ),
     example="# with overlap_comm false it trains fine",
 )  # fmt: skip

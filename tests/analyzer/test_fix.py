@@ -102,7 +102,9 @@ def test_a_file_of_somebody_else_is_never_overwritten(tmp_path: Path, name: str)
 def test_what_was_written_may_be_written_again_until_somebody_changes_it(tmp_path: Path) -> None:
     folder = run_folder(tmp_path)
     first = {path: path.read_text("utf-8") for path in write_fixes(diagnosed(folder), folder)}
-    other = diagnose([folder / "run.log", folder / "ds_config.json"], Options(facts=facts(["gpus=8", "bf16=true", "deepspeed=0.17.3"])))
+    other = diagnose(
+        [folder / "run.log", folder / "ds_config.json"], Options(facts=facts(["gpus=8", "bf16=true", "deepspeed=0.17.3"]))
+    )
     write_fixes(other, folder)
     assert {path: path.read_text("utf-8") for path in write_fixes(diagnosed(folder), folder)} == first
     changed = (folder / "ds_config.fixed.json").read_text("utf-8").replace("2", "1")
