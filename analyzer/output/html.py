@@ -22,7 +22,7 @@ from analyzer.output.pages import not_meant
 from analyzer.output.plain import neutral, number, place
 from analyzer.output.redact import Redaction
 from analyzer.output.strings import Strings, catalogue
-from analyzer.output.translate import translated
+from analyzer.output.translate import sentence, translated
 from analyzer.version import VERSION
 from parsers import SourceRef
 
@@ -192,7 +192,7 @@ def _view(diagnosis: Diagnosis, s: Strings) -> dict[str, Any]:
         "steps": story.steps(diagnosis, diagnosis.causes[0], s) if diagnosis.causes and story.is_told(diagnosis) else [],
         "picture": overview(diagnosis, s), "anchor": anchor, "line_id": line_id, "schema": SCHEMA_VERSION,
         "texts": [story.finding_text(finding) for finding in diagnosis.findings],
-        "meanings": [not_meant(finding.rule) for finding in diagnosis.findings],
+        "meanings": [[sentence(point, s) for point in not_meant(finding.rule)] for finding in diagnosis.findings],
         "entries": _entries(diagnosis), "steady": panels.steady(diagnosis, s),
         "groups": _groups(diagnosis, s), "unjudged": _unjudged(diagnosis.skips, s),
         "chart_description": s("ui.chart_alt", metrics=", ".join(panels.title(one, s) for one in panels.panels(diagnosis))),

@@ -12,15 +12,21 @@ _HEADING: Final = "what it does not mean"
 
 
 @cache
-def not_meant(rule: str) -> str:
-    """The first paragraph under *What it does not mean* as plain text; empty where the page or the section is missing."""
+def not_meant(rule: str) -> tuple[str, ...]:
+    """The points under *What it does not mean* as plain text; none where the page or the section is missing."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", rule):
-        return ""
+        return ()
     try:
         text = (_FOLDER / f"{rule.replace('-', '_')}.md").read_text("utf-8")
     except OSError:
-        return ""
+        return ()
     parts = re.split(r"^#+[ \t]*(.+?)[ \t]*$", text, flags=re.MULTILINE)
     sections = {parts[i].lower(): parts[i + 1] for i in range(1, len(parts) - 1, 2)}
-    paragraph = sections.get(_HEADING, "").strip().split("\n\n")[0]
-    return re.sub(r"[`*]", "", " ".join(paragraph.split())).removeprefix("- ")
+    points = re.split(r"\n(?=[-*] )|\n\n", sections.get(_HEADING, "").strip())
+    plain = (_plain(" ".join(point.split()).removeprefix("- ")) for point in points)
+    return tuple(point for point in plain if point)
+
+
+def _plain(text: str) -> str:
+    """The text without the marks of code and emphasis; `2**32` is neither."""
+    return re.sub(r"\*\*(\D[^*]*)\*\*|\*(\w[^*]*)\*", r"\1\2", text.replace("`", ""))

@@ -81,13 +81,10 @@ def finding_text(finding: Finding) -> str:
 
 
 def titled(finding: Finding, s: Strings) -> str:
-    """The rule's title with the steps, or before the summary: for a summary that has no translation."""
+    """The rule's title before the summary: for a summary that has no translation, mostly a message of the program."""
     if not s.has(f"rule.{finding.rule}"):
         return finding.summary
-    title = s.name("rule", finding.rule)
-    if finding.first_step is None:
-        return s("headline.message", title=title, summary=finding.summary)
-    return s("headline.finding", title=title, extent=extent(finding, s))
+    return s("headline.message", title=s.name("rule", finding.rule), summary=finding.summary)
 
 
 def extent(finding: Finding, s: Strings) -> str:
