@@ -27,7 +27,7 @@ RISING: Final = 4
 TIMES: Final = 8.0
 """Times the usual norm that it must have reached."""
 MIN_KNOWN: Final = 20
-"""Records from which the usual norm is known."""
+"""Records from which the usual norm is known, and steps in which the first fall of the scale is the scaler's search."""
 
 
 def early(run: Run) -> list[Finding]:
@@ -48,12 +48,13 @@ def _scale(run: Run) -> Iterator[Finding]:
     first = next((k for k in range(start, last) if values[k + 1] < values[k]), start)
     points = scale.indices
     begins = series.steps[points[first]]
-    if start == 0 or halvings < HALVINGS or series.steps[points[last]] - begins > NEAR:
-        return  # from the first record on it is the scaler's search
+    is_search = start == 0 and begins < (run.first_step or 0) + MIN_KNOWN
+    if is_search or halvings < HALVINGS or series.steps[points[last]] - begins > NEAR:
+        return
     left = max(0, math.ceil(math.log2(values[last] / scaler.minimum(run)))) if scaler.minimum(run) > 0 else 0
     yield _sign(
         "scale-collapse",
-        f"the loss scale fell from {number(values[start])} to {number(values[last])} since step {begins} without "
+        f"the loss scale fell from {values[start]:.8g} to {values[last]:.8g} since step {begins} without "
         f"a rise: {left} more halvings and it is at its minimum",
         (at(series, points[last], "lowest so far"), at(series, points[first], "last before the fall")),
         begins,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from analyzer.model import Finding
@@ -24,12 +25,16 @@ class Change:
 
 @dataclass(slots=True)
 class Entry:
-    """A finding that stands. `records`: how many the run had when it was found; `acted`: actions that were taken for it."""
+    """A finding that stands. `records`: how many the run had when it was found; `acted`: whether actions were taken for it.
+
+    `at`: when it was found, in seconds since 1970.
+    """
 
     finding: Finding
     records: int
     is_early: bool
     acted: bool = False
+    at: float = field(default_factory=time.time)
 
 
 class Ledger:
@@ -46,7 +51,9 @@ class Ledger:
     def update(self, findings: Sequence[Finding], early: Sequence[Finding], records: int) -> list[Change]:
         """Takes the findings of a new judgement and says what is different. `early`: signs of what may come."""
         now = _keyed(findings, early)
-        changes = [Change("withdrawn", entry.finding, entry.is_early) for key, entry in self._entries.items() if key not in now]
+        real = {finding.rule for finding in findings}
+        gone = [entry for key, entry in self._entries.items() if key not in now]
+        changes = [Change("withdrawn", e.finding, e.is_early) for e in gone if not (e.is_early and e.finding.rule in real)]
         self._entries = {key: entry for key, entry in self._entries.items() if key in now}
         for key, (finding, is_early) in now.items():
             entry = self._entries.get(key)

@@ -8,6 +8,8 @@ from typing import Final
 
 KEPT: Final = 200
 """Intervals that are remembered: a run's pace may change."""
+SPAN: Final = 60
+"""Counts of steps that the speed is taken over, each at least a second after the one before."""
 MIN_BEATS: Final = 5
 """Intervals before a rhythm is known."""
 TIMES: Final = 12.0
@@ -28,6 +30,22 @@ class Rhythm:
         self._fixed = fixed
         self._intervals: deque[float] = deque(maxlen=KEPT)
         self._last: float | None = None
+        self._steps: deque[tuple[float, int]] = deque(maxlen=SPAN)
+
+    def count(self, now: float, step: int) -> None:
+        """The run stands at this step."""
+        if self._steps and step < self._steps[-1][1]:
+            self._steps.clear()  # it began anew
+        if not self._steps or (step > self._steps[-1][1] and now - self._steps[-1][0] >= 1.0):
+            self._steps.append((now, step))
+
+    @property
+    def speed(self) -> float | None:
+        """Steps in a second over the last counts, None before it is known."""
+        if len(self._steps) < 2:
+            return None
+        (begin, first), (end, last) = self._steps[0], self._steps[-1]
+        return (last - first) / (end - begin)
 
     def beat(self, now: float, is_live: bool = True) -> None:
         """A record came. `is_live`: it was just written, and not found in a log that existed before."""

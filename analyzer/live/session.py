@@ -103,6 +103,8 @@ class Session:
         except UnreadableError:
             self._is_stale = False
             return []
+        if self.run.last_step is not None:
+            self.rhythm.count(now, self.run.last_step)
         found = symptoms(self.run, self._options.wishes)
         findings = tuple(f for f in found.weighted(self._options.project) if f.severity != "info")
         silence = 1e9 if is_over else self.rhythm.silence(now)

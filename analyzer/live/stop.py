@@ -26,6 +26,8 @@ class Target:
     pid: int
     is_group: bool
     started: str
+    group: int = -1
+    """The group's number: it outlives the process that gave it its name."""
 
     @property
     def name(self) -> str:
@@ -33,8 +35,11 @@ class Target:
         return f"process group of {self.pid}" if self.is_group else f"process {self.pid}"
 
     def is_alive(self) -> bool:
-        """Whether it still runs; a zombie does not."""
-        return _started(self.pid) == self.started and self.started != "" and not _is_zombie(self.pid)
+        """Whether it still runs; a zombie does not. A group runs while any of its processes does."""
+        if _started(self.pid) == self.started and self.started != "" and not _is_zombie(self.pid):
+            return True
+        is_taken = self.group == self.pid and _started(self.pid) not in ("", self.started)
+        return self.is_group and self.group > 1 and not is_taken and _has_members(self.group)
 
     def opened(self) -> int:
         """A descriptor that can be read once the process has ended, -1 where the system has none."""
@@ -47,7 +52,7 @@ class Target:
         """Sends a signal; what is gone already needs none."""
         try:
             if self.is_group:
-                os.killpg(os.getpgid(self.pid), number)
+                os.killpg(self.group, number)
             else:
                 os.kill(self.pid, number)
         except ProcessLookupError:
@@ -64,11 +69,11 @@ def target(pid: int, is_group: bool) -> Target:
     except OSError as error:
         reason = "there is no such process" if error.errno == errno.ESRCH else "it belongs to another user"
         raise UsageError(f"{option} {pid}: {reason}.") from None
-    return Target(pid, is_group, _started(pid) or "?")
+    return Target(pid, is_group, _started(pid) or "?", _group(pid) if is_group else -1)
 
 
 def stop(one: Target, grace: float, say: Say, sleep: Callable[[float], None] = time.sleep) -> bool:
-    """SIGTERM, then after `grace` seconds SIGKILL; whether the process is gone."""
+    """SIGTERM, then after `grace` seconds SIGKILL; whether the process (all of the group) is gone."""
     if not one.is_alive():
         say(f"{one.name} is gone already")
         return True
@@ -132,6 +137,19 @@ def _started(pid: int) -> str:
 
 def _is_zombie(pid: int) -> bool:
     return _fields(pid)[:1] in (["Z"], ["X"])
+
+
+def _has_members(group: int) -> bool:
+    """Whether a process of the group runs."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    fields = [_fields(int(name)) for name in os.listdir("/proc") if name.isdigit()] if os.path.isdir("/proc/self") else []
+    mine = [one for one in fields if len(one) > 2 and one[2] == str(group)]
+    return not fields or any(one[0] not in ("Z", "X") for one in mine)
 
 
 def _group(pid: int) -> int:

@@ -6,28 +6,24 @@ Findings are lines that stay; on a terminal a few lines below them show the run 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import time
 from collections.abc import Sequence
 from typing import Any, Final, Protocol, TextIO
 
-from analyzer.live.ledger import Change, Entry
+from analyzer.live.ledger import Change
 from analyzer.live.session import Session
+from analyzer.live.status import screen
 from analyzer.model import Diagnosis, Finding
 from analyzer.output import document
 from analyzer.output.plain import neutral
 from analyzer.output.redact import redact, redact_text
-from analyzer.output.sparkline import sparkline
-from parsers import Run, Series
 
-CURVES: Final = ("loss", "eval_loss", "grad_norm", "lr", "loss_scale", "throughput_samples", "throughput_tokens")
-SHOWN: Final = 3
 DRAW: Final = 0.5
 """Seconds between two drawings of the live view."""
-RECENT: Final = 400
-"""Last points of a curve that a sparkline shows."""
-_COLOR: Final = {"critical": "31", "warning": "33", "info": "36", "withdrawn": "32", "dim": "2"}
+_COLOR: Final = {"critical": "1;31", "warning": "33", "info": "36", "withdrawn": "32", "dim": "2", "head": "1"}
 
 
 class View(Protocol):
@@ -97,15 +93,19 @@ class PlainView:
 
     def _print(self, text: str, style: str, stamp: bool = True) -> None:
         text = f"{time.strftime('%H:%M:%S')} {text}" if stamp else text
-        self._stream.write((f"\x1b[{_COLOR[style]}m{text}\x1b[0m" if self._color else text) + "\n")
+        self._stream.write(self._styled(text, style) + "\n")
         self._stream.flush()
+
+    def _styled(self, text: str, style: str) -> str:
+        return f"\x1b[{_COLOR[style]}m{text}\x1b[0m" if self._color and style else text
 
 
 class LiveView(PlainView):
     """Lines as in a pipe, and below them the runs as they stand."""
 
-    def __init__(self, color: bool = True) -> None:
-        super().__init__(color)
+    def __init__(self, color: bool | None = None) -> None:
+        """`color`: None asks the environment (`NO_COLOR`, `TERM=dumb`)."""
+        super().__init__(not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" if color is None else color)
         self._height = 0
         self._drawn = 0.0
 
@@ -114,11 +114,11 @@ class LiveView(PlainView):
         if now - self._drawn < DRAW:
             return
         self._drawn = now
-        width = shutil.get_terminal_size((100, 24)).columns
-        lines = [line[: width - 1] for session in sessions[:5] for line in status(session, now, width)]
+        size = shutil.get_terminal_size((100, 24))
+        lines = screen(sessions, now, size.columns, max(3, size.lines - 2))
         self._clear()
-        sys.stdout.write("".join(line + "\n" for line in lines))
-        sys.stdout.flush()
+        self._stream.write("".join(self._styled(text, style) + "\n" for style, text in lines))
+        self._stream.flush()
         self._height = len(lines)
 
     def end(self, reason: str, diagnoses: Sequence[Diagnosis]) -> None:
@@ -132,7 +132,7 @@ class LiveView(PlainView):
 
     def _clear(self) -> None:
         if self._height:
-            sys.stdout.write(f"\x1b[{self._height}A\x1b[J")
+            self._stream.write(f"\x1b[{self._height}A\x1b[J")
             self._height, self._drawn = 0, 0.0
 
 
@@ -182,33 +182,3 @@ class JsonView:
         text = json.dumps(document.safe(what), ensure_ascii=False, allow_nan=False)
         sys.stdout.write((redact_text(text) if self._redacts else text) + "\n")
         sys.stdout.flush()
-
-
-def status(session: Session, now: float, width: int) -> list[str]:
-    """The run as it stands: step, pace, silence; curves; what stands."""
-    run = session.run
-    if run is None:
-        return [f"{neutral(session.root)}: {'reading' if session.follower.exists else 'waiting for the file'}"]
-    planned = f"/{run.planned_steps}" if run.planned_steps else ""
-    step = "no step yet" if run.last_step is None else f"step {run.last_step}{planned}"
-    usual = session.rhythm.usual
-    pace = f", a record every {usual:.3g} s" if usual else ""
-    lag = f", {session.follower.behind / 1e6:.1f} MB behind" if session.follower.behind > 1e5 else ""
-    head = f"{neutral(session.root)}: {step}{pace}, last {session.rhythm.silence(now):.0f} s ago{lag}"
-    return [head, *_curves(run, width), *(_standing(entry) for entry in session.ledger.standing[:5])]
-
-
-def _curves(run: Run, width: int) -> list[str]:
-    chosen = [series for name in CURVES if (series := run.series(name)) is not None and len(series)][:SHOWN]
-    return [f"  {series.metric:<10} {_spark(series, max(10, width - 30))} {series.values[-1]:.4g}" for series in chosen]
-
-
-def _spark(series: Series, width: int) -> str:
-    steps, values = list(series.steps[-RECENT:]), list(series.values[-RECENT:])
-    return sparkline(steps, values, width, (min(steps), max(steps)), 0 if series.metric == "loss" else None)
-
-
-def _standing(entry: Entry) -> str:
-    finding = entry.finding
-    since = "" if finding.first_step is None else f" since step {finding.first_step}"
-    return f"  {finding.severity} {finding.rule}{since}"

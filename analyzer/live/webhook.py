@@ -53,10 +53,10 @@ def form_of(url: str, wish: str = "auto") -> Form:
 
 def body(form: Form, text: str, details: Mapping[str, Any]) -> dict[str, Any]:
     """The JSON of a message."""
-    if form == "slack":
-        return {"text": text}
-    if form == "feishu":
-        return {"msg_type": "text", "content": {"text": text}}
+    if form == "slack":  # `<!channel>` would call everybody, `<address|words>` hide where a link leads
+        return {"text": text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")}
+    if form == "feishu":  # `<at user_id="all">` likewise, and nothing escapes it
+        return {"msg_type": "text", "content": {"text": text.replace("<", "\u2039").replace(">", "\u203a")}}
     if form == "dingtalk":
         return {"msgtype": "text", "text": {"content": text}}
     return {"text": text, **details}

@@ -109,6 +109,38 @@ def test_a_rising_norm_is_an_early_sign(tmp_path: Path) -> None:
     assert (sign.rule, sign.confidence) == ("grad-explosion", "low")
 
 
+def falling(step: int, scale: int) -> str:
+    return f"[2024-05-01 12:00:00,000] [INFO] [loss_scaler.py:190:update_scale] [deepspeed] OVERFLOW! Rank 0 Skipping step. Attempted loss scale: {scale}, reducing to {scale // 2}\n"
+
+
+def test_a_falling_scale_is_said_before_it_is_critical(tmp_path: Path) -> None:
+    """One skip every tenth step, each halving the scale: an early sign first, the collapse itself at the minimum."""
+    log, now, seen, scale = tmp_path / "run.log", 0.0, [], 2**16
+    session = Session(RunFiles(str(log), (str(log),)), 0.0)
+    session.clock = lambda: 0.0
+    with log.open("a", buffering=1) as file:
+        for step in range(1, 400):
+            if step > 100 and step % 10 == 0 and scale > 1:
+                file.write(falling(step, scale))
+                scale //= 2
+            file.write(f"{{'loss': 2.{step % 7}, 'grad_norm': 1.0, 'learning_rate': 1e-05, 'epoch': {step / 1000}}}\n")
+            now += 1.0
+            seen += [(step, c.kind, c.is_early, c.finding) for c in session.look(now) if c.finding.rule == "scale-collapse"]
+    (early_step, kind, is_early, sign), (late_step, *late) = seen[:2]
+    assert (kind, is_early, sign.severity, sign.confidence) == ("found", True, "warning", "low")
+    assert late[:2] == ["found", False]  # the sign is not withdrawn: it came true
+    assert 120 <= early_step <= 150 < late_step - 50
+
+
+def test_early_signs_that_come_true_are_not_withdrawn() -> None:
+    ledger = Ledger()
+    sign = finding("scale-collapse", "warning", "low")
+    ledger.update([], [sign], 1)
+    assert [(c.kind, c.is_early) for c in ledger.update([finding("scale-collapse")], [sign], 2)] == [("found", False)]
+    ledger.update([], [sign], 3)
+    assert [(c.kind, c.is_early) for c in ledger.update([], [], 4)] == [("withdrawn", True)]
+
+
 @pytest.mark.slow
 def test_healthy_runs_are_silent_at_every_length(tmp_path: Path) -> None:
     said = []
