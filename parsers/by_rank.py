@@ -62,6 +62,18 @@ class ByRank:
         self._last = rank
         return reader.feed(line)
 
+    def of(self, rank: int | None) -> TextReader:
+        """The reader of a rank's lines."""
+        rank = self._last = self._rank(rank)
+        if rank not in self._readers:
+            self._readers[rank] = self._make()
+        return self._readers[rank]
+
+    def refutes_plain(self, hints: Iterable[bytes], fragment: bytes, rank: int | None) -> bool:
+        """Whether the reader of this rank has nothing to say about a plain line."""
+        refutes = getattr(self._readers.get(rank), "refutes", None)
+        return refutes is not None and bool(refutes(hints, fragment))
+
     def close(self) -> Iterator[Record]:
         """What is left to say, rank by rank."""
         for reader in self._readers.values():

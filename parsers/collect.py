@@ -26,6 +26,7 @@ SLIM_FIRST: Final = 16
 SLIM_LAST: Final = 128
 """First and last rows of each table that are kept of each further file, and `SLIM_FIRST` rows that are not finite."""
 
+_COUNTABLE: Final = (Row, Tick, Columns)
 _ALWAYS_KEPT: Final = frozenset({kinds.RUN_START, kinds.RUN_END, kinds.SCALE_MINIMUM})
 
 
@@ -46,7 +47,7 @@ class Collected:
 
     def add(self, tables: Tables, reader: str, record: Record, is_text: bool) -> None:
         """Files one record."""
-        if isinstance(record, Row | Columns | Tick):
+        if isinstance(record, _COUNTABLE):
             tables.add(reader, record, is_text)
             return
         if isinstance(record, Problem):

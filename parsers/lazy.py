@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cached_property
+from typing import Any
 
 
 class Lazy:
@@ -33,6 +34,10 @@ class Lazy:
     def finditer(self, text: str) -> Iterator[re.Match[str]]:
         """`re.Pattern.finditer`."""
         return self._compiled.finditer(text)
+
+    def findall(self, text: str) -> list[Any]:
+        """`re.Pattern.findall`."""
+        return self._compiled.findall(text)
 
     def sub(self, replacement: str, text: str, count: int = 0) -> str:
         """`re.Pattern.sub`."""

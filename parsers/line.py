@@ -184,6 +184,16 @@ def clock(text: str) -> float | None:
     return whole + float(found["s"])
 
 
+def plain_stamp(text: bytes) -> float | None:
+    """`2026-11-24 02:38:11,143` or without the milliseconds → what `Line.time` says of a line that begins so."""
+    digits = text.decode("ascii")
+    midnight = _midnight(digits[:4], digits[5:7], digits[8:10])
+    if midnight is None:
+        return None
+    seconds = float(midnight + int(digits[11:13]) * 3600 + int(digits[14:16]) * 60 + int(digits[17:19]))
+    return (seconds + int(digits[20:23]) / 1000 if len(digits) > 19 else seconds) or None
+
+
 @lru_cache(maxsize=64)
 def _midnight(year: str, month: str, day: str) -> int | None:
     """The seconds at which a day begins; kept, as a log has few days. None for a day that there is not."""

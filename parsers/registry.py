@@ -10,17 +10,24 @@ from __future__ import annotations
 import copy
 import importlib
 import pkgutil
+import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache, cached_property, partial
+from itertools import accumulate
+from operator import itemgetter
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from parsers.by_rank import ByRank, TextReader
 from parsers.line import Line, make_line
-from parsers.model import Record
+from parsers.model import Record, Row
+from parsers.plain import Plain, Shape, Shapes
+from parsers.plain import key as plain_key
 from parsers.sieve import Sieve, is_plain
 from parsers.source import MAX_FRAGMENT, Block
+from parsers.table import holds_loss
 
 MAX_MASKS: Final = 4096
 """Sets of readers whose members are kept in a table; hostile logs could ask for more."""
@@ -37,6 +44,7 @@ class TextFormat:
     make: Callable[[], TextReader] = field(repr=False)
     is_fallback: bool = False
     """Whether its rows count only where no other text reader found a loss in the file (`Tables.drop_fallbacks`)."""
+    plain: tuple[Plain, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +69,24 @@ F = TypeVar("F", bound=Callable[[Path], Iterator[Record]])
 
 
 def text_reader(
-    name: str, *, title: str, hints: Sequence[str], example: str, is_fallback: bool = False, is_by_rank: bool = False
+    name: str,
+    *,
+    title: str,
+    hints: Sequence[str],
+    example: str,
+    is_fallback: bool = False,
+    is_by_rank: bool = False,
+    plain: Sequence[Plain] = (),
 ) -> Callable[[C], C]:
     """Registers a class whose instances read one file's lines.
 
     `hints`: literals, at least three characters, of which every line of the format holds at least one. `is_by_rank`: each
-    rank that the lines name gets an instance of its own.
+    rank that the lines name gets an instance of its own. `plain`: the exact forms of its most frequent lines.
     """
 
     def add(make: C) -> C:
-        TEXT[name] = TextFormat(
-            name, title, tuple(hints), example, partial(ByRank, make, hints) if is_by_rank else make, is_fallback
-        )
+        maker = partial(ByRank, make, hints) if is_by_rank else make
+        TEXT[name] = TextFormat(name, title, tuple(hints), example, maker, is_fallback, tuple(plain))
         return make
 
     return add
@@ -139,8 +153,15 @@ class Router:
         self.hints = tuple(owners)
         self.masks = tuple(owners.values())
         self.places = {hint: place for place, hint in enumerate(self.hints)}
+        self.fallbacks = sum(1 << index for index, form in enumerate(self.formats) if form.is_fallback)
         self._indexes: dict[int, tuple[int, ...]] = {}
         self.automaton: Automaton = ahocorasick_rs.BytesAhoCorasick(list(self.hints) or [b"\0\0\0no hint\0"])
+
+    @cached_property
+    def shapes(self) -> Shapes:
+        """The readers' plain lines."""
+        hints = dict(zip(self.hints, self.masks, strict=True))
+        return Shapes([form.name for form in self.formats], [form.plain for form in self.formats], hints)
 
     def indexes(self, mask: int) -> tuple[int, ...]:
         """The readers whose bits are set, in their order; kept, as a log holds few kinds of lines."""
@@ -156,12 +177,23 @@ class Scanner:
     """Feeds one file's blocks to fresh readers and yields (reader's name, record) in the order of the file."""
 
     def __init__(
-        self, router: Router, file: str, strict: bool = False, rank: int | None = None, sieve: Sieve | None = None
+        self,
+        router: Router,
+        file: str,
+        strict: bool = False,
+        rank: int | None = None,
+        sieve: Sieve | None = None,
+        is_by_line: bool = False,
     ) -> None:
         """`rank`: who wrote the file, where its name says so: the rank of every line that names none itself.
 
-        `sieve`: for one of very many files, what may be passed over.
+        `sieve`: for one of very many files, what may be passed over. `is_by_line`: every line becomes a `Line`, plain ones
+        too: the same records, slower.
         """
+        self._has_loss = False
+        self._is_by_line = is_by_line or sieve is not None
+        self._bound: list[PlainRead | None] = []
+        self._watched: list[tuple[bytes, ...]] = []
         self._sieve = sieve
         self._router = router
         self._file = file
@@ -173,8 +205,172 @@ class Scanner:
         self._spent: dict[int, list[bytes]] = {}
         self.failures: list[tuple[str, str]] = []
 
-    def feed(self, block: Block) -> Iterator[tuple[str, Record]]:
+    def feed(self, block: Block) -> Iterable[tuple[str, Record]]:
         """What the fragments of this block say."""
+        return self._by_line(block) if self._is_by_line else self._by_shape(block)
+
+    def _by_shape(self, block: Block) -> list[tuple[str, Record]]:
+        """Plain lines from their bytes, the others that hold a hint as `Line`s, in their order."""
+        fragments = block.data.splitlines(True)
+        line = block.line
+        numbers: Sequence[int] = range(line, line + len(fragments))
+        if b"\r" in block.data:
+            numbers = tuple(accumulate((fragment[-1] == 10 for fragment in fragments), initial=line))
+        if not self._watched:
+            self._watch()
+        said: list[tuple[str, Record]] = []
+        done = self._feed_hungry(fragments, numbers, 0, said)
+        for at, shape, found in self._sorted(fragments):
+            if at < done:
+                continue
+            if shape is None:
+                hits: Sequence[int] = found
+            else:
+                if self._is_plain(shape, fragments[at]):
+                    self._read_plain(shape, numbers[at], found, said)
+                    continue
+                hits = self._hits(fragments[at])
+            self._read_line(numbers[at], fragments[at], hits, said)
+            if self._hungry:
+                done = self._feed_hungry(fragments, numbers, at + 1, said)
+        return said
+
+    def _sorted(self, fragments: list[bytes]) -> list[tuple[int, Shape | None, Any]]:
+        """(place, form, match) of what looks plain and (place, None, hints' numbers) of what else holds a hint."""
+        shapes = self._router.shapes
+        firsts, known, learn = shapes.firsts, shapes.known, shapes.learn
+        found: list[tuple[int, Shape | None, Any]] = []
+        places, rest = [], []
+        for at, fragment in enumerate(fragments):
+            if fragment[0] in firsts:
+                key = plain_key(fragment)
+                shape = known[key] if key in known else learn(key, fragment)
+                if shape is not None and (match := shape.pattern.match(fragment)):
+                    found.append((at, shape, match))
+                    continue
+            places.append(at)
+            rest.append(fragment)
+        hinted = self._hinted(rest, places)
+        if found and hinted:
+            found += hinted
+            found.sort(key=itemgetter(0))
+        return found or hinted
+
+    def _hinted(self, fragments: list[bytes], places: list[int]) -> list[tuple[int, Shape | None, Any]]:
+        """(place, None, hints' numbers) of the fragments that hold a hint which somebody still waits for."""
+        hits = self._router.automaton.find_matches_as_indexes(b"".join(fragments), overlapping=True)
+        ends, masks = list(accumulate(map(len, fragments))), self._masks
+        found: list[tuple[int, Shape | None, Any]] = []
+        index, size = 0, len(hits)
+        while index < size:
+            which = bisect_right(ends, hits[index][1])
+            end, mask, numbers = ends[which], 0, []
+            limit = end - len(fragments[which]) + MAX_FRAGMENT
+            while index < size and hits[index][1] < end:
+                hint, _, until = hits[index]
+                if until <= limit:
+                    mask |= masks[hint]
+                    numbers.append(hint)
+                index += 1
+            if mask:
+                found.append((places[which], None, numbers))
+        return found
+
+    def _feed_hungry(self, fragments: list[bytes], numbers: Sequence[int], at: int, said: list[tuple[str, Record]]) -> int:
+        """Feeds fragments from `at` on while a reader waits for every line; the place of the first that it did not feed."""
+        while self._hungry and at < len(fragments):
+            self._read_line(numbers[at], fragments[at], self._hits(fragments[at]), said)
+            at += 1
+        return at
+
+    def _hits(self, fragment: bytes) -> list[int]:
+        """The hints of one fragment, by their numbers."""
+        return [hit[0] for hit in self._router.automaton.find_matches_as_indexes(fragment[:MAX_FRAGMENT], overlapping=True)]
+
+    def _watch(self) -> None:
+        """Which hints make a line of each form one that others must see: fewer as they are spent."""
+        masks, names = self._masks, self._router.hints
+        shapes = self._router.shapes.all
+        self._watched = [tuple(names[n] for n in shape.watched if masks[n] & ~shape.quiet) for shape in shapes]
+        self._bound = self._bound or [None] * len(shapes)
+
+    def _is_plain(self, shape: Shape, fragment: bytes) -> bool:
+        """Whether nobody else would say anything about a line of this form."""
+        for hint in self._watched[shape.number]:
+            if hint in fragment and not self._is_silent(self._masks[self._router.places[hint]] & ~shape.quiet, hint, fragment):
+                return False
+        return True
+
+    def _is_silent(self, mask: int, hint: bytes, fragment: bytes) -> bool:
+        """Whether the one reader that waits for a hint has nothing to say about a plain line."""
+        reader = self._readers[mask.bit_length() - 1] if not mask & (mask - 1) else None
+        if isinstance(reader, ByRank):
+            return reader.refutes_plain((hint,), fragment, self._rank)
+        return self._is_refuted(mask, (hint,), fragment)
+
+    def _is_refuted(self, mask: int, hints: Iterable[bytes], fragment: bytes) -> bool:
+        """Whether the one reader that waits for these hints can tell from the bytes that it has nothing to say."""
+        reader = self._readers[mask.bit_length() - 1] if mask and not mask & (mask - 1) else None
+        refutes = getattr(reader, "refutes", None)
+        return refutes is not None and refutes(hints, fragment)
+
+    def _read_plain(self, shape: Shape, number: int, found: re.Match[bytes], said: list[tuple[str, Record]]) -> None:
+        read = self._bound[shape.number] or self._bind(shape)
+        try:
+            for record in read(number, found):
+                said.append((self._router.formats[shape.owner].name, record))
+                if not self._has_loss:
+                    self._note_loss(shape.owner, record)
+        except Exception as error:
+            self._fail(shape.owner, f"{self._file}:{number}", error)
+
+    def _bind(self, shape: Shape) -> PlainRead:
+        """The method that reads a form's lines, of the reader that also gets the others."""
+        reader: Any = self._readers[shape.owner] or self._begin(shape.owner)
+        if isinstance(reader, ByRank):
+            reader = reader.of(self._rank)
+        reader.file, reader.file_rank = self._file, self._rank
+        read: PlainRead = getattr(reader, shape.method)
+        self._bound[shape.number] = read
+        return read
+
+    def _read_line(self, number: int, fragment: bytes, hits: Sequence[int], said: list[tuple[str, Record]]) -> None:
+        """Gives a fragment to the readers of its hints and to those that are hungry."""
+        masks, names, mask = self._masks, self._router.hints, 0
+        for hit in hits:
+            mask |= masks[hit]
+        if not mask | self._hungry:
+            return
+        hints = tuple([names[hit] for hit in hits])
+        if not self._hungry and self._is_refuted(mask, hints, fragment):
+            return
+        line = make_line(self._file, number, fragment[:MAX_FRAGMENT])
+        line.hints = hints
+        if line.rank is None:
+            line.rank = self._rank
+        for which in self._router.indexes(mask | self._hungry):
+            self._feed_one(which, line, said)
+
+    def _feed_one(self, which: int, line: Line, said: list[tuple[str, Record]]) -> None:
+        try:
+            reader = self._readers[which] or self._begin(which)
+            for record in reader.feed(line):
+                said.append((self._router.formats[which].name, record))
+                if not self._has_loss:
+                    self._note_loss(which, record)
+        except Exception as error:
+            self._fail(which, f"{self._file}:{line.no}", error)
+            return
+        if reader.hungry:
+            self._hungry |= 1 << which
+        elif self._hungry:
+            self._hungry &= ~(1 << which)
+        if self._spent and self._spent.get(which):
+            self._masks = self._without_spent(which)
+            self._watch()
+
+    def _by_line(self, block: Block) -> Iterator[tuple[str, Record]]:
+        """Every fragment that holds a hint as a `Line`."""
         data = block.data
         hits = self._router.automaton.find_matches_as_indexes(data, overlapping=True)
         masks, names = self._masks, self._router.hints
@@ -213,6 +409,9 @@ class Scanner:
                     try:
                         reader = self._readers[which] or self._begin(which)
                         for record in reader.feed(line):
+                            if not self._has_loss:
+                                self._note_loss(which, record)
+                                masks = self._masks
                             if sieve:
                                 said, plain = said + 1, plain + is_plain(record)
                             yield self._router.formats[which].name, record
@@ -255,6 +454,18 @@ class Scanner:
         twin.failures = []
         yield from twin.close()
 
+    def _note_loss(self, index: int, record: Record) -> None:
+        """Where a reader has found a loss, the fallbacks' rows will be dropped: they need not be fed any more."""
+        if (
+            isinstance(record, Row)
+            and not self._router.fallbacks >> index & 1
+            and holds_loss(record.kind, (n for n, _ in record.values))
+        ):
+            self._has_loss = True
+            self._masks = [mask & ~self._router.fallbacks for mask in self._masks]
+            self._hungry &= ~self._router.fallbacks
+            self._watch()
+
     def _begin(self, index: int) -> TextReader:
         """A reader's first line in this file: most readers never see one."""
         reader = self._readers[index] = self._router.formats[index].make()
@@ -278,6 +489,16 @@ class Scanner:
         self.failures.append((self._router.formats[index].name, f"{place}: {type(error).__name__}: {error}"))
         self._readers[index] = _Mute()
         self._hungry &= ~(1 << index)
+        for shape in self._router.shapes.all:
+            if shape.owner == index and self._bound:
+                self._bound[shape.number] = _say_nothing
+
+
+PlainRead = Callable[[int, re.Match[bytes]], Iterable[Record]]
+
+
+def _say_nothing(_: int, __: re.Match[bytes]) -> Iterable[Record]:
+    return ()
 
 
 class _Mute:

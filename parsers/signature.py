@@ -9,7 +9,7 @@ from functools import cache
 from typing import Final
 
 from parsers import kinds
-from parsers.line import Line
+from parsers.line import Line, make_line
 from parsers.model import Event, Record
 from parsers.registry import TextFormat
 
@@ -49,6 +49,26 @@ class _Reader:
         for events in self._events.values():
             yield from events
 
+    def refutes(self, hints: Iterable[bytes], fragment: bytes) -> bool:
+        """Whether none of the patterns behind its hints fits a line.
+
+        A line without escapes differs from its bytes in what stands before it only: patterns that do not look for a line's
+        beginning are searched in the bytes' text.
+        """
+        is_changed = len(fragment) > MAX_TEXT or any(mark in fragment for mark in _CHANGING)
+        text, line = "", None
+        for hint in hints:
+            for signature in self._wanted.get(hint, ()):
+                if is_changed or not _floats(signature):
+                    line = line or make_line("", 0, fragment)
+                    if _is_match(signature, line):
+                        return False
+                    continue
+                text = text or fragment.decode("utf-8", "replace").rstrip()
+                if _compiled(signature.pattern).search(text):
+                    return False
+        return True
+
     def __deepcopy__(self, memo: object) -> _Reader:
         """Itself: closing it changes nothing, and a copy would cost every signature."""
         return self
@@ -69,6 +89,17 @@ def _is_match(signature: Signature, line: Line) -> bool:
     if pattern.search(line.text[:MAX_TEXT]):
         return True
     return line.raw != line.text and pattern.search(line.raw[:MAX_TEXT]) is not None
+
+
+_CHANGING: Final = (b"\0", b"\x08", b"\x1b", b"across cluster]", b'{"log":"')
+"""What `make_line` takes out of a line, or unpacks."""
+
+
+@cache
+def _floats(signature: Signature) -> bool:
+    """Whether a pattern fits wherever its words stand; a mere literal fits always."""
+    anchors = ("^", r"\A", "(?<")
+    return signature.pattern != signature.hint and not any(anchor in signature.pattern.replace("[^", "[") for anchor in anchors)
 
 
 @cache

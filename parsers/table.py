@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_right
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,6 +13,13 @@ from parsers.model import Columns, Row, RowKind, Tick
 
 UNKNOWN: Final = -(2**62)
 """Stands for "no step printed" in integer columns."""
+MAX_STEP: Final = 2**53
+"""What is printed as a step and is larger is none: no run counts so far, and no axis could show it."""
+
+
+def holds_loss(kind: RowKind, names: Iterable[str]) -> bool:
+    """Whether rows of these names have a loss (of any name) of training or evaluation."""
+    return kind != "summary" and any("loss" in (low := name.lower()) and "scale" not in low for name in names)
 
 
 @dataclass(slots=True)
@@ -49,13 +56,13 @@ class Table:
     @property
     def holds_loss(self) -> bool:
         """Whether these are rows with a loss (of any name) of training or evaluation."""
-        return self.kind != "summary" and any("loss" in (low := name.lower()) and "scale" not in low for name in self.names)
+        return holds_loss(self.kind, self.names)
 
     def append(self, seq: int, row: Row) -> None:
         """Adds a row whose names are this table's."""
         self.seq.append(seq)
         self.line.append(row.line)
-        self.step.append(UNKNOWN if row.step is None else row.step)
+        self.step.append(row.step if row.step is not None and abs(row.step) <= MAX_STEP else UNKNOWN)
         self.time.append(math.nan if row.time is None else row.time)
         for column, (_, value) in zip(self.columns, row.values, strict=True):
             column.append(value)

@@ -22,12 +22,14 @@ Every skipped step becomes one row with the metric `overflow` (its value: the sc
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 
 from parsers import kinds
 from parsers.lazy import Lazy
-from parsers.line import Line
-from parsers.model import Event, Record, Row
+from parsers.line import Line, plain_stamp
+from parsers.model import MAX_TEXT, Event, Record, Row, SourceRef
+from parsers.plain import NUMBER, STAMP, Plain
 from parsers.registry import text_reader
 from parsers.values import number
 
@@ -38,7 +40,7 @@ _SPEED = Lazy(
     rf"(?:Curr)?SamplesPerSec=(?P<speed>{_N})(?:, MemAllocated=(?P<memory>{_N})GB, MaxMemAllocated=(?P<peak>{_N})GB)?"
 )
 _ATTEMPT = Lazy(
-    rf"(?:Rank (?P<rank>\d+) )?(?:Skipping step\. )?(?:Attempted loss scale: |^[. ]+)(?P<scale>{_N}), "
+    rf"(?:Rank (?P<rank>\d+) )?(?:Skipping step\. )?(?:Attempted loss scale: |^[. ]{{1,16}})(?P<scale>{_N}), "
     rf"(?:reducing to (?P<to>{_N})|but hysteresis is (?P<had>\d+)\. Reducing hysteresis to (?P<left>\d+))"
 )
 _REDUCED = Lazy(rf"Reducing dynamic loss scale from (?P<scale>{_N}) to (?P<to>{_N})")
@@ -55,6 +57,61 @@ _HOST = Lazy(rf"CPU Virtual Memory:\s+used = (?P<used>{_N}) GB")
 _FLUSHES = Lazy(r"(?P<count>\d+) pytorch allocator cache flushes")
 _TIMER = Lazy(rf"\| (?P<name>[\w ]+): (?P<ms>{_N})")
 
+_HEAD = rf"\[({STAMP})\] \[INFO\] \[logging\.py:\d{{1,5}}:log_dist\] \[Rank 0\] "
+_TIMED = ("fwd", "bwd", "bwd_inner", "bwd_allreduce", "step", "forward", "backward", "backward_inner", "backward_allreduce",
+          "optimizer_allgather", "optimizer_gradients", "optimizer_step")  # fmt: skip
+_FLUSH = (
+    " pytorch allocator cache flushes since last step. this happens when there is high memory pressure and is detrimental to "
+    "performance. if this is happening frequently consider adjusting settings to reduce memory consumption."
+)
+_LOGGED = "[2023-12-08 10:11:12,345] [INFO] [logging.py:96:log_dist] [Rank 0] "
+_OTHERS = frozenset({"notes", "nanogpt", "verl", "generic_text"})
+_PLAIN = (
+    Plain(
+        rf"{_HEAD}step=(\d{{1,15}}), skipped=(\d{{1,15}}), lr=\[({NUMBER})(?:, {NUMBER}){{0,40}}\]"
+        r", mom=\[\(?[-\d., ()e]{1,400}\]",
+        "plain_step",
+        (_LOGGED + "step=10, skipped=4, lr=[5e-06], mom=[0.9]", _LOGGED + "step=10, skipped=4, lr=[5e-06], mom=[(0.9, 0.99)]",
+         _LOGGED + "step=10, skipped=4, lr=[5e-06], mom=[(0.9, 0.99), (0.9, 0.99)]"),
+        _OTHERS,
+    ),
+    Plain(
+        rf"{_HEAD}(?:rank=0 )?time \(ms\)((?: \| (?:{'|'.join(_TIMED)}): \d{{1,9}}\.\d{{1,9}}){{1,20}})",
+        "plain_timers",
+        tuple(f"{_LOGGED}{rank}time (ms) | {' | '.join(f'{name}: 1.0' for name in _TIMED)}" for rank in ("", "rank=0 ")),
+        _OTHERS,
+    ),
+    Plain(
+        rf"\[({STAMP})\] \[INFO\] \[utils\.py:\d{{1,5}}:see_memory_usage\] MA (\d{{1,6}}(?:\.\d{{1,6}})?) GB {{1,12}}"
+        r"Max_MA (\d{1,6}(?:\.\d{1,6})?) GB {1,12}CA (\d{1,6}(?:\.\d{1,6})?) GB {1,12}Max_CA \d{1,6}(?:\.\d{1,6})? GB",
+        "plain_memory",
+        ("[2023-12-08 10:11:12,345] [INFO] [utils.py:802:see_memory_usage] MA 1.0 GB Max_MA 1.0 GB CA 1.0 GB Max_CA 1 GB ",),
+    ),
+    Plain(
+        rf"\[({STAMP})\] \[WARNING\] \[stage3\.py:\d{{1,5}}:step\] (\d{{1,9}}){re.escape(_FLUSH)}",
+        "plain_flushes",
+        (f"[2023-12-08 10:11:12,345] [WARNING] [stage3.py:1850:step] 1{_FLUSH}",),
+        frozenset({"notes"}),
+    ),
+    Plain(
+        rf"\[({STAMP})\] \[INFO\] \[loss_scaler\.py:\d{{1,5}}:update_scale\] \[deepspeed\] OVERFLOW! Rank (\d{{1,6}}) "
+        r"Skipping step\. Attempted loss scale: (\d{1,15}(?:\.\d{1,3})?), reducing to (\d{1,15}(?:\.\d{1,3})?)",
+        "plain_attempt",
+        ("[2023-12-08 10:11:12,345] [INFO] [loss_scaler.py:190:update_scale] [deepspeed] OVERFLOW! Rank 0 Skipping step. "
+         "Attempted loss scale: 65536, reducing to 32768",),
+        _OTHERS,
+    ),
+    Plain(
+        rf"\[({STAMP})\] \[INFO\] \[timer\.py:\d{{1,5}}:stop\] epoch=\d{{1,9}}/micro_step=\d{{1,12}}/global_step=(\d{{1,12}}), "
+        rf"RunningAvgSamplesPerSec=({NUMBER}), CurrSamplesPerSec=({NUMBER}), MemAllocated=({NUMBER})GB, "
+        rf"MaxMemAllocated=({NUMBER})GB",
+        "plain_speed",
+        ("[2023-12-08 10:11:12,345] [INFO] [timer.py:260:stop] epoch=0/micro_step=10/global_step=10, "
+         "RunningAvgSamplesPerSec=1.0, CurrSamplesPerSec=1.0, MemAllocated=1.0GB, MaxMemAllocated=1.0GB",),
+        _OTHERS,
+    ),
+)  # fmt: skip
+
 
 @text_reader(
     "deepspeed",
@@ -66,11 +123,14 @@ _TIMER = Lazy(rf"\| (?P<name>[\w ]+): (?P<ms>{_N})")
     ),
     example="[2023-12-08 10:11:12,345] [INFO] [logging.py:96:log_dist] [Rank 0] step=10, skipped=4, lr=[5e-06], mom=[0.9]",
     is_by_rank=True,
+    plain=_PLAIN,
 )  # fmt: skip
 class DeepSpeed:
     """Reads the engine's lines; remembers what belongs to one skip and which of several engines reports."""
 
     hungry = False
+    file = ""
+    file_rank: int | None = None
 
     def __init__(self) -> None:
         self._iteration = -1
@@ -98,6 +158,55 @@ class DeepSpeed:
             found = _FLUSHES.search(text)
             if found:
                 yield Event(kinds.CACHE_FLUSH, line.ref, None, line.rank, line.time, {"count": int(found["count"])})
+
+    def plain_step(self, number: int, found: re.Match[bytes]) -> Iterable[Record]:
+        """The row of a step report."""
+        stamp, at, skipped, lr = found.groups()
+        step = int(at)
+        if not step:
+            return ()
+        values = ("skipped", float(skipped)), ("lr", float(lr))
+        return (Row(number, values, step, "train", self.file_rank, plain_stamp(stamp), self._engine(step)),)
+
+    def plain_timers(self, number: int, found: re.Match[bytes]) -> Iterable[Record]:
+        """The row of a step's timers; those of a micro step and of the optimizer say nothing."""
+        stamp, text = found.groups()
+        if b"ward: " not in text and b"wd: " not in text:
+            return ()
+        pairs = (part.partition(b": ") for part in text[3:].split(b" | "))
+        return _timer_row(number, self.file_rank, plain_stamp(stamp), {name.decode(): float(ms) / 1000 for name, _, ms in pairs})
+
+    def plain_memory(self, number: int, found: re.Match[bytes]) -> Iterable[Record]:
+        """The row of a memory report."""
+        stamp, used, peak, reserved = found.groups()
+        values = ("memory_gpu", float(used)), ("memory_gpu_max", float(peak)), ("memory_reserved", float(reserved))
+        return (Row(number, values, None, "train", self.file_rank, plain_stamp(stamp)),)
+
+    def plain_flushes(self, number: int, found: re.Match[bytes]) -> Iterable[Record]:
+        """The event of an allocator's flushes."""
+        ref = SourceRef(self.file, number, found[0].decode().strip()[:MAX_TEXT], self.file_rank)
+        return (Event(kinds.CACHE_FLUSH, ref, None, self.file_rank, plain_stamp(found[1]), {"count": int(found[2])}),)
+
+    def plain_attempt(self, number: int, found: re.Match[bytes]) -> Iterable[Record]:
+        """The row of a skipped step, where the optimizer has not told it yet."""
+        stamp, rank, scale, to = found.groups()
+        if self._reduced and self._reduced[1:] == (scale.decode(), to.decode()):
+            return ()
+        self._raised = ""
+        values = ("overflow", float(scale)), ("loss_scale", float(to))
+        return (Row(number, values, None, "train", int(rank) or None, plain_stamp(stamp)),)
+
+    def plain_speed(self, number: int, found: re.Match[bytes]) -> Iterable[Record]:
+        """The row of a throughput report."""
+        stamp, at, average, speed, memory, peak = found.groups()
+        step = int(at)
+        if self._reports and self._reports[-1] >= step:
+            self._offset = self._reports[-1] - step
+        values = (
+            ("throughput_samples", float(speed)), ("throughput_average", float(average)), ("memory_gpu", float(memory)),
+            ("memory_gpu_max", float(peak)),
+        )  # fmt: skip
+        return (Row(number, values, step + self._offset, "train", self.file_rank, plain_stamp(stamp)),)
 
     def close(self) -> Iterable[Record]:
         """Nothing is left over."""
@@ -203,11 +312,15 @@ def _pipeline(line: Line) -> Iterator[Record]:
 def _timers(line: Line) -> Iterator[Record]:
     """The whole step's timers (not those of a micro step) in seconds."""
     found = {item["name"].strip(): _float(item["ms"]) / 1000 for item in _TIMER.finditer(line.text)}
+    yield from _timer_row(line.no, line.rank, line.time, found)
+
+
+def _timer_row(number: int, rank: int | None, time: float | None, found: Mapping[str, float]) -> Iterator[Record]:
     forward, backward = found.get("fwd", found.get("forward")), found.get("bwd", found.get("backward"))
     if forward is None or backward is None or not forward + backward > 0:
         return
     parts = (("timer_forward", forward), ("timer_backward", backward), ("timer_step", found.get("step", 0.0)))
-    yield Row(line.no, (("step_time", sum(value for _, value in parts)), *parts), None, "train", line.rank, line.time)
+    yield Row(number, (("step_time", sum(value for _, value in parts)), *parts), None, "train", rank, time)
 
 
 def _memory(line: Line) -> Iterator[Record]:

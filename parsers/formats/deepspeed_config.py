@@ -77,6 +77,10 @@ class DeepSpeedConfig:
             return
         yield from self._line(line)
 
+    def refutes(self, _: Iterable[bytes], __: bytes) -> bool:
+        """Whether a plain line of the engine has nothing to say: its line number in `logging.py` is known."""
+        return self._has_fingerprint and not self.hungry
+
     def close(self) -> Iterable[Record]:
         """A block that was cut off still says what it got to."""
         yield from self._finish()

@@ -18,12 +18,14 @@ The step is never in it (`steps.py` recovers it). `loss` is a mean over `logging
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from parsers import kinds
 from parsers.lazy import Lazy
 from parsers.line import Line
 from parsers.model import Event, Fact, Record, Row, RowKind, Value
+from parsers.plain import NUMBER, Plain
 from parsers.registry import text_reader
 from parsers.values import number, scalar
 
@@ -63,11 +65,24 @@ _PARTNERS = frozenset({"learning_rate", "lr", "grad_norm", "reward", "kl", "entr
         "tried to get lr value before",
     ),
     example="{'loss': 4.163, 'grad_norm': 0.7598933577537537, 'learning_rate': 0.0005, 'epoch': 0.17}",
+    plain=(
+        Plain(
+            rf"\{{'loss': ('?)({NUMBER})\1, (?:'grad_norm': \1({NUMBER})\1, )?'learning_rate': \1({NUMBER})\1, "
+            rf"'epoch': \1({NUMBER})\1\}}",
+            "plain_dict",
+            ("{'loss': 4.163, 'grad_norm': 0.7, 'learning_rate': 0.0005, 'epoch': 0.17}",
+             "{'loss': '4.163', 'grad_norm': '0.7', 'learning_rate': '0.0005', 'epoch': '0.17'}",
+             "{'loss': 4.163, 'learning_rate': 0.0005, 'epoch': 0.17}",
+             "{'loss': '4.163', 'learning_rate': '0.0005', 'epoch': '0.17'}"),
+            frozenset({"generic_text"}),
+        ),
+    ),
 )  # fmt: skip
 class HFTrainer:
     """Reads dict lines, the training banner, warnings that matter and the end."""
 
     hungry = False
+    file_rank: int | None = None
 
     def __init__(self) -> None:
         self._in_banner = True  # a log may begin behind the banner's first line; an evaluation's numbers are not training's
@@ -87,6 +102,17 @@ class HFTrainer:
         elif self._in_banner and " = " in text:
             yield from _banner(line)
         yield from _messages(line)
+
+    def plain_dict(self, number: int, found: re.Match[bytes]) -> Iterable[Record]:
+        """The row of the dict that the Trainer itself prints."""
+        _, loss, norm, lr, epoch = found.groups()
+        if norm is None:
+            values: tuple[tuple[str, float], ...] = (
+                ("loss", float(loss)), ("learning_rate", float(lr)), ("epoch", float(epoch)),
+            )  # fmt: skip
+        else:
+            values = ("loss", float(loss)), ("grad_norm", float(norm)), ("learning_rate", float(lr)), ("epoch", float(epoch))
+        return (Row(number, values, None, "train", self.file_rank, None),)
 
     def close(self) -> Iterable[Record]:
         """Nothing is left over."""

@@ -11,10 +11,12 @@ They come by the thousand, so each becomes a row with the metric `labels_masked`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from parsers.line import Line
 from parsers.model import Record, Row
+from parsers.plain import Plain
 from parsers.registry import text_reader
 
 MARKS = (
@@ -28,17 +30,29 @@ MARKS = (
     title="Masked or truncated targets (tokenization mismatch, response key not found)",
     hints=MARKS,
     example="WARNING: tokenization mismatch: 1 vs. 62. (ignored)",
+    plain=(
+        Plain(
+            r"(?:WARNING: )?tokenization mismatch: \d{1,12} vs\. \d{1,12}\.(?: \(ignored\))?",
+            "plain_mismatch",
+            ("WARNING: tokenization mismatch: 1 vs. 62. (ignored)", "tokenization mismatch: 1 vs. 62. (ignored)"),
+        ),
+    ),
 )
 class Labels:
     """Counts messages; several glued on one line count each."""
 
     hungry = False
+    file_rank: int | None = None
 
     def feed(self, line: Line) -> Iterable[Record]:
         """One row a line, its value the number of messages on it (and of the copies that Ray folded)."""
         count = max((line.text.count(mark) for mark in MARKS), default=0)
         if count and not line.text.lstrip().startswith(("warnings.warn(", "print(", 'f"', "raise ")):
             yield Row(line.no, (("labels_masked", float(count * line.repeats)),), None, "train", line.rank, line.time)
+
+    def plain_mismatch(self, number: int, _: re.Match[bytes]) -> Iterable[Record]:
+        """One message by itself."""
+        return (Row(number, (("labels_masked", 1.0),), None, "train", self.file_rank, None),)
 
     def close(self) -> Iterable[Record]:
         """Nothing is left over."""

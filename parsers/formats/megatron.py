@@ -16,14 +16,16 @@ and MiB of `memory (MB)` GiB. An item that is not closed by `|` was torn by anot
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from parsers import kinds
 from parsers.lazy import Lazy
-from parsers.line import Line, stamp
-from parsers.model import Event, Fact, Record, Row
+from parsers.line import Line, plain_stamp, stamp
+from parsers.model import MAX_TEXT, Event, Fact, Record, Row, SourceRef
 from parsers.pairs import Numbers, numbers, split
+from parsers.plain import Plain
 from parsers.registry import text_reader
 from parsers.values import scalar
 
@@ -48,6 +50,23 @@ _COUNTERS: Final = ("skipped_steps", "nan_steps")
 _DUMP_LINES: Final = 3000
 """An argument dump is 200 to 900 lines, times the ranks that share the file; longer, its end was lost."""
 
+_NAMES: Final = (
+    "consumed samples", "consumed tokens", "elapsed time per iteration (ms)", "throughput per GPU (TFLOP/s/GPU)",
+    "learning rate", "decoupled learning rate", "global batch size", "batch size", "lm loss", "load_balancing_loss",
+    "mtp_1 loss", "z_loss", "sop loss", "loss scale", "grad norm", "num zeros", "params norm", "actual seqlen",
+    "samples per second", "TFLOPs", "curriculum seqlen", "number of skipped iterations", "number of nan iterations",
+)  # fmt: skip
+_VALUE: Final = r"-?\d{1,20}(?:\.\d{1,20})?(?:E[-+]\d{1,3})?"
+_PAIRS = Lazy(r" ([^:|]+): {0,20}([^ |]+) \|")
+_LINE = " iteration       10/     100 | " + " | ".join(f"{name}: 1.0" for name in _NAMES) + " |"
+_PLAIN = Plain(
+    r"(?: \[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\])? iteration {1,12}(\d{1,15})/ {0,12}(\d{1,15}) \|"
+    rf"((?: (?:{'|'.join(map(re.escape, _NAMES))}): {{0,20}}{_VALUE} \|){{1,40}})",
+    "plain_iteration",
+    (_LINE, " [2024-05-01 12:00:00]" + _LINE),
+    frozenset({"nanogpt"}),
+)
+
 
 @text_reader(
     "megatron",
@@ -59,11 +78,14 @@ _DUMP_LINES: Final = 3000
     example=" iteration       10/     100 | consumed samples:         2560 | elapsed time per iteration (ms): 849.6 | "
     "learning rate: 5.308E-07 | global batch size:   256 | lm loss: 1.069056E+01 | loss scale: 2048.0 | grad norm: 0.512 | "
     "number of skipped iterations:   0 | number of nan iterations:   0 |",
+    plain=(_PLAIN,),
 )  # fmt: skip
 class Megatron:
     """Reads iteration and validation lines; is hungry inside an argument dump."""
 
     hungry = False
+    file = ""
+    file_rank: int | None = None
 
     def __init__(self) -> None:
         self._dump_lines = 0
@@ -87,6 +109,16 @@ class Megatron:
         elif " arguments ---" in text and "end of" not in text:
             self.hungry, self._dump_lines = True, 0
         yield from self._marks(line)
+
+    def plain_iteration(self, number: int, found: re.Match[bytes]) -> Iterator[Record]:
+        """The row of an iteration line, and the plan where it is new."""
+        time, at, total = found[1], int(found[2]), found[3].decode()
+        values = numbers(_PAIRS.findall(found[4].decode()), _UNITS)
+        if total != self._total:
+            self._total = total
+            text = found[0].decode().strip()[:MAX_TEXT]
+            yield Fact("run:planned_steps", int(total), SourceRef(self.file, number, text, self.file_rank))
+        yield Row(number, self._summed(values, at), at, "train", self.file_rank, plain_stamp(time) if time else None)
 
     def close(self) -> Iterable[Record]:
         """Nothing is left over."""

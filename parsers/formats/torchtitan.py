@@ -14,14 +14,16 @@ taken before clipping.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from parsers import kinds
 from parsers.lazy import Lazy
-from parsers.line import Line, stamp
+from parsers.line import Line, plain_stamp, stamp
 from parsers.model import Event, Fact, Record, Row
 from parsers.pairs import numbers
+from parsers.plain import NUMBER, STAMP, Plain
 from parsers.registry import text_reader
 
 _STEP = Lazy(r"(?P<val>validate )?step: *(?P<step>\d{1,15}) (?P<rest>.*)")
@@ -31,6 +33,32 @@ _PLAN = Lazy(r"total steps (\d{1,15})")
 _START = Lazy(r"Training starts at step (\d{1,15})")
 _UNITS: Final = {"memory": ("memory_gpu", 1.0)}
 
+_COLOUR: Final = r"(?:\x1b\[[\d;]{1,20}m)?"
+_SHOWN: Final = (
+    "step: 10",
+    "loss:  8.1",
+    "grad_norm:  1.2",
+    "memory: 10.12GiB(12.80%)",
+    "tps: 7,531",
+    "tflops: 312.40",
+    "mfu: 31.59%",
+)
+_HEAD: Final = "2025-11-02 10:00:00,123 - root - INFO - "
+_PLAIN = Plain(
+    rf"(\[rank0\]: ?)?(?:\[titan\] )?({STAMP}) - root - INFO - {_COLOUR}step: {{0,8}}(\d{{1,15}}) {{1,4}}"
+    rf"{_COLOUR}loss: {{0,8}}({NUMBER}) {{1,4}}(?:{_COLOUR}grad_norm: {{0,8}}({NUMBER}) {{1,4}})?"
+    rf"{_COLOUR}memory: {{0,8}}({NUMBER})GiB\({NUMBER}%\) {{1,4}}{_COLOUR}(tps|wps): {{0,8}}(\d{{1,3}}(?:,\d{{3}}){{0,4}})"
+    rf"(?: {{1,4}}{_COLOUR}tflops: {{0,8}}({NUMBER}))?(?: {{1,4}}{_COLOUR}mfu: {{0,8}}({NUMBER})%)?{_COLOUR}",
+    "plain_step",
+    tuple(
+        head + _HEAD + colour + ("  " + colour).join(_SHOWN).replace("tps", speed)
+        for head in ("", "[rank0]:", "[rank0]: ", "[titan] ", "[rank0]:[titan] ", "[rank0]: [titan] ")
+        for colour in ("", "\x1b[31m")
+        for speed in ("tps", "wps")
+    ),
+    frozenset({"nanogpt", "verl", "notes"}),
+)
+
 
 @text_reader(
     "torchtitan",
@@ -38,11 +66,13 @@ _UNITS: Final = {"memory": ("memory_gpu", 1.0)}
     hints=("tps: ", "wps: ", "Training starts at step", "Training completed", "Trainer is initialized with "),
     example="[titan] 2025-11-02 10:00:00,123 - root - INFO - step: 10  loss:  8.12340  grad_norm:  1.2345  "
     "memory: 10.12GiB(12.80%)  tps: 7,531  tflops: 312.40  mfu: 31.59%",
+    plain=(_PLAIN,),
 )
 class Torchtitan:
     """Reads step lines, the start and the end."""
 
     hungry = False
+    file_rank: int | None = None
 
     def feed(self, line: Line) -> Iterable[Record]:
         """A row, the plan, or a mark."""
@@ -56,6 +86,16 @@ class Torchtitan:
             yield Event(kinds.RUN_END, line.ref, rank=line.rank, time=_time(line))
         else:
             yield from _marks(line)
+
+    def plain_step(self, number: int, found: re.Match[bytes]) -> Iterable[Record]:
+        """The row of a step line."""
+        prefix, time, step, loss, norm, memory, name, speed, flops, share = found.groups()
+        shown = (
+            ("loss", loss), ("grad_norm", norm), ("memory_gpu", memory), (name.decode(), speed.replace(b",", b"")),
+            ("tflops", flops), ("mfu", share),
+        )  # fmt: skip
+        values = tuple([(key, float(text)) for key, text in shown if text is not None])
+        return (Row(number, values, int(step), "train", 0 if prefix else self.file_rank, plain_stamp(time)),)
 
     def close(self) -> Iterable[Record]:
         """Nothing is left over."""
