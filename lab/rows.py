@@ -22,6 +22,7 @@ class Row:
 
     `at` is the 0-based step of the injection; None where no step is meant. `then` is a command that follows in the same
     log. `causes`: of these one must be among the first three; `first` says that the log decides and it must be the first.
+    `misses`: what a reader who knew the program would wish for and the log does not tell.
     `keep`: patterns of files that the sample holds besides its log. `cut` is the number of seconds after which the run is
     killed from outside, for hangs.
     """
@@ -41,6 +42,8 @@ class Row:
     causes: tuple[str, ...] = ()
     first: bool = False
     tolerated: tuple[str, ...] = ()
+    misses: tuple[str, ...] = ()
+    why_missed: str = ""
     keep: tuple[str, ...] = ()
     variables: dict[str, str] = field(default_factory=dict)
     cut: float = 0.0

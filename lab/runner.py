@@ -30,7 +30,7 @@ LIMIT: Final = 300.0
 PACKAGES: Final = ("torch", "transformers", "accelerate", "deepspeed", "peft", "trl", "lightning", "datasets", "tokenizers", "numpy")
 
 ASK: Final = """
-import importlib.metadata as m, json, platform, sys, sysconfig
+import importlib.metadata as m, json, os, platform, sys
 found = {}
 for name in %r:
     try: found[name] = m.version(name).partition('+')[0]
@@ -42,7 +42,7 @@ try:
     if torch.cuda.is_available():
         device = '1x ' + torch.cuda.get_device_name(0); found['cuda'] = torch.version.cuda
 except ImportError: pass
-sites = [p for p in sys.path if p.endswith('site-packages')]
+sites = [p for p in sys.path if p.endswith("site-packages")] + [p for p in os.environ.get("PYTHONPATH", "").split(":") if p]
 print(json.dumps({'versions': found, 'device': device, 'sites': sites, 'prefix': [sys.prefix, sys.base_prefix]}))
 """
 
@@ -143,9 +143,10 @@ def provenance(row: Row, facts: dict[str, object], code: int, log: str) -> str:
         "expected": list(row.expected),
         **{
             key: value
-            for key, value in (("expected_any", row.expected_any), ("causes", row.causes), ("tolerated", row.tolerated))
+            for key, value in (("expected_any", row.expected_any), ("causes", row.causes), ("tolerated", row.tolerated), ("misses", row.misses))
             if value
         },
+        **({"why_missed": row.why_missed} if row.why_missed else {}),
         **({"cause_is_first": True} if row.first else {}),
         **({"log": log} if log != "run.log" else {}),
         "exit_code": code,

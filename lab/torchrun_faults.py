@@ -1,6 +1,7 @@
-"""A small data-parallel program on gloo that fails on purpose: one fault, one function.
+"""A small data-parallel program that fails on purpose: one fault, one function.
 
-Started by torchrun (`python -m torch.distributed.run --nproc-per-node 4 torchrun_faults.py FAULT`), needs torch alone.
+Started by torchrun (`python -m torch.distributed.run --nproc-per-node 4 torchrun_faults.py FAULT`), by `deepspeed` or by
+`accelerate launch`; needs torch alone. On gloo and CPUs, or with `--backend nccl` on a GPU a rank.
 Rank 0 prints `step N loss X`; every rank holds the same linear model and sums its gradients itself, so that the
 collectives of a step are plain to see: one all-reduce a step, one barrier before a checkpoint.
 
@@ -13,6 +14,7 @@ collectives of a step are plain to see: one all-reduce a step, one barrier befor
     sizes_disagree    a rank's tensor is shorter than the others'
     late_output       a rank raises into a buffered standard output: its stack is printed after those of its victims
     disk_full         rank 0 saves onto a file system that has no room left
+    lone_checkpoint   a rank saves a checkpoint, and waits for the others to have saved theirs: they never come to that
 """
 
 from __future__ import annotations
@@ -64,16 +66,16 @@ def rank_sleeps(_options: argparse.Namespace, _rank: int) -> None:
 
 
 @fault
-def ranks_disagree(_options: argparse.Namespace, _rank: int) -> None:
+def ranks_disagree(options: argparse.Namespace, _rank: int) -> None:
     """The rank gathers where the others sum."""
-    mine = torch.ones(17)
-    dist.all_gather([torch.empty(17) for _ in range(dist.get_world_size())], mine)
+    mine = torch.ones(17, device=device(options))
+    dist.all_gather([torch.empty_like(mine) for _ in range(dist.get_world_size())], mine)
 
 
 @fault
-def sizes_disagree(_options: argparse.Namespace, _rank: int) -> None:
+def sizes_disagree(options: argparse.Namespace, _rank: int) -> None:
     """The rank sums a tensor that is shorter than the others'."""
-    dist.all_reduce(torch.ones(5))
+    dist.all_reduce(torch.ones(5, device=device(options)))
 
 
 @fault
@@ -96,6 +98,19 @@ def disk_full(options: argparse.Namespace, _rank: int) -> None:
     torch.save(state, options.save_to)
 
 
+@fault
+def lone_checkpoint(options: argparse.Namespace, rank: int) -> None:
+    """A checkpoint whose collective call stands behind `if rank == …`."""
+    print(f"rank {rank}: saving checkpoint to {options.save_to}", flush=True)
+    torch.save({"step": options.at}, options.save_to)
+    dist.barrier()
+
+
+def device(options: argparse.Namespace) -> torch.device:
+    """This rank's GPU with NCCL, else the CPU."""
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if options.backend == "nccl" else torch.device("cpu")
+
+
 def main() -> None:
     """Trains; at step `--at` the fault is called on rank `--rank`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -106,10 +121,14 @@ def main() -> None:
     parser.add_argument("--timeout", type=float, default=15, help="seconds that a collective may take")
     parser.add_argument("--save-to", default="checkpoint.pt", help="where disk_full saves")
     parser.add_argument("--recorder", default="", help="write each rank's flight recorder to this prefix when a collective fails")
+    parser.add_argument("--backend", choices=("gloo", "nccl"), default="gloo")
+    parser.add_argument("--local_rank", type=int, default=0, help="given by DeepSpeed's launcher, which also says it in LOCAL_RANK")
     options = parser.parse_args()
+    if options.backend == "nccl":
+        torch.cuda.set_device(device(options))
     if options.fault == "late_output":
         sys.stdout = open(1, "w", buffering=8192, closefd=False)  # noqa: SIM115  torchrun starts its children with -u
-    dist.init_process_group("gloo", timeout=timedelta(seconds=options.timeout))
+    dist.init_process_group(options.backend, timeout=timedelta(seconds=options.timeout))
     try:
         train(options, dist.get_rank())
     except RuntimeError:
@@ -122,11 +141,12 @@ def main() -> None:
 def train(options: argparse.Namespace, rank: int) -> None:
     """Fits a line by hand: one all-reduce a step."""
     torch.manual_seed(rank)
-    weight, target = torch.zeros(16), torch.linspace(-1, 1, 16)
+    where = device(options)
+    weight, target = torch.zeros(16, device=where), torch.linspace(-1, 1, 16, device=where)
     for step in range(options.steps):
         if step == options.at and rank == options.rank:
             FAULTS[options.fault](options, rank)
-        inputs = torch.randn(32, 16)
+        inputs = torch.randn(32, 16).to(where)
         error = inputs @ (weight - target)
         flat = torch.cat([inputs.T @ error / 32, (error**2).mean()[None]])
         dist.all_reduce(flat)

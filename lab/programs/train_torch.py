@@ -199,6 +199,8 @@ def main() -> None:
         logging.basicConfig(format="%(asctime)s - %(levelname)s - %(name)s - %(message)s", level=logging.INFO)
     loop = Loop(given)
     say(f"torch {torch.__version__}, {sum(p.numel() for p in loop.model.parameters())} parameters, device {DEVICE}")
+    if given.accumulate > 1:
+        say(f"  Gradient Accumulation steps = {given.accumulate}")
     if given.resume:
         loop.load(given.resume)
     if given.weights:
