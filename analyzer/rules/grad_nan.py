@@ -23,6 +23,8 @@ MAX_SKIP_SHARE: Final = Threshold(
     0.02,
     "Share of records that scaler skips may take: it raises the scale once in 1,000 or 2,000 steps.",
 )
+PROBING_SHARE: Final = 0.5
+"""Rises of the scale for each of its falls: one that only falls is not probing its range."""
 LOST_SHARE: Final = Threshold(0.5, "More bad records than this are no recovery, whatever the last one says.")
 
 
@@ -100,10 +102,20 @@ def _weight(run: Run, series: Series, bad: Sequence[Streak], losses: Sequence[fl
         return "critical", "high"
     if count > LOST_SHARE.value * len(series):
         return "critical", "medium"
-    is_rare = max(streak.length for streak in bad) <= MAX_SKIP.value and count <= max(1, MAX_SKIP_SHARE.value * len(series))
-    if sound and is_rare and (precision(run) == "fp16" or _lr_stood_still(run, series, bad)):
+    is_short = max(streak.length for streak in bad) <= MAX_SKIP.value
+    is_rare = count <= max(1, MAX_SKIP_SHARE.value * len(series))
+    if sound and is_short and is_rare and (precision(run) == "fp16" or _lr_stood_still(run, series, bad)):
         return "info", "medium"
-    return "warning", "high"
+    return ("info", "medium") if sound and is_short and _scale_probes(run, series, bad) else ("warning", "high")
+
+
+def _scale_probes(run: Run, series: Series, bad: Sequence[Streak]) -> bool:
+    """Whether the printed loss scale falls at each of these records and rises again in between, as after a short interval."""
+    scales = aligned(series, run.series(metrics.LOSS_SCALE))
+    steps = [(b > a) - (b < a) if a is not None and b is not None else 0 for a, b in zip(scales, scales[1:], strict=False)]
+    falls = {i for i, step in enumerate(steps) if step < 0}
+    is_told = all(i in falls or i - 1 in falls for streak in bad for i in range(streak.start, streak.stop))
+    return is_told and sum(step > 0 for step in steps) >= PROBING_SHARE * len(falls)
 
 
 def _lr_stood_still(run: Run, series: Series, bad: Sequence[Streak]) -> bool:

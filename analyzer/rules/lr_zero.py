@@ -56,7 +56,7 @@ def lr_zero(run: Run) -> Iterator[Finding]:
     dead = list(streaks(series.values, is_zero))[-1]
     if dead.stop < len(series) or dead.length < max(MIN_RECORDS.value, MIN_SHARE.value * len(series)):
         return
-    if _is_rounded(series, dead) or _learns(run, series.steps[dead.start]):
+    if (not _is_exact(run) and _is_rounded(series, dead)) or _learns(run, series.steps[dead.start]):
         return
     yield _finding(run, series, dead)
 

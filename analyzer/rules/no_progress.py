@@ -23,6 +23,7 @@ HIGH: Final = Threshold(
 )
 EARLY: Final = Threshold(3, "Records at the start whose median is where it began.")
 EARLY_FALL: Final = Threshold(0.1, "Of the level: a loss that fell this much at once and then stays has levelled off.")
+MARGIN_ERRORS: Final = Threshold(4, "Standard errors by which the margin of a preference must rise: chance does not do that.")
 CHANCE: Final = Threshold(
     0.01,
     "Relative distance within which a loss is at a level of chance: ln 2 of a preference, ln of the vocabulary.",
@@ -39,6 +40,7 @@ CHANCE: Final = Threshold(
         "flat": FLAT,
         "high": HIGH,
         "chance": CHANCE,
+        "margin-errors": MARGIN_ERRORS,
         "early": EARLY,
         "early-fall": EARLY_FALL,
     },
@@ -87,6 +89,8 @@ def _judged(run: Run, level: float) -> tuple[Severity, str]:
     if vocabulary and vocabulary > 1 and abs(level / math.log(vocabulary) - 1) < 5 * CHANCE.value:
         return "warning", f", which is ln({vocabulary:.0f}), the loss of guessing"
     if abs(level / math.log(2) - 1) < CHANCE.value:
+        if _preference_grows(run):
+            return "info", ", which is near ln 2; but the chosen answers are preferred more and more"
         return "warning", ", which is ln 2, the loss of guessing between two"
     if level >= HIGH.value:
         return "warning", ""
@@ -95,3 +99,12 @@ def _judged(run: Run, level: float) -> tuple[Severity, str]:
         if track is not None and len(track) > 1 and not any(track.values[1:]):
             return "warning", words
     return "info", "; it may have been trained already"
+
+
+def _preference_grows(run: Run) -> bool:
+    """Whether the margin between chosen and rejected answers rises beyond its noise: at a small rate the loss shows it late."""
+    series = run.series("rewards/margins")
+    if series is None or len(series) < MIN_RECORDS.value:
+        return False
+    first, last, error = fall([value for value in series.values if math.isfinite(value)] or [0.0])
+    return last - first > MARGIN_ERRORS.value * error and last > 0
