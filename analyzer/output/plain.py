@@ -11,6 +11,9 @@ import unicodedata
 from typing import Final
 
 _BIDI: Final = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_CLOSING: Final = "，。；：、？！）」』》"
+_OPENING: Final = "（「『《"
+"""CJK punctuation: the one never begins a line, the other never ends one."""
 _SEPARATORS: Final = (0x2028, 0x2029, 0xFEFF)
 _VISIBLE: Final[dict[int, str]] = {
     **{code: chr(0x2400 + code) for code in range(0x20)},
@@ -99,10 +102,14 @@ def _fitting(word: str, width: int) -> int:
 
 
 def _words(text: str) -> list[str]:
+    """What a line may not be broken in: words with the space behind them, single CJK characters with their punctuation."""
     words, word = [], ""
     for char in text:
+        if char in _CLOSING and not word and words and not words[-1].endswith(" "):
+            words[-1] += char
+            continue
         word += char
-        if char == " " or _cell(char) == 2:
+        if char == " " or (_cell(char) == 2 and char not in _OPENING):
             words.append(word)
             word = ""
     return [*words, word] if word else words

@@ -14,6 +14,7 @@ from typing import Any, Final
 from analyzer.model import Clause, Curve, Diagnosis, Finding, Match
 from analyzer.output.plain import neutral, number, place
 from analyzer.output.strings import Strings
+from parsers import SourceRef
 
 _NAMED: Final = ("deepspeed", "transformers", "torch", "accelerate", "megatron-core", "lightning", "pytorch-lightning", "trl")
 _FRAMEWORKS: Final[tuple[str, ...]] = (
@@ -23,6 +24,9 @@ _FRAMEWORKS: Final[tuple[str, ...]] = (
     "tensorboard", "wandb_run", "mlflow", "mlflow_db", "lightning_csv", "deepspeed_csv", "generic_jsonl", "generic_csv",
 )  # fmt: skip
 """Readers that say what trained, most telling first; the others read errors and surroundings."""
+
+_LAUNCHERS: Final = ("slurm", "torchrun")
+"""Said only where nothing else is known: they start what trains, and a line that looks like theirs is in many logs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,8 @@ def identity(diagnosis: Diagnosis, s: Strings) -> list[str]:
     """`HF Trainer + DeepSpeed 0.14.0`, `transformers 4.39.0`, `ZeRO-2`, `bf16`: what the log says of the run."""
     packages = {name: neutral(version) for name, version in diagnosis.run.packages.items()}
     known = [name for name in _FRAMEWORKS if name in diagnosis.run.readers] or list(diagnosis.run.readers)
-    titles = dict.fromkeys(neutral(s.name("reader", name)) for name in known)
+    trained = [name for name in known if name not in _LAUNCHERS] or known
+    titles = dict.fromkeys(neutral(s.name("reader", name)) for name in trained)
     titled = [f"{title} {packages.pop(title.lower(), '')}".strip() for title in list(titles)[:3]]
     parts = [" + ".join(titled)] if titled else []
     parts += [f"{name} {packages[name]}" for name in _NAMED if name in packages][:3]
@@ -172,6 +177,12 @@ def ledger(match: Match) -> Ledger:
         unknown=tuple(c for c in match.clauses if c.state == "unknown"),
         silent=tuple(c for c in known if c.weight == 0 and c.state == "not-met"),
     )
+
+
+def cited(clause: Clause) -> list[SourceRef]:
+    """The first three different places that a clause rests on."""
+    places = {(evidence.ref.file, evidence.ref.line): evidence.ref for evidence in reversed(clause.evidence)}
+    return [*reversed(places.values())][:3]
 
 
 def clause_text(clause: Clause, s: Strings) -> str:
