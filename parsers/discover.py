@@ -17,7 +17,7 @@ from typing import Final, Literal
 
 from parsers import event_folders
 from parsers.ranks import natural, without_ranks
-from parsers.rotation import oldest_first
+from parsers.rotation import oldest_first, with_pieces
 from parsers.source import STDIN, UnreadableError
 from parsers.told_ranks import RAY, are_nodes, names_of_jobs
 from parsers.trackers import Marked
@@ -106,7 +106,7 @@ def find_runs(paths: Sequence[str | Path], choice: Choice | None = None) -> Iter
         else:
             files.append(path)
     if len(files) == 1:
-        yield RunFiles(files[0], (files[0], *companions(files[0])))
+        yield RunFiles(files[0], (*with_pieces(files[0]), *companions(files[0])))
     elif files:
         yield from _runs_of(os.path.commonpath([str(Path(f).parent) for f in files]), _grouped(files))
 
@@ -121,7 +121,8 @@ def companions(log: str) -> tuple[str, ...]:
     except OSError:
         return ()
     kinds = {name: kind_of(name) for name in names}
-    if any(kind in ("log", "events", "state", "data") for name, kind in kinds.items() if name != Path(log).name):
+    own = {Path(path).name for path in with_pieces(log)}
+    if any(kind in ("log", "events", "state", "data") for name, kind in kinds.items() if name not in own):
         return ()
     beside = [name for name, kind in kinds.items() if kind in ("environment", "dump") and name != Path(log).name]
     return tuple(str(folder / name) for name in beside)
@@ -160,6 +161,8 @@ def _runs_in(folder: str, folders: Iterable[Folder]) -> Iterator[RunFiles]:
     for place, kinds in found:
         owner = own.owner(place, logs_at) or _owner(place, folder, logs_at, parts, alone)
         for name, kind in kinds:
+            if own.is_copy(place, name, owner):
+                continue
             groups.setdefault(owner, _Group()).add(kind, os.path.join(place, name))
     _join_nodes(groups)
     for root in sorted(groups):

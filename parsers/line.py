@@ -15,9 +15,9 @@ _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|\x1b[()][A-B0]")
 
 # What launchers and log shippers put before a program's own text (FORMATS.md section 0, trap 3), outermost first.
 _PREFIXES: Final = (
-    re.compile(r"\[rank(?P<rank>\d+)\]: ?"),  # torch >= 2.2
-    re.compile(r"\[(?P<role>[A-Za-z_]+)(?P<local>\d+)\]: ?"),  # torchrun: [${role_name}${rank}]:
-    re.compile(r"\[\d+,(?P<rank>\d+)\]<std(?:out|err)>: ?"),  # mpirun --tag-output
+    re.compile(r"\[rank(?P<rank>\d{1,9})\]: ?"),  # torch >= 2.2
+    re.compile(r"\[(?P<role>[A-Za-z_]+)(?P<local>\d{1,9})\]: ?"),  # torchrun: [${role_name}${rank}]:
+    re.compile(r"\[\d+,(?P<rank>\d{1,9})\]<std(?:out|err)>: ?"),  # mpirun --tag-output
     re.compile(
         r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)) "
         r"(?:std(?:out|err) [FP] |(?P<host>[\w.-]{1,60}) [\w./-]{1,60}\[\d{1,9}\]: )?"
@@ -31,7 +31,11 @@ _PREFIXES: Final = (
     re.compile(r"\((?P<actor>raylet|autoscaler)(?:, ip=[\d.]+)?\) ?"),  # Ray's own processes
     re.compile(r"(?P<host>[a-z][a-z-]*-?\d+)  ?\| "),  # compose, kubetail
     re.compile(r"(?P<host>localhost|\d{1,3}(?:\.\d{1,3}){3}): "),  # pdsh, by address
-    re.compile(r" {0,3}(?P<rank>\d{1,4}): (?=[\[{(A-Z \t]|File |torch)"),  # srun --label
+    re.compile(
+        r" {0,3}(?P<rank>\d{1,4}): (?=[\[{(A-Z \t]|File |torch|wandb: |srun: |slurmstepd: |\x25|"
+        r"(?!(?:(?:train|val|eval|test|avg|mean|total|batch|step)\w{0,12}[ _/]?)?(?:loss|lr|acc|ppl|learning))"
+        r"[a-z][\w./-]{1,40}(?: (?!<)|=))"
+    ),  # srun --label: a number before `loss` may be a step, one before `eth0: <UP>` counts interfaces
     re.compile(
         r"(?P<host>[A-Za-z][\w.-]{0,60}\d[\w.-]{0,60}): (?=\[\d{4}-|\{'|Traceback|\[rank|\[20|  File |    "
         r"|[\w.]{2,60}(?:Error|Exception|Interrupt)\b)"
@@ -66,6 +70,9 @@ _STAMPS: Final = (
 )
 _GLOG: Final = re.compile(r"(?:\[|^)[EFWI](?P<month>\d\d?)(?P<day>\d\d) (?P<h>\d\d):(?P<m>\d\d):(?P<s>\d\d(?:\.\d{1,9})?)")
 _HF_STAMP: Final = re.compile(r"\[[A-Z]+\|[^\]]*\] (?=\d{4}-)")
+MAX_DIGITS: Final = 400
+"""Digits of the longest number: a longer run of them is none, and Python refuses to make one of 4,301."""
+_ENDLESS: Final = re.compile(rf"\d{{{MAX_DIGITS},}}")
 _REPEATED: Final = re.compile(r" \[repeated (\d{1,9})x across cluster\](?: \(Ray deduplicates logs by default\.[^()]*\))?$")
 
 
@@ -116,6 +123,8 @@ def make_line(file: str, number: int, data: bytes) -> Line:
         text = _ANSI.sub("", text)
     if "\x08" in text:
         text = text.replace("\x08", "")
+    if len(text) > MAX_DIGITS:
+        text = _ENDLESS.sub("…", text)
     text = text.rstrip()
     line = Line(file, number, text, text.strip(), stamp=shipped)
     _peel(line)

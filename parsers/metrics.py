@@ -106,6 +106,9 @@ _NAMES: Final = {
     "trainiterstats/loss": LOSS, "trainiterstats/current_lr": LR, "trainiterstats/grad_norm": GRAD_NORM,
     "trainiterstats/step_time": STEP_TIME, "trainiterstats/amp_scaler": LOSS_SCALE, "evalstats/avg_loss": EVAL_LOSS,
     "train/token_acc": ACCURACY, "eval/token_acc": EVAL_ACCURACY, "eval_token_acc": EVAL_ACCURACY,
+    "metrics/train/multiclassaccuracy": ACCURACY, "eval_metrics/eval/multiclassaccuracy": EVAL_ACCURACY,
+    "metrics/eval/multiclassaccuracy": EVAL_ACCURACY, "metrics/eval/crossentropy": EVAL_LOSS,
+    "eval_metrics/eval/crossentropy": EVAL_LOSS,
     "epoch_accuracy": ACCURACY, "epoch_acc": ACCURACY, "accuracy/train": ACCURACY, "acc/train": ACCURACY,
     "eval_epoch_accuracy": EVAL_ACCURACY, "eval_epoch_acc": EVAL_ACCURACY, "accuracy/val": EVAL_ACCURACY,
     "accuracy/validation": EVAL_ACCURACY, "accuracy/test": EVAL_ACCURACY, "acc/val": EVAL_ACCURACY,
@@ -114,4 +117,7 @@ _NAMES: Final = {
 
 def canonical(name: str) -> str:
     """The contract's name of a logged metric, or `name` itself."""
-    return _NAMES.get(name) or _NAMES.get(name.lower(), name)
+    known = _NAMES.get(name) or _NAMES.get(name.lower())
+    if known:
+        return known
+    return LR if name.startswith("lr-") and name.endswith("/group0") else name  # Composer: `lr-<optimizer>/group0`

@@ -6,15 +6,17 @@
 
 Only a name that is there without a suffix has pieces: `log.1` and `log.2` alone are two ranks' or two jobs' files. Pieces that
 were read file by file are put together here, so that they have one step axis: a log without printed steps would count
-from the beginning in each.
+from the beginning in each. A log that is named alone brings the pieces beside it along.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from parsers.source import STDIN
 from parsers.table import Table, Tables
 
 _COMPRESSED: Final = r"(?:\.(?:gz|zst|xz|bz2))?"
@@ -42,6 +44,21 @@ def pieces(paths: Iterable[str]) -> dict[str, list[str]]:
         if cut and cut[0] in plain:
             found.setdefault(plain[cut[0]], []).append((cut[1], path))
     return {log: [path for _, path in sorted([*old, (NEWEST, log)])] for log, old in found.items()}
+
+
+def with_pieces(log: str) -> list[str]:
+    """A log that was named alone, behind the rotated pieces that lie beside it: its run's beginning is in them.
+
+    A piece that is named itself is read alone.
+    """
+    folder, name = os.path.split(log)
+    if log == STDIN or "tfevents" in name or piece(log):
+        return [log]
+    try:
+        beside = [entry.name for entry in os.scandir(folder or ".") if entry.name.startswith(name) and entry.is_file()]
+    except OSError:
+        return [log]
+    return pieces([log, *(os.path.join(folder, other) for other in beside if piece(other))]).get(log, [log])
 
 
 def oldest_first(paths: Sequence[str]) -> list[str]:

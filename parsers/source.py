@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from parsers.container_lines import ENOUGH, Joiner, is_container_log
 from parsers.model import MAX_TEXT, SourceRef
 
 BLOCK: Final = 2 * 2**20
@@ -30,7 +31,7 @@ MAX_FRAGMENT: Final = 2**20
 """Longest fragment that is looked at; the rest of a longer one is passed over."""
 
 MAX_EXPANDED: Final = 200 * 2**30
-MAX_RATIO: Final = 2000
+MAX_RATIO: Final = 500
 """A compressed file that grows more than this is a bomb: real logs of progress bars reach about 300."""
 
 MAX_HOLE: Final = 2**30
@@ -248,9 +249,25 @@ class Cutter:
         self._line = 1
         self._is_skipping = False
         self._is_whole = True
+        self._first: bytes | None = b""
+        self._joiner: Joiner | None = None
 
     def feed(self, data: bytes) -> Iterator[Block]:
-        """The whole fragments that `data` completes, at most one block."""
+        """The whole fragments that `data` completes, at most one block (and what was kept of the beginning)."""
+        if self._first is not None:
+            data = self._first + data
+            if len(data) < ENOUGH and b"\n" not in data:
+                self._first = data
+                return
+            self._begin(data)
+        yield from self._fragments(self._joiner.feed(data) if self._joiner else data)
+
+    def _begin(self, data: bytes) -> None:
+        """Decides by a text's first bytes whether a container runtime may have cut its lines."""
+        self._first = None
+        self._joiner = Joiner(MAX_FRAGMENT) if is_container_log(data) else None
+
+    def _fragments(self, data: bytes) -> Iterator[Block]:
         data = self._rest + data
         end = _last_break(data)
         self._rest = data[end:]
@@ -265,6 +282,12 @@ class Cutter:
 
     def close(self) -> Iterator[Block]:
         """What is left after the last line break."""
+        if self._first:
+            data = self._first
+            self._begin(data)
+            yield from self._fragments(self._joiner.feed(data) if self._joiner else data)
+        if self._joiner:
+            yield from self._fragments(self._joiner.close())
         rest, self._rest = self._rest, b""
         if rest:
             yield from self._block(rest)
@@ -277,7 +300,7 @@ class Cutter:
     @property
     def pending(self) -> int:
         """Bytes that were fed and wait for the end of their fragment."""
-        return len(self._rest)
+        return len(self._rest) + len(self._first or b"") + (self._joiner.held if self._joiner else 0)
 
     @property
     def is_at_line_start(self) -> bool:

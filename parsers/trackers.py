@@ -1,9 +1,11 @@
 """Folders that a tracker marks as a run, whatever its name looks like.
 
 multirun/2026-11-24/10-00-00/3/.hydra/          Hydra: each job of a sweep is a run, though its folder is a bare number
-mlruns/0/4f2a…/meta.yaml + metrics/ + params/   MLflow's file store: files without a suffix below metrics/ and params/
-wandb/run-20261124_100000-ab12/                 W&B: files/ belongs to it, logs/debug*.log are the client's own
-wandb/offline-run-…                             the only one beside a run's log belongs to that run
+mlruns/0/4f2a…/meta.yaml + metrics/ + params/   MLflow's file store: files without a suffix below metrics/ and params/;
+                                                the only run of a store beside a run's log belongs to that run
+wandb/run-20261124_100000-ab12/                 W&B: files/ belongs to it, debug*.log are the client's own
+wandb/offline-run-…                             the only one beside a run's log belongs to that run, and its output.log is
+                                                what that log holds already
 """
 
 from __future__ import annotations
@@ -43,19 +45,32 @@ class Marked:
         return "data" if store is not None and (place != store or name == "meta.yaml") else None
 
     def is_noise(self, place: str, name: str) -> bool:
-        """Whether a file is W&B's own log."""
-        parent = os.path.dirname(place)
-        return name.startswith("debug") and os.path.basename(place) == "logs" and parent in self.runs
+        """Whether a file is no trace: W&B's own log (its latest is linked in `wandb/`), labels of images, MLflow's artifacts."""
+        parent, folder = os.path.split(place)
+        parts = place.split(os.sep)
+        if ("labels" in parts and name.endswith(".txt")) or ("mlruns" in parts and "artifacts" in parts):
+            return True
+        return name.startswith("debug") and (folder == "wandb" or (folder == "logs" and parent in self.runs))
+
+    def is_copy(self, place: str, name: str, owner: str) -> bool:
+        """Whether a file is W&B's copy of what the owner's log holds."""
+        parent, folder = os.path.split(place)
+        return name == "output.log" and folder == "files" and parent in self.runs and owner not in (place, parent)
 
     def owner(self, place: str, logs_at: Set[str]) -> str | None:
         """The run that a folder of a tracker belongs to, if it is one's."""
         store = self._store(place)
         if store is not None:
-            return store
+            home = os.path.dirname(os.path.dirname(os.path.dirname(store)))
+            return home if home in logs_at and self._stores_of(home) == 1 else store
         for home, runs in self._wandb.items():
             if len(runs) == 1 and home in logs_at and (place == runs[0] or place.startswith(f"{runs[0]}/")):
                 return home
         return None
+
+    def _stores_of(self, home: str) -> int:
+        """How many runs of a store two folders below (`mlruns/<experiment>/<run>`) there are."""
+        return sum(os.path.dirname(os.path.dirname(os.path.dirname(store))) == home for store in self._stores)
 
     def _store(self, place: str) -> str | None:
         """The MLflow run that `place` is, or is the metrics or parameters of."""

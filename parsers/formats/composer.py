@@ -1,6 +1,6 @@
 r"""MosaicML Composer and llm-foundry: a head line and a metric a line below it.
 
-Printed by `composer/loggers/console_logger.py`, to stderr; `FileLogger` puts `[metric]: ` before each line:
+Printed by `composer/loggers/console_logger.py`, to stderr:
 
     [epoch=1][batch=10/4800]:
     \t Train time/batch: 9
@@ -8,6 +8,14 @@ Printed by `composer/loggers/console_logger.py`, to stderr; `FileLogger` puts `[
     \t Train metrics/train/LanguageCrossEntropy: 10.8123
     [Eval batch=40/40] Eval on eval data:
     \t Eval metrics/eval/LanguageCrossEntropy: 10.7654
+
+`composer/loggers/file_logger.py` writes every batch, what the console prints between it, and counts finished batches:
+
+    [metric][batch=9]: loss/train/total: 2.3582
+    [stderr]: [batch=10/120]:
+    [stderr]: \t Train loss/train/total: 2.3582
+
+The same loss, of the tenth batch: 9 are finished when it is logged. Checked against 0.32.1.
 
 With a duration in epochs the batch counts within its epoch, otherwise from the start; with one in tokens or samples the
 head has no batch and `time/batch` is the step. Four decimals: a learning rate often reads 0.0000, so a zero there means
@@ -31,13 +39,15 @@ _HEAD = Lazy(
     r"(?P<at>\d{1,18})(?:/(?P<of>\d{1,18}))?\]:?$"
 )
 _EVAL_HEAD = Lazy(r"\[Eval batch=\d+(?:/\d+)?\] Eval on .{1,80}?:?$")
+_FILED = Lazy(r"^\[metric\]\[(?P<unit>batch|ba)=(?P<at>\d{1,15})\]: (?P<name>[\w/.@\-+ ]{1,120}): (?P<value>\S{1,40})$")
+_VERSION = Lazy(r"^(?:\[hyperparameter\]: )?composer_version: \"?(?P<version>\d[\w.]{2,30})\"?$")
 _METRIC = Lazy(r"^(?:\[metric\]: )?\s*(?P<kind>Train|Eval) (?P<name>[\w/.@\-+ ]{1,120}): (?P<value>\S{1,40})$")
 
 
 @text_reader(
     "composer",
     title="MosaicML Composer, llm-foundry",
-    hints=("[batch=", "[token=", "[sample=", "[Eval batch=", "[epoch="),
+    hints=("[batch=", "[token=", "[sample=", "[Eval batch=", "[epoch=", "composer_version: "),
     example="[epoch=1][batch=10/4800]:",
     is_by_rank=True,
 )
@@ -49,21 +59,28 @@ class Composer:
     def __init__(self) -> None:
         self._step: int | None = None
         self._planned = 0
+        self._is_filed = False
 
     def feed(self, line: Line) -> Iterable[Record]:
         """The plan from a head, a row from a metric line."""
-        if len(line.text) > MAX_LENGTH:
+        text = line.text.removeprefix("[stderr]: ").removeprefix("[stdout]: ")
+        if len(text) > MAX_LENGTH:
             self.hungry = False
-        elif found := _HEAD.search(line.text):
-            self.hungry = True
+        elif found := _FILED.match(text):
+            self._is_filed = True
+            yield from self._filed(line, int(found["at"]), found["name"], found["value"])
+        elif found := _HEAD.search(text):
+            self.hungry = not self._is_filed
             yield from self._head(line, found.groupdict())
-        elif _EVAL_HEAD.search(line.text):
-            self.hungry = True
+        elif _EVAL_HEAD.search(text):
+            self.hungry = not self._is_filed
+        elif found := _VERSION.match(text):
+            yield Fact("package:mosaicml", found["version"], line.ref)
         elif self.hungry:
-            found = _METRIC.match(line.text)
+            found = _METRIC.match(text)
             if found:
                 yield from self._metric(line, found["kind"], found["name"], found["value"])
-            elif line.text.strip():
+            elif text.strip():
                 self.hungry = False
 
     def close(self) -> Iterable[Record]:
@@ -78,6 +95,13 @@ class Composer:
         if of and not epoch and of != self._planned:
             self._planned = of
             yield Fact("run:planned_steps", of, line.ref)
+
+    def _filed(self, line: Line, at: int, name: str, text: str) -> Iterator[Record]:
+        """A metric as `FileLogger` writes it, at the step that it names."""
+        value = number(text)
+        if value is None or name.startswith(("time/", "trainer/")) or (value == 0 and name.startswith("lr")):
+            return
+        yield Row(line.no, ((name, value),), at, "eval" if "/eval" in name else "train", line.rank, line.time)
 
     def _metric(self, line: Line, kind: str, name: str, text: str) -> Iterator[Record]:
         value = number(text)

@@ -6,6 +6,7 @@ or, under hydra, `[YYYY-MM-DD HH:MM:SS,mmm][train_inner][INFO] - `. All values a
     … | INFO | train_inner | {"epoch": 1, "update": 0.12, "loss": "12.345", "ppl": "5203.5", "num_updates": "200", "gnorm": "3.4"}
     … | INFO | valid | {"epoch": 1, "valid_loss": "6.681", "valid_num_updates": "695"}
     … | INFO | train_inner | epoch 001:    200 / 5000 loss=12.345, ppl=5203.5, gnorm=3.456, loss_scale=128        simple
+    … | INFO | fairseq_cli.train | done training in 63.1 seconds
     … | INFO | fairseq.trainer | NOTE: gradient overflow detected, ignoring gradient, setting loss scale to: 64.0
 
 Losses are in bits (base 2). A key that is missing (`gnorm`) was not finite. The `train` line is a mean over the epoch: a
@@ -35,7 +36,15 @@ _HYDRA: Final = "_name"
 @text_reader(
     "fairseq",
     title="fairseq, metaseq",
-    hints=('num_updates"', ", num_updates=", "overflow detected, ignoring gradient", "Minimum loss scale reached", "gnorm="),
+    hints=(
+        'num_updates"',
+        ", num_updates=",
+        "overflow detected, ignoring gradient",
+        "Minimum loss scale reached",
+        "gnorm=",
+        "| num_updates ",
+        "done training in ",
+    ),
     example='2023-01-05 10:00:00 | INFO | train_inner | {"epoch": 1, "update": 0.123, "loss": "12.345", "wps": "54321", '
     '"num_updates": "200", "lr": "2.5e-06", "gnorm": "3.456", "loss_scale": "128", "train_wall": "120", "wall": "150"}',
 )
@@ -53,6 +62,9 @@ class Fairseq:
             yield from _overflow(line)
         elif "Minimum loss scale reached" in text and "FloatingPointError" in text:
             yield Event(kinds.SCALE_MINIMUM, line.ref, rank=line.rank, time=line.time)
+        elif "done training in " in text:
+            if "fairseq_cli.train" in text or "metaseq" in text:
+                yield Event(kinds.RUN_END, line.ref, rank=line.rank, time=line.time)
         else:
             yield from _simple(line)
 
@@ -94,11 +106,18 @@ def _overflow(line: Line) -> Iterator[Record]:
     yield Event(kinds.OVERFLOW, line.ref, None, line.rank, line.time, {"scale_from": to * 2, "scale_to": to})
 
 
+def _summary(text: str) -> list[tuple[str, str]]:
+    """`valid on 'valid' subset | loss 2.319 | num_updates 141` → its names and values, `valid_` before held-out ones."""
+    prefix = "valid_" if text.startswith("valid") else ""
+    parts = (part.strip().partition(" ") for part in text.split("|"))
+    return [(prefix + name, value) for name, _, value in parts if value]
+
+
 def _simple(line: Line) -> Iterator[Record]:
     found = _SIMPLE.search(line.text)
     if not found:
         return
-    pairs = split(found["rest"], ",", "=") if found["at"] else split(found["rest"].replace(" ", "="), "|=", "=")
+    pairs = split(found["rest"], ",", "=") if found["at"] else _summary(found["rest"])
     values = dict(numbers(pairs))
     step = values.pop("num_updates", None)
     if step is None and not found["at"]:

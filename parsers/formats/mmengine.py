@@ -6,7 +6,12 @@ r"""OpenMMLab: mmengine, XTuner 0.x, and mmcv 1.x before them.
     05/01 10:00:00 - mmengine - INFO - Epoch(val) [1][50/50]    accuracy/top1: 70.1000
     2021-05-01 10:00:00,123 - mmdet - INFO - Epoch [1][50/7330]\tlr: 1.978e-03, eta: 1:02:03, time: 0.5, loss: 1.2   mmcv
 
-`[epoch][i/n]` counts within the epoch: the step is (epoch − 1)·n + i. `time` is seconds an iteration, `memory` MB.
+    System environment:
+        Python: 3.11.7 (main, …) [GCC 12.2.0]
+        PyTorch: 2.14.1+cpu
+        MMEngine: 0.10.7           `mmengine/utils/dl_utils/collect_env.py`
+
+Checked against mmengine 0.10.7. `[epoch][i/n]` counts within the epoch: the step is (epoch − 1)·n + i. `time` is seconds an iteration, `memory` MB.
 """
 
 from __future__ import annotations
@@ -25,13 +30,26 @@ _HEAD = Lazy(
     r"\[ *(?P<at>\d{1,12})/ *(?P<of>\d{1,12})\]\s+(?P<rest>.*)"
 )
 _ITEM = Lazy(r"(?:^|\s|, ?)(?P<name>[A-Za-z][\w/.@:-]{0,80}): (?P<value>[^\s,]{1,60})")
+_VERSION = Lazy(r"^ {4}(?P<name>Python|PyTorch|TorchVision|MMEngine|MMCV|OpenCV): (?P<version>\d[\w.+]{1,30})(?: |$)")
+_PACKAGES: Final = {"Python": "python", "PyTorch": "torch", "OpenCV": "opencv-python"}
 _CONVERT: Final = {"time": ("step_time", 1.0), "memory": ("memory_gpu", 1 / 1024)}
 
 
 @text_reader(
     "mmengine",
     title="mmengine, XTuner 0.x, mmcv 1.x",
-    hints=("Epoch(", "Iter(", "INFO - Epoch [", "INFO - Iter ["),
+    hints=(
+        "Epoch(",
+        "Iter(",
+        "INFO - Epoch [",
+        "INFO - Iter [",
+        "    Python: ",
+        "    PyTorch: ",
+        "    TorchVision: ",
+        "    MMEngine: ",
+        "    MMCV: ",
+        "    OpenCV: ",
+    ),
     example="05/01 10:00:00 - mmengine - INFO - Epoch(train)  [1][ 100/1000]  lr: 1.0000e-02  eta: 1:02:03  time: 0.1234  "
     "data_time: 0.0056  memory: 10240  grad_norm: 0.5120  loss: 1.2345",
 )
@@ -46,6 +64,9 @@ class MMEngine:
 
     def feed(self, line: Line) -> Iterable[Record]:
         """A row, and the plan where iterations are counted."""
+        if version := _VERSION.match(line.text):
+            name = version["name"]
+            yield Fact(f"package:{_PACKAGES.get(name, name.lower())}", version["version"], line.ref)
         found = _HEAD.search(line.text)
         if not found:
             return

@@ -35,7 +35,7 @@ _OOM = Lazy(r"Detected \d+ oom[-_]kill event|oom_kill event|slurmstepd: error: .
 _TASK = Lazy(r"srun: error: (?P<node>[^:\s]{1,120}): tasks? (?P<tasks>[\d,-]+): (?P<what>.{1,80})")
 _EXITED = Lazy(r"Exited with exit code (?P<code>\d+)")
 _PREEMPTED = Lazy(r"submitit \w+ .{0,40}Caught signal (?P<signal>SIG\w+) on (?P<node>[\w.-]+): this job is (?P<what>[\w ]+)\.")
-_LAUNCHERS = ("torch/distributed/elastic", "torch.distributed.elastic", "torch/distributed/run.py", "torchrun", "[launch.py:")
+_LAUNCHERS = ("torch/distributed/elastic", "torch.distributed.elastic", "torch/distributed/run.py", "torchrun -", "[launch.py:")
 """A launcher of its own in the log: then srun's tasks are nodes, and a task's number is no rank."""
 _WORDS = {
     "Killed": 9, "Terminated": 15, "Segmentation fault": 11, "Aborted": 6, "Bus error": 7, "Hangup": 1,

@@ -47,3 +47,16 @@ def test_a_duration_in_tokens(tmp_path: Path) -> None:
 
 def test_any_chunking(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert_any_chunking_is_the_same(monkeypatch, tmp_path, LOG)
+
+
+def test_the_file_logger_counts_finished_batches(tmp_path: Path) -> None:
+    text = (
+        '[hyperparameter]: composer_version: "0.32.1" \n'
+        "[metric][batch=0]: time/batch: 0 \n[metric][batch=0]: loss/train/total: 2.3582 \n[metric][batch=1]: lr-SGD/group0: 0.1000 \n"
+        "[stderr]: [batch=1/120]:\n[stderr]: \t Train loss/train/total: 2.3582\n"
+        "[metric][batch=1]: loss/train/total: 2.2664 \n[metric][batch=30]: metrics/eval/CrossEntropy: 1.4056 \n"
+    )
+    run = run_of(tmp_path, text)
+    assert points(run, "loss") == [(0, 2.3582), (1, 2.2664)]
+    assert points(run, "lr") == [(1, 0.1)] and points(run, "eval_loss") == [(30, 1.4056)]
+    assert run.environment.value("package:mosaicml") == "0.32.1"

@@ -13,6 +13,7 @@ AROUND = {
     "coqui": "{}\n     | > loss: 0.0563  (0.0557)\n",
     "olmo": "{}\n    train/CrossEntropyLoss=11.23\n",
     "keras": "Epoch 1/10\n{}\n",
+    "ultralytics": "      Epoch    GPU_mem   box_loss   cls_loss   dfl_loss  Instances       Size\n{}\n",
 }
 # Readers of metrics that may say something about another one's example: (example of, reader).
 SHARED = {

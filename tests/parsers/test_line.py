@@ -45,6 +45,22 @@ def test_prefixes_become_fields(prefix: str, rank: int | None, host: str | None,
     assert found.time is None if time is None else found.time == pytest.approx(time, abs=1)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["step 10 loss=0.5", "wandb: Run data is saved locally", "iter 10: loss 2.5", "terminate called after throwing", "epoch=3"],
+)
+def test_srun_labels_lower_case_text(text: str) -> None:
+    found = line(f" 3: {text}")
+    assert (found.text, found.rank) == (text, 3)
+
+
+@pytest.mark.parametrize(
+    "text", ["100: loss 2.5", "100: train loss 2.5", "2: eth0: <BROADCAST,UP> mtu 1500", "3: lr=1e-4", "5: val_acc 0.5", "10: x"]
+)
+def test_numbers_that_may_be_steps_or_counts_are_no_labels(text: str) -> None:
+    assert line(text).rank is None and line(text).text == text
+
+
 @pytest.mark.parametrize("text", [TEXT, "step 3: loss 0.5", "Nov is a month", "[pod] is no prefix", "<b>1 is no prefix"])
 def test_other_beginnings_stay(text: str) -> None:
     assert line(text).text == text

@@ -65,3 +65,19 @@ def test_an_older_run_moved_aside_is_a_segment(tmp_path: Path) -> None:
     run = read(oldest_first([str(tmp_path / "run.log"), str(tmp_path / "run.log.1")]), strict=True)
     loss = run.series("loss")
     assert loss is not None and list(loss.segments) == [0] * 10 + [1] * 10
+
+
+@pytest.mark.parametrize("old", ["run.log.1", "run.log.2.gz", "run.log-20261123"])
+def test_a_log_that_is_named_alone_brings_its_pieces(tmp_path: Path, old: str) -> None:
+    names = [old, "run.log"]
+    rotated(tmp_path / "run", names)
+    (found,) = find_runs([tmp_path / "run" / "run.log"])
+    assert [Path(path).name for path in found.files] == names
+    run = read(found.files, strict=True)
+    assert [Path(file.path).name for file in run.files] == names and len(run.series("loss") or ()) == 20
+
+
+def test_a_piece_that_is_named_is_read_alone(tmp_path: Path) -> None:
+    rotated(tmp_path / "run", ["run.log.1", "run.log"])
+    (found,) = find_runs([tmp_path / "run" / "run.log.1"])
+    assert [Path(path).name for path in found.files] == ["run.log.1"]
