@@ -103,7 +103,8 @@ def _fitting(word: str, width: int) -> int:
 
 def _words(text: str) -> list[str]:
     """What a line may not be broken in: words with the space behind them, single CJK characters with their punctuation."""
-    words, word = [], ""
+    words: list[str] = []
+    word = ""
     for char in text:
         if char in _CLOSING and not word and words and not words[-1].endswith(" "):
             words[-1] += char

@@ -251,7 +251,8 @@ class Summary:
         skips = self.diagnosis.skips
         if skips:
             missing = ", ".join(dict.fromkeys(story.missing_name(name, self.s) for skip in skips for name in skip.missing))
-            lines.append([(" ", ""), (clip(self.s("term.unjudged", n=len(skips), missing=missing), self.width - 2), "dim")])
+            told = wrap(self.s("term.unjudged", n=len(skips), missing=missing), self.width - 2)
+            lines += [[(" ", ""), (line, "dim")] for line in told[:2]]
         if self.diagnosis.problems:
             ref, _, reason = self.diagnosis.problems[0]
             text = self.s("term.unread", n=len(self.diagnosis.problems), place=place(ref.file, ref.line), reason=neutral(reason))
@@ -264,8 +265,10 @@ class Summary:
         finding = story.leading(self.diagnosis)
         page = self.diagnosis.causes[0].id if self.diagnosis.causes else finding.rule if finding else ""
         commands += [f"analyze explain {neutral(page)}"] if page else []
-        shown = [[(" ", ""), (clip(text, self.width - 2), "code")] for text in (" · ".join(commands), self._answer()) if text]
-        return [*lines, *shown]
+        together = " · ".join(commands)
+        rows = [together] if cells(together) <= self.width - 2 else commands
+        rows += wrap(self._answer(), self.width - 2) if self._answer() else []
+        return [*lines, *([(" ", ""), (row, "code")] for row in rows)]
 
     def _answer(self) -> str:
         """How to answer what the leading cause asks; '' where it asks nothing."""

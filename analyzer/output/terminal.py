@@ -32,7 +32,7 @@ def render(
 ) -> str:
     """The summary, ending in a line feed.
 
-    `width` in columns (the window's where None, 100 when piped), `color` and `bars` as the output allows where None:
+    `width` in columns (the window's or $COLUMNS where None, 100 when piped), `color` and `bars` as the output allows where None:
     NO_COLOR, FORCE_COLOR and TERM=dumb are honoured, and a pipe gets neither colour nor bars.
     """
     terminal = sys.stdout.isatty()
@@ -54,7 +54,7 @@ def _width(width: int | None, terminal: bool) -> int:
     if width is None:
         import shutil
 
-        width = shutil.get_terminal_size((PIPED, 24)).columns if terminal else PIPED
+        width = shutil.get_terminal_size((PIPED, 24)).columns if terminal or os.environ.get("COLUMNS") else PIPED
     return max(NARROWEST, min(width, WIDEST))
 
 
