@@ -1,4 +1,4 @@
-"""`python -m lab list | run NAME… | check | install ENVIRONMENT FOLDER`."""
+"""`python -m lab list | run NAME… | label | check | install ENVIRONMENT FOLDER`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import sys
 from pathlib import Path
 
 from lab.rows import HERE, ROWS, Row, rows, versions
-from lab.runner import PROGRAMS, run
+from lab.runner import PROGRAMS, relabel, run
 
 SAMPLES = HERE.parent / "sample_logs"
 
 
 def main(words: list[str] | None = None) -> int:
     """Runs a command."""
-    parser = argparse.ArgumentParser(prog="python -m lab", description="Programs that fail on purpose, and what the tool says of them.")
+    parser = argparse.ArgumentParser(prog="python -m lab", description="Programs that fail on purpose.")
     parser.add_argument("--rows", type=Path, default=ROWS, help="folder of the rows")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="every row: name, environment, fault, command")
@@ -28,8 +28,9 @@ def main(words: list[str] | None = None) -> int:
     running.add_argument("--programs", type=Path, default=PROGRAMS)
     running.add_argument("--missing", action="store_true", help="only rows that have no sample yet")
     running.add_argument("--jobs", type=int, default=1)
+    labelling = commands.add_parser("label", help="write what the rows say now into samples that were run before")
+    labelling.add_argument("--into", type=Path, default=SAMPLES)
     checking = commands.add_parser("check", help="diagnose every sample and print the table; --write FILE also writes it")
-    checking.add_argument("--samples", type=Path, default=SAMPLES)
     checking.add_argument("--write", type=Path, nargs="?", const=HERE.parent / "docs" / "lab.md")
     installing = commands.add_parser("install", help="make the virtual environment of an environment")
     installing.add_argument("environment")
@@ -38,8 +39,8 @@ def main(words: list[str] | None = None) -> int:
     if given.command == "check":
         from lab.check import check
 
-        return check(given.samples, given.write)
-    return {"list": show, "run": run_all, "install": install}[given.command](given)
+        return check(given.write)
+    return {"list": show, "run": run_all, "label": label_all, "install": install}[given.command](given)
 
 
 def show(given: argparse.Namespace) -> int:
@@ -72,6 +73,14 @@ def attempt(row: Row, given: argparse.Namespace) -> str:
     except (OSError, subprocess.SubprocessError) as error:
         return f"not run: {error}"
     return f"exit {code}, {size} bytes"
+
+
+def label_all(given: argparse.Namespace) -> int:
+    """Labels every sample that has a row."""
+    for row in rows(given.rows).values():
+        if (given.into / row.name).exists():
+            relabel(row, given.into / row.name)
+    return 0
 
 
 def install(given: argparse.Namespace) -> int:

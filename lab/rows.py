@@ -61,7 +61,7 @@ def rows(folder: Path = ROWS) -> dict[str, Row]:
     """All rows by name. A key that no row has raises TypeError, a name used twice ValueError."""
     found: dict[str, Row] = {}
     for path in sorted(folder.glob("*.toml")):
-        for name, given in tomllib.loads(path.read_text("utf-8")).items():
+        for name, given in table_of(path).items():
             if name in found:
                 raise ValueError(f"{name} twice")
             found[name] = row(name, given)
@@ -70,9 +70,15 @@ def rows(folder: Path = ROWS) -> dict[str, Row]:
 
 def row(name: str, given: dict[str, Any]) -> Row:
     """A row from its table."""
-    return Row(name, **{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})
+    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+    return Row(name, **fields)
 
 
 def versions() -> dict[str, dict[str, Any]]:
     """The matrix of versions: environment → `device`, `packages`."""
-    return tomllib.loads((HERE / "versions.toml").read_text("utf-8"))
+    return table_of(HERE / "versions.toml")
+
+
+def table_of(path: Path) -> dict[str, Any]:
+    """What a TOML file holds."""
+    return tomllib.loads(path.read_text("utf-8"))

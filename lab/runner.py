@@ -20,14 +20,34 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
-from lab.rows import HERE, Row, versions
+from lab.rows import HERE, Row, table_of, versions
 
 PROGRAMS: Final = HERE / "programs"
 LONG: Final = 200_000
 """Bytes above which a log is stored compressed."""
 LIMIT: Final = 300.0
 """Seconds after which a run that should have ended is killed."""
-PACKAGES: Final = ("torch", "transformers", "accelerate", "deepspeed", "peft", "trl", "lightning", "datasets", "tokenizers", "numpy")
+PACKAGES: Final = (
+    "torch",
+    "transformers",
+    "accelerate",
+    "deepspeed",
+    "peft",
+    "trl",
+    "lightning",
+    "datasets",
+    "tokenizers",
+    "numpy",
+)
+
+FRAMEWORKS: Final = {
+    "train_lightning.py": "lightning", "train_trl.py": "trl", "train_accelerate.py": "accelerate", "train_hf.py": "transformers",
+    "train_ds.py": "deepspeed",
+}  # fmt: skip
+LABELS: Final = (
+    "fault", "root_cause", "injected_at_step", "healthy", "expected", "expected_any", "causes", "cause_is_first", "tolerated",
+    "misses", "why_missed",
+)  # fmt: skip
 
 ASK: Final = """
 import importlib.metadata as m, json, os, platform, sys
@@ -76,7 +96,8 @@ def surroundings(name: str) -> dict[str, str]:
     paths = [os.environ.get(f"LAB_PATH_{name.upper().replace('-', '_')}", ""), os.environ.get("PYTHONPATH", "")]
     hidden = {"CUDA_VISIBLE_DEVICES": ""} if versions().get(name, {}).get("device") == "CPU" else {}
     return {
-        **os.environ, **hidden, "PATH": f"{Path(python).parent}:{os.environ['PATH']}", "PYTHONPATH": ":".join(p for p in paths if p),
+        **os.environ, **hidden, "PATH": f"{Path(python).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": ":".join(path for path in paths if path),
         "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "PYTHONDONTWRITEBYTECODE": "1",
     }  # fmt: skip
 
@@ -84,7 +105,11 @@ def surroundings(name: str) -> dict[str, str]:
 def ask(environment: dict[str, str]) -> dict[str, object]:
     """Versions, device and paths of an environment, as its own Python says."""
     asked = subprocess.run(  # noqa: S603
-        ["python", "-c", ASK % (PACKAGES,)], env=environment, stdout=subprocess.PIPE, text=True, check=True  # noqa: S607
+        ["python", "-c", ASK % (PACKAGES,)],  # noqa: S607
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     )
     return dict(json.loads(asked.stdout.splitlines()[-1]))
 
@@ -92,7 +117,7 @@ def ask(environment: dict[str, str]) -> dict[str, object]:
 def capture(command: str, place: Path, environment: dict[str, str], limit: float) -> tuple[bytes, int]:
     """(what `bash run.sh 2>&1 | tee run.log` writes, exit code) of `command`, started in `place`; 124 when it was cut."""
     (place / "run.sh").write_text(command + "\n")
-    started = subprocess.Popen(  # noqa: S603
+    started = subprocess.Popen(
         ["bash", "run.sh"], cwd=place, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,  # noqa: S607
         stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
@@ -105,12 +130,11 @@ def capture(command: str, place: Path, environment: dict[str, str], limit: float
 
 def neutral(log: bytes, place: Path, facts: dict[str, object]) -> bytes:
     """The log without the machine's paths and name."""
-    prefix = [str(p) for p in facts["prefix"]]  # type: ignore[attr-defined]
-    sites = [str(p) for p in facts["sites"]]  # type: ignore[attr-defined]
-    extra = [p for name, p in os.environ.items() if name.startswith("LAB_PATH_")]
+    prefix = [str(path) for path in facts["prefix"]]  # type: ignore[attr-defined]
+    sites = [str(path) for path in facts["sites"]]  # type: ignore[attr-defined]
     swaps = [(str(place), "/home/user/exp"), (str(place.resolve()), "/home/user/exp")]
-    swaps += [(path, "/opt/venv/lib/python3/site-packages") for path in sorted({*sites, *extra}, key=len, reverse=True)]
-    swaps += [(prefix[0], "/opt/venv"), (prefix[1], "/usr" if prefix[1] != "/usr" else "/usr")]
+    swaps += [(path, "/opt/venv/lib/python3/site-packages") for path in sorted(set(sites), key=len, reverse=True)]
+    swaps += [(prefix[0], "/opt/venv"), (prefix[1], "/usr")]
     for mine, theirs in swaps:
         log = log.replace(mine.encode(), theirs.encode())
     for name in {socket.gethostname(), socket.getfqdn()}:
@@ -130,29 +154,41 @@ def write_log(sample: Path, log: bytes) -> str:
 def provenance(row: Row, facts: dict[str, object], code: int, log: str) -> str:
     """The sample's `provenance.toml`."""
     installed: dict[str, str] = facts["versions"]  # type: ignore[assignment]
-    framework = {"train_lightning.py": "lightning", "train_trl.py": "trl", "train_accelerate.py": "accelerate", "train_hf.py": "transformers"}
-    main = framework.get(row.program)
+    main = FRAMEWORKS.get(row.program)
+    program = (f"{main} {installed.get(main, '?')}, " if main else "") + f"torch {installed.get('torch', 'not installed')}"
+    cut = f"; killed after {row.cut:g} s" if code == 124 else ""
     fields: dict[str, object] = {
-        "program": (f"{main} {installed.get(main, '?')}, " if main else "") + f"torch {installed.get('torch', 'not installed')}",
-        "command": row.command,
-        "hardware": facts["device"],
-        "fault": row.fault,
-        "root_cause": row.root_cause,
-        **({"injected_at_step": row.at} if row.at is not None else {}),
-        "healthy": row.healthy,
-        "expected": list(row.expected),
-        **{
-            key: value
-            for key, value in (("expected_any", row.expected_any), ("causes", row.causes), ("tolerated", row.tolerated), ("misses", row.misses))
-            if value
-        },
-        **({"why_missed": row.why_missed} if row.why_missed else {}),
-        **({"cause_is_first": True} if row.first else {}),
-        **({"log": log} if log != "run.log" else {}),
-        "exit_code": code,
+        "program": program, "command": row.command, "hardware": facts["device"], **label(row),
+        **({"log": log} if log != "run.log" else {}), "exit_code": code,
         "origin": f"made for this project by lab/, {date.today().isoformat()}",
-        "changes": "paths and the name of the machine neutralised" + (f"; killed after {row.cut:g} s" if code == 124 else ""),
-    }
+        "changes": f"paths and the name of the machine neutralised{cut}",
+    }  # fmt: skip
+    return written(fields, installed)
+
+
+def label(row: Row) -> dict[str, object]:
+    """What a row says of its sample: the fault and what must be found."""
+    given: dict[str, object] = {
+        "fault": row.fault, "root_cause": row.root_cause, "injected_at_step": row.at, "healthy": row.healthy,
+        "expected": list(row.expected), "expected_any": list(row.expected_any), "causes": list(row.causes),
+        "cause_is_first": row.first or None, "tolerated": list(row.tolerated), "misses": list(row.misses),
+        "why_missed": row.why_missed,
+    }  # fmt: skip
+    return {key: value for key, value in given.items() if key == "expected" or value not in (None, "", [])}
+
+
+def relabel(row: Row, sample: Path) -> None:
+    """Writes what the row says now into the provenance of a sample that was run before; what was run stays."""
+    path = sample / "provenance.toml"
+    old = table_of(path)
+    installed = old.pop("versions")
+    kept = {key: value for key, value in old.items() if key not in LABELS}
+    first = {key: kept.pop(key) for key in ("program", "command", "hardware")}
+    path.write_text(written({**first, **label(row), **kept}, installed), "utf-8")
+
+
+def written(fields: dict[str, object], installed: dict[str, str]) -> str:
+    """Provenance as TOML."""
     lines = [f"{key} = {toml(value)}" for key, value in fields.items()]
     return "\n".join([*lines, "", "[versions]", *(f"{key} = {toml(value)}" for key, value in installed.items())]) + "\n"
 

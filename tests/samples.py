@@ -9,10 +9,15 @@ from typing import Any
 
 import tomli
 
+from analyzer import Diagnosis
+
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "sample_logs"
 INTERVAL = 11
-"""Steps by which an onset may miss its injection: one logging interval of ten, and the step it is printed at."""
+"""The same where the log does not say how often it prints: one interval of ten, and the step it is printed at."""
+
+ONSET = {"loss-zero", "loss-nan", "grad-nan", "grad-constant", "grad-zero", "loss-spike", "lr-zero", "throughput-drop"}
+"""Rules whose onset a number shows."""
 
 # What a label asks for is met by a rule that knows more: the specific rule owns the finding.
 FATAL = {
@@ -56,6 +61,15 @@ class Sample:
     @property
     def is_healthy(self) -> bool:
         return self.provenance["healthy"] is True
+
+
+def interval(diagnosis: Diagnosis) -> int:
+    """Steps by which an onset may miss its injection: one logging interval of the loss, and the step it is printed at."""
+    run = diagnosis.run
+    points = next((curve.points for curve in run.curves if curve.metric == "loss"), 0)
+    if points < 2 or run.first_step is None or run.last_step is None:
+        return INTERVAL
+    return -(-(run.last_step - run.first_step) // (points - 1)) + 1
 
 
 @cache

@@ -124,5 +124,9 @@ def tokenizer() -> Any:
     inner = Tokenizer(models.WordLevel({word: number for number, word in enumerate(known[:VOCABULARY])}, unk_token="<unk>"))  # noqa: S106
     inner.pre_tokenizer = pre_tokenizers.Whitespace()
     return PreTrainedTokenizerFast(
-        tokenizer_object=inner, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>", bos_token="<eos>"  # noqa: S106
+        tokenizer_object=inner,
+        pad_token="<pad>",  # noqa: S106
+        eos_token="<eos>",  # noqa: S106
+        unk_token="<unk>",  # noqa: S106
+        bos_token="<eos>",  # noqa: S106
     )

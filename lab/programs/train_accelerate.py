@@ -32,7 +32,9 @@ def main() -> None:
     parser.add_argument("--save_every", type=int, default=0)
     parser.add_argument("--resume", default="")
     given = parser.parse_args()
-    logging.basicConfig(format="%(asctime)s - %(levelname)s - %(name)s - %(message)s", datefmt="%m/%d/%Y %H:%M:%S", level=logging.INFO)
+    logging.basicConfig(
+        format="%(asctime)s - %(levelname)s - %(name)s - %(message)s", datefmt="%m/%d/%Y %H:%M:%S", level=logging.INFO
+    )
     logger = get_logger("train")
     set_seed(given.seed)
     place = injector(given, batch_size=given.batch_size)

@@ -30,7 +30,9 @@ def command_line() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--lora", action="store_true", help="freeze the model and train LoRA adapters (peft)")
     parser.add_argument("--weights", default="float32", help="type in which the model's weights are held")
-    parser.add_argument("--outliers", type=float, default=0.0, help="scale of the feed-forward weights, as of a model trained in bf16")
+    parser.add_argument(
+        "--outliers", type=float, default=0.0, help="scale of the feed-forward weights, as of a model trained in bf16"
+    )
     parser.add_argument("--memory_log", action="store_true", help="print the memory in use")
     parser.add_argument("--resume", default="")
     parser.add_argument("--ta", action="append", default=[], help="TrainingArguments: name=json")

@@ -1,4 +1,4 @@
-"""A Lightning Trainer on the tiny language model: progress bars of tqdm or rich, CSV logger, AMP plugin, evaluation, callbacks."""
+"""A Lightning Trainer on the tiny language model: bars of tqdm or rich, CSV logger, AMP plugin, evaluation, callbacks."""
 
 from __future__ import annotations
 
