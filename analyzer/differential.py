@@ -1,8 +1,9 @@
 """Rival causes, weighed in the open: a sum of log-odds that can be read aloud, and a verdict that can be checked.
 
 The order is prior + what each clause adds (met or not met; unknown adds nothing and is asked for).
-*confirmed*: every requirement and every decisive clause is met (at least one is decisive) and nothing strong speaks
-against it. *likely*: clearly ahead of the next root cause and nothing decisive against it. *possible*: the rest.
+*confirmed*: every requirement and every decisive clause is met (at least one is decisive), every version that could speak
+against it is known, and nothing strong does. *likely*: clearly ahead of the next root cause and nothing decisive against it.
+*possible*: the rest.
 
 Decoders ("loss 0.0 is a filtered NaN") are said beside the causes and never compete with them. A benign explanation
 is said beside them too, unless it is well supported and outweighs every cause: then "nothing is wrong" is the answer.
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from analyzer.cause import FOLDER, PRIORS, Cause, complete
+from analyzer.cause import FOLDER, PRIORS, Cause, ClauseSpec, complete
 from analyzer.clauses import Case, answer, join, weigh
 from analyzer.gates import candidates, seen
 from analyzer.model import CauseVerdict, Clause, Failure, Match, State
@@ -36,11 +37,15 @@ DECISIVE: Final = 5.0
 
 
 class Weighed(NamedTuple):
-    """A cause that passed its gate, with its ledger; `gate`: whether everything it requires was met."""
+    """A cause that passed its gate, with its ledger; `gate`: whether everything it requires was met.
+
+    `is_dated`: whether every version that would speak against it is known.
+    """
 
     cause: Cause
     match: Match
     gate: State
+    is_dated: bool = True
 
     @property
     def rank(self) -> tuple[float, str]:
@@ -137,7 +142,12 @@ def _weigh(cause: Cause, case: Case) -> Weighed | None:
         id=cause.id, title=cause.title, kind=cause.kind, verdict="possible", score=round(score, 3),
         clauses=_by_weight(clauses), remedy={}, confirm_by="", mechanism=cause.mechanism, rivals=cause.rivals,
     )  # fmt: skip
-    return Weighed(cause, match, gate)
+    return Weighed(cause, match, gate, not any(map(_is_open_version, cause.evidence, clauses)))
+
+
+def _is_open_version(spec: ClauseSpec, clause: Clause) -> bool:
+    """Whether a clause waits for a version that would speak against the cause."""
+    return clause.state == "unknown" and spec.if_not < 0 and all(when.startswith("package:") for when in spec.whens)
 
 
 def _gate(cause: Cause, case: Case) -> State:
@@ -165,7 +175,8 @@ def _verdict(one: Weighed, ranked: Sequence[Weighed], is_loud: bool) -> CauseVer
         return "possible"
     decisive = [clause for clause in match.clauses if clause.strength == "decisive"]
     against = any(clause.weight <= -STRONG for clause in match.clauses)
-    if decisive and all(clause.state == "met" for clause in decisive) and one.gate == "met" and not against:
+    is_sure = bool(decisive) and all(clause.state == "met" for clause in decisive) and one.gate == "met"
+    if is_sure and one.is_dated and not against:
         return "confirmed"
     if any(clause.weight <= -DECISIVE for clause in match.clauses):
         return "possible"

@@ -4,7 +4,7 @@ hold, are ruled out, or cannot be known yet.
 A cause counts as an exposure where every package that it affects lies in a window, and nothing that the environment says rules
 it out. How loud it is:
 
-    critical  a confirmed root cause that is not rare, and all that it asks of the environment is known to hold
+    critical  a confirmed root cause for which the version is strong evidence, and all that it asks for is known to hold
     warning   the same of any other cause
     info      possible: something that it needs is not known, or one version alone is known and takes more than that
 
@@ -220,5 +220,10 @@ def _level(cause: Cause, hits: tuple[Hit, ...], conditions: tuple[Condition, ...
         return "warning" if held and not is_open else None
     if cause.status == "anecdotal" or is_open or held + len(hits) < LEAST_FACTS:
         return "info"
-    is_usual = cause.kind == "root-cause" and cause.status == "confirmed" and cause.prior != "rare"
-    return "critical" if is_usual else "warning"
+    is_known = cause.kind == "root-cause" and cause.status == "confirmed"
+    return "critical" if is_known and _is_strong_evidence(cause, {hit.package for hit in hits}) else "warning"
+
+
+def _is_strong_evidence(cause: Cause, packages: set[str]) -> bool:
+    """Whether the version of one of these packages alone speaks strongly for the cause: most runs in the window meet it."""
+    return any(spec.if_met >= -STRONG and all(_is_of(when, packages) for when in spec.whens) for spec in cause.evidence)

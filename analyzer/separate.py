@@ -42,6 +42,11 @@ class Split:
         """Share of the failed runs minus share of the healthy ones: 1 separates all."""
         return self.failed / self.all_failed - self.healthy / self.all_healthy
 
+    @property
+    def is_widely_named(self) -> bool:
+        """Whether at least half of the runs name the setting: of a handful, any two values separate all."""
+        return self.unknown <= self.all_failed + self.all_healthy
+
 
 @dataclass(frozen=True, slots=True)
 class Separation:
@@ -68,7 +73,7 @@ def separate(runs: Runs) -> Separation:
     best = [split for key in keys for split in _best(key, [e for e, _ in failed], [e for e, _ in healthy])]
     tried = len({split.key for split in best})
     told = [_corrected(split, tried) for split in best if split.gap >= LEAST]
-    told = [split for split in told if split.gap == 1 or split.chance <= CHANCE]
+    told = [split for split in told if split.chance <= CHANCE or (split.gap == 1 and split.is_widely_named)]
     told.sort(key=lambda split: (round(split.chance, 9), -split.gap, split.unknown, split.key))
     return Separation(
         tuple(one.run.source for _, one in failed), tuple(one.run.source for _, one in healthy), others,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def render(one: Separation, form: str, lang: str = "en", redacted: Sequence[Redaction] | None = None) -> str:
-    """Many runs as terminal text, Markdown, JSON or HTML; `redacted` is what was taken out of it, None where nothing was to be."""
+    """Many runs as terminal text, Markdown, JSON or HTML; `redacted` is what was taken out, None where nothing was to be."""
     if form == "json":
         from analyzer.output import comparison_document
 

@@ -171,3 +171,19 @@ def test_cases_hold(path: Path, tmp_path: Path) -> None:
             assert cause.id in ids + notes, (number, ids, notes)
         else:
             assert cause.id not in ids + notes, (number, ids, notes)
+
+
+def test_without_its_version_it_is_at_most_likely(path: Path, tmp_path: Path) -> None:
+    """The same log and facts, the versions left out: a cause that a version could refute is not called confirmed."""
+    cause = causes.load_file(path)
+    asks = {part for spec in cause.evidence if spec.if_not < 0 for when in spec.whens for part in conjuncts(when)}
+    packages = {part.partition(" in ")[0] for part in asks if part.startswith("package:")}
+    for number, case in enumerate(cause.cases):
+        facts = case.get("facts", {})
+        if case["expect"] == "absent" or "text" not in case or packages.isdisjoint(facts):
+            continue
+        log = tmp_path / f"{number}.log"
+        log.write_text(case["text"], "utf-8")
+        left = [Fact(key, value, SourceRef("stated", 0), given=True) for key, value in facts.items() if key not in packages]
+        found = [match.verdict for match in diagnose(log, Options(facts=tuple(left))).causes if match.id == cause.id]
+        assert "confirmed" not in found
