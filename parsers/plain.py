@@ -25,6 +25,8 @@ _DIGITS: Final = b"0123456789"
 _KEY: Final = 96
 """Bytes at the beginning of a line by which its kind is known."""
 _MAX_KEYS: Final = 20_000
+_TRIES: Final = 8
+"""Lines with one beginning that must have no form before such lines are not looked at any more."""
 _EXPONENT = re.compile(rb"(?<=\d)e(?=[-+]?\d)")
 _VARIABLE: Final = b"0123456789.-+,:<?# \xe2\x96\x88\x89\x8a\x8b\x8c\x8d\x8e\x8f"
 
@@ -64,6 +66,7 @@ class Shapes:
         self.all: list[Shape] = []
         self._by_first: dict[int, list[Shape]] = {}
         self._known: dict[bytes, Shape | None] = {}
+        self._tried: dict[bytes, int] = {}
         places = {name: index for index, name in enumerate(names)}
         bare = [(number, _fixed(hint), owners) for number, (hint, owners) in enumerate(hints.items())]
         for owner, forms in enumerate(plains):
@@ -86,15 +89,18 @@ class Shapes:
 
     @property
     def known(self) -> dict[bytes, Shape | None]:
-        """Key (`key`) → the form of the lines that begin so, None where they have none."""
+        """Key (`key`) → the form of the lines that begin so, None where several such lines had none."""
         return self._known
 
     def learn(self, key: bytes, fragment: bytes) -> Shape | None:
-        """The form of a line with a beginning that was not seen before."""
-        if len(self._known) >= _MAX_KEYS:
-            self._known.clear()
+        """The form of a line with a beginning that is not known yet."""
         found = next((shape for shape in self._by_first.get(fragment[0], ()) if shape.pattern.match(fragment)), None)
-        self._known[key] = found
+        tried = self._tried[key] = self._tried.get(key, 0) + 1
+        if found or tried == _TRIES:
+            self._known[key] = found
+        if len(self._tried) >= _MAX_KEYS:
+            self._known.clear()
+            self._tried.clear()
         return found
 
 

@@ -45,7 +45,7 @@ _SHOWN: Final = (
 )
 _HEAD: Final = "2025-11-02 10:00:00,123 - root - INFO - "
 _PLAIN = Plain(
-    rf"(\[rank0\]: ?)?(?:\[titan\] )?({STAMP}) - root - INFO - {_COLOUR}step: {{0,8}}(\d{{1,15}}) {{1,4}}"
+    rf"(?:\[rank(\d{{1,6}})\]: ?)?(?:\[titan\] )?({STAMP}) - root - INFO - {_COLOUR}step: {{0,8}}(\d{{1,15}}) {{1,4}}"
     rf"{_COLOUR}loss: {{0,8}}({NUMBER}) {{1,4}}(?:{_COLOUR}grad_norm: {{0,8}}({NUMBER}) {{1,4}})?"
     rf"{_COLOUR}memory: {{0,8}}({NUMBER})GiB\({NUMBER}%\) {{1,4}}{_COLOUR}(tps|wps): {{0,8}}(\d{{1,3}}(?:,\d{{3}}){{0,4}})"
     rf"(?: {{1,4}}{_COLOUR}tflops: {{0,8}}({NUMBER}))?(?: {{1,4}}{_COLOUR}mfu: {{0,8}}({NUMBER})%)?{_COLOUR}",
@@ -89,13 +89,13 @@ class Torchtitan:
 
     def plain_step(self, number: int, found: re.Match[bytes]) -> Iterable[Record]:
         """The row of a step line."""
-        prefix, time, step, loss, norm, memory, name, speed, flops, share = found.groups()
+        rank, time, step, loss, norm, memory, name, speed, flops, share = found.groups()
         shown = (
             ("loss", loss), ("grad_norm", norm), ("memory_gpu", memory), (name.decode(), speed.replace(b",", b"")),
             ("tflops", flops), ("mfu", share),
         )  # fmt: skip
         values = tuple([(key, float(text)) for key, text in shown if text is not None])
-        return (Row(number, values, int(step), "train", 0 if prefix else self.file_rank, plain_stamp(time)),)
+        return (Row(number, values, int(step), "train", int(rank) if rank else self.file_rank, plain_stamp(time)),)
 
     def close(self) -> Iterable[Record]:
         """Nothing is left over."""

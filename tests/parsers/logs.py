@@ -8,7 +8,7 @@ from parsers.assemble import assemble
 from parsers.line import Line, make_line
 from parsers.model import Environment, Event, Fact, Problem, Record, Row, Run, Tick, Value
 from parsers.read import make_router
-from parsers.registry import Scanner
+from parsers.registry import Scanner, text_formats
 from parsers.source import Cutter
 from parsers.table import Tables
 
@@ -44,6 +44,7 @@ def run_of(text: str | bytes, chunks: tuple[int, ...] = ()) -> Run:
         else:
             problems.append(record)
         readers.add(reader)
+    tables.drop_fallbacks({form.name for form in text_formats() if form.is_fallback})
     return assemble(FILE, (), readers, [tables], events, facts, problems, ())
 
 

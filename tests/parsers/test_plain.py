@@ -59,7 +59,7 @@ def read(
 
 def varied(luck: random.Random, text: str) -> str:
     """The line with other numbers in it."""
-    return re.sub(r"(?<!Rank )(?<!rank=)(?<!\[rank)(?<!mtp_)\d", lambda _: str(luck.randrange(10)), text)
+    return re.sub(r"(?<!Rank )(?<!rank=)(?<!\[rank)(?<!mtp_)(?<!stage)\d", lambda _: str(luck.randrange(10)), text)
 
 
 def mixed(seed: int, lines: int = 400) -> bytes:
