@@ -44,7 +44,7 @@ _DUMP_NAMES: Final = re.compile(
 """Flight recorder dumps: they belong to the one run that they lie beside."""
 _BELOW_A_RUN: Final = re.compile(
     r"checkpoint[-_]\d+|global_step_?\d+|epoch[-_=]\d+.*|step[-_=]?\d+|train|train_inner|training|validation|valid\d*|val|eval|test"
-    r"|attempt_\d+|\d{1,4}|rank[-_.]?\d+|files|tmp|wandb|comm_traces|pretrained"
+    r"|attempt_\d+|\d{1,4}|rank[-_.]?\d+|files|tmp|wandb|comm_traces|pretrained|vis_data"
 )
 _HF_STAMP: Final = re.compile(r"[A-Z][a-z]{2}\d\d_\d\d-\d\d-\d\d_.+")
 _OUTPUT_FOLDERS: Final = re.compile(

@@ -20,8 +20,10 @@ _EVAL_FOLDER: Final = Lazy(r"validation|valid\d*|val|eval|evaluation")
 _TRAIN_FOLDERS: Final = ("train", "train_inner", "training")
 
 
-def split(path: str | Path) -> Literal["train", "eval"] | None:
+def split(path: str | Path) -> Literal["train", "eval", "summary"] | None:
     """The split that the folder of an event file names, or None.
+
+    Beside fairseq's `train_inner` (an interval's means), `train` holds the epochs' means: a summary.
 
     `test` and `dev` count beside a `train` only, `eval_<name>` (TF estimators) below a folder that holds event files.
     """
@@ -30,7 +32,7 @@ def split(path: str | Path) -> Literal["train", "eval"] | None:
     if _EVAL_FOLDER.fullmatch(name) or (name.startswith("eval_") and _holds_events(folder.parent)):
         return "eval"
     if name in _TRAIN_FOLDERS:
-        return "train"
+        return "summary" if name == "train" and (folder.parent / "train_inner").is_dir() else "train"
     if name in ("test", "dev") and any((folder.parent / other).is_dir() for other in _TRAIN_FOLDERS):
         return "eval"
     return None

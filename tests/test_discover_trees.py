@@ -44,6 +44,28 @@ def test_the_only_wandb_run_beside_a_log_belongs_to_it(tmp_path: Path) -> None:
     assert got == {"a": ["a/run.log", "a/wandb/run-20261124_100001-ab/run-ab.wandb"]}
 
 
+def test_wandb_s_copy_and_its_links_are_no_runs_beside_the_log(tmp_path: Path) -> None:
+    run = "a/wandb/offline-run-20261124_100001-ab"
+    got = tree(
+        tmp_path, "a/run.log", f"{run}/run-ab.wandb", f"{run}/files/output.log", f"{run}/logs/debug.log", "a/wandb/debug.log"
+    )
+    assert got == {"a": ["a/run.log", f"{run}/run-ab.wandb"]}
+    alone = tree(tmp_path / "b", f"{run}/run-ab.wandb", f"{run}/files/output.log")
+    assert alone == {run: [f"{run}/files/output.log", f"{run}/run-ab.wandb"]}
+
+
+def test_the_only_mlflow_run_beside_a_log_belongs_to_it(tmp_path: Path) -> None:
+    one = ("run.log", "mlruns/0/ab/meta.yaml", "mlruns/0/ab/metrics/loss", "mlruns/0/ab/artifacts/results.csv")
+    (got,) = tree(tmp_path / "a", *one).values()
+    assert sorted(got) == ["mlruns/0/ab/meta.yaml", "mlruns/0/ab/metrics/loss", "run.log"]
+    assert len(tree(tmp_path / "b", *one, "mlruns/0/cd/meta.yaml", "mlruns/0/cd/metrics/loss")) == 3
+
+
+def test_labels_of_images_are_no_logs(tmp_path: Path) -> None:
+    got = tree(tmp_path, "run.log", "out/train/results.csv", *(f"data/labels/train/{n}.txt" for n in range(3)))
+    assert list(got.values()) == [["run.log", "out/train/results.csv"]]
+
+
 def test_lightning_versions_and_slurm_jobs_are_runs(tmp_path: Path) -> None:
     assert list(tree(tmp_path / "l", "lightning_logs/version_0/metrics.csv", "lightning_logs/version_1/metrics.csv")) == [
         "lightning_logs/version_0", "lightning_logs/version_1",

@@ -11,7 +11,8 @@ r"""OpenMMLab: mmengine, XTuner 0.x, and mmcv 1.x before them.
         PyTorch: 2.14.1+cpu
         MMEngine: 0.10.7           `mmengine/utils/dl_utils/collect_env.py`
 
-Checked against mmengine 0.10.7. `[epoch][i/n]` counts within the epoch: the step is (epoch − 1)·n + i. `time` is seconds an iteration, `memory` MB.
+Checked against mmengine 0.10.7. `[epoch][i/n]` counts within the epoch: the step is (epoch − 1)·n + i. `time` is
+seconds an iteration, `memory` MB.
 """
 
 from __future__ import annotations

@@ -100,6 +100,8 @@ def _whole(columns: list[Scalars]) -> Iterator[Scalars]:
 def _kind(tag: str, split: str | None) -> RowKind:
     if _EVAL.match(tag) or (split == "eval" and not _TRAIN.match(tag)):
         return "eval"
+    if split == "summary":
+        return "summary"
     return "train"
 
 
