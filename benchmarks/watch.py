@@ -1,6 +1,8 @@
 """A day's log, appended in pieces at 100 lines a second of simulated time: what watching it costs in CPU and memory.
 
 python benchmarks/watch.py 2.0      # gigabytes
+
+Every hundredth piece is ten lines alone, after which one look is timed: what it takes from ten new lines to the changed run.
 """
 
 from __future__ import annotations
@@ -39,10 +41,18 @@ def main(gigabytes: float) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "day.log"
         session = Session(RunFiles(str(path), (str(path),)), 0.0)
-        now, cpu, written, line, start, said = 0.0, 0.0, 0, 5, 0.0, 0
+        now, cpu, written, line, start, said, ticks = 0.0, 0.0, 0, 5, 0.0, 0, 0
+        took: list[float] = []
         with path.open("ab", buffering=0) as file:
             while written < gigabytes * 1e9:
-                written += file.write(lines(line, "x" * 180).encode())
+                text = lines(line, "x" * 180).encode()
+                ticks += 1
+                if ticks % 100 == 0:
+                    head = b"".join(text.splitlines(keepends=True)[:10])
+                    text = text[len(head) :]
+                    written += file.write(head)
+                    took.append(polled(session))
+                written += file.write(text)
                 line += PER_TICK
                 now += TICK
                 begun = time.process_time()
@@ -50,7 +60,16 @@ def main(gigabytes: float) -> None:
                 cpu += time.process_time() - begun
                 start = start or (resident() if now > 60 else 0.0)
         share, growth = 100 * cpu / now, resident() - start
+        late = 1e3 * sorted(took)[len(took) * 99 // 100]
+        print(f"ten new lines: p99 {late:.2f} ms of CPU; ", end="")
         print(f"{written / 1e9:.2f} GB, {now / 3600:.1f} h: {share:.2f} % of a core, {growth:+.0f} MB, {said} said")
+
+
+def polled(session: Session) -> float:
+    """CPU seconds from new lines in the file to their rows in the run's tables."""
+    begun = time.process_time()
+    session.follower.poll()
+    return time.process_time() - begun
 
 
 def resident() -> float:

@@ -6,6 +6,7 @@ point at its line and `analyze` can judge the file again.
 
 from __future__ import annotations
 
+import atexit
 import json
 import math
 import os
@@ -65,6 +66,8 @@ class Monitor:
         self.should_stop = False
         self.finding: Finding | None = None
         """The critical finding that was acted upon."""
+        self.diagnosis: Diagnosis | None = None
+        """The last judgement, once the training has ended."""
         self.folder = Path(folder)
         self._on_critical = on_critical
         self._after = after
@@ -96,6 +99,7 @@ class Monitor:
         self._write({"nanalyze": "begin", "facts": {fact.key: fact.value for fact in self._facts}})
         self._thread = threading.Thread(target=self._judge_on, daemon=True, name="nanalyze-monitor")
         self._thread.start()
+        atexit.register(self.end)
 
     def log(self, values: Mapping[str, Any], step: int, kind: RowKind = "train") -> None:
         """One record of metrics. Numbers, and what `float` takes (a tensor of one element); everything else is left out.
@@ -118,22 +122,27 @@ class Monitor:
         self.check()
 
     def check(self) -> None:
-        """Raises what was found since, where that was asked for."""
+        """Raises what was found since, where that was asked for; the report is written before."""
         if self._on_critical == "raise" and self.finding is not None and not self._done.is_set():
+            self.end()
             raise CriticalFindingError(self.finding)
 
     def end(self) -> Diagnosis | None:
-        """The training has ended: the last judgement, and the report beside the log. None on other ranks."""
+        """The training has ended: the last judgement, and the report beside the log. None on other ranks.
+
+        Called when the process ends, where nobody did before: a trainer that raises does not tell its callbacks.
+        """
         if not self.is_active or self._thread is None or self._done.is_set():
-            return None
+            return self.diagnosis
         self._done.set()
+        atexit.unregister(self.end)
         self._thread.join(30)
         if self._file is not None:
             self._file.close()
-        diagnosis = judge(self._run(), self._options)
+        self.diagnosis = judge(self._run(), self._options)
         if self._reports:
-            report(self.folder / "nanalyze.html", diagnosis)
-        return diagnosis
+            report(self.folder / "nanalyze.html", self.diagnosis)
+        return self.diagnosis
 
     def _write(self, what: Mapping[str, Any]) -> int:
         text = json.dumps(what, ensure_ascii=False, default=str) + "\n"

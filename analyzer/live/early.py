@@ -30,9 +30,18 @@ MIN_KNOWN: Final = 20
 """Records from which the usual norm is known, and steps in which the first fall of the scale is the scaler's search."""
 
 
+FEW: Final = 10
+"""Records of a loss from which a jump out of everything it was can be told."""
+JUMP: Final = 10.0
+"""Times the highest loss of the last `RECENT` records."""
+RECENT: Final = 200
+SMALLEST: Final = 0.01
+"""A loss that never reached this much hovers about 0, as policy losses do: its jumps tell nothing."""
+
+
 def early(run: Run) -> list[Finding]:
     """The signs that the run shows at its present end."""
-    return [*_scale(run), *_skips(run), *_norm(run)]
+    return [*_scale(run), *_skips(run), *_norm(run), *_jump(run)]
 
 
 def _scale(run: Run) -> Iterator[Finding]:
@@ -97,6 +106,23 @@ def _norm(run: Run) -> Iterator[Finding]:
             (at(series, len(series) - 1, "highest so far"), at(series, first, "first of the rise")),
             series.steps[first],
             {"usual": usual, "value": tail[-1]},
+        )
+
+
+def _jump(run: Run) -> Iterator[Finding]:
+    series = run.series(metrics.LOSS)
+    if series is None or len(series) <= FEW:
+        return
+    last, known = series.values[-1], list(series.values[-RECENT - 1 : -1])
+    highest = max(known)
+    if min(known) > 0 and highest >= SMALLEST and JUMP * highest <= last < math.inf:
+        end = len(series) - 1
+        yield _sign(
+            "loss-spike",
+            f"the loss jumped to {number(last)}, {last / highest:.0f} times the highest of the {len(known)} records before",
+            (at(series, end, "highest so far"), at(series, end - 1, "before the jump")),
+            series.steps[end],
+            {"highest": highest, "value": last},
         )
 
 

@@ -1,19 +1,21 @@
 """Findings that are too young: a prefix of a healthy run can look like a failure that the whole run does not have.
 
-- *Search*: while the loss scaler looks for its first scale, gradient norms and learning rates of 0 are normal.
+- *Search*: while the loss scaler looks for its first scale, gradient norms of 0, `nan` or `inf` and learning rates of 0 are
+  normal, and the log need not say that it looks.
 - *Trends* (memory, throughput, a rising loss) need some more records before they are said.
 - *Messages of failure* are said when nothing follows them: a program may catch an exception and train on.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from analyzer import scaler
 from analyzer.model import Finding
 from parsers import Run, metrics
 
-SEARCHING: Final = frozenset({"grad-zero", "lr-zero"})
+SEARCHING: Final = frozenset({"grad-zero", "lr-zero", "grad-nan"})
 MAX_SEARCH: Final = 64
 """Skips in a row that a search may take: from 2^32 down to 1, twice for hysteresis."""
 TRENDS: Final = frozenset(
@@ -48,13 +50,13 @@ class Patience:
     ) -> list[Finding]:
         """`records`: of the run so far; `silence`: seconds since the last one; `usual`: seconds between two, if known."""
         self._since = {f.rule: self._since.get(f.rule, (records, now)) for f in findings}
-        is_searching = any(f.rule in SEARCHING for f in findings) and _is_searching(run)
+        search = _search(run) if any(f.rule in SEARCHING for f in findings) else -1
         is_quiet = silence >= SETTLE + (usual or 0.0)
-        return [f for f in findings if self._is_ripe(f, records, now, is_searching, is_quiet)]
+        return [f for f in findings if self._is_ripe(f, records, now, search, is_quiet)]
 
-    def _is_ripe(self, finding: Finding, records: int, now: float, is_searching: bool, is_quiet: bool) -> bool:
+    def _is_ripe(self, finding: Finding, records: int, now: float, search: int, is_quiet: bool) -> bool:
         rule = finding.rule
-        if rule in NEVER or (rule in SEARCHING and is_searching):
+        if rule in NEVER or (rule in SEARCHING and (finding.first_step or 0) <= search):
             return False
         if rule in MESSAGES:
             return is_quiet
@@ -64,17 +66,21 @@ class Patience:
         return rule not in TRENDS or records - since >= max(MIN_MORE, SHARE_MORE * since)
 
 
-def _is_searching(run: Run) -> bool:
-    """Whether every step so far was skipped, or the first scale was found only a moment ago."""
-    skips = scaler.skips(run)
-    if not skips:
-        return False
-    first = run.first_step or 0
-    stretches = scaler.stretches(skips, first)
-    last = run.series(metrics.LOSS) or run.series(metrics.GRAD_NORM) or run.series(metrics.LR)
-    end = max(skips[-1].step, last.steps[-1] if last is not None and len(last) else 0)
-    search = stretches[0]
-    return search.is_search and search.length <= MAX_SEARCH and end <= search.skips[-1].step + 2 * _pace(run)
+def _search(run: Run) -> int:
+    """The step up to which what began is the scaler's search, -1 where the search is over or there is none.
+
+    A run whose first steps were skipped, or one of which only the first steps are known while its loss is a good number.
+    """
+    skips, first = scaler.skips(run), run.first_step or 0
+    loss = run.series(metrics.LOSS)
+    last = loss or run.series(metrics.GRAD_NORM) or run.series(metrics.LR)
+    end = max([skip.step for skip in skips[-1:]] + ([last.steps[-1]] if last is not None and len(last) else [first]))
+    is_good = loss is not None and len(loss) > 0 and math.isfinite(loss.values[-1]) and loss.values[-1] != 0
+    if is_good and end <= first + MAX_SEARCH:
+        return first + 2 * _pace(run)
+    search = scaler.stretches(skips, first)[0] if skips else None
+    is_on = search is not None and search.is_search and search.length <= MAX_SEARCH
+    return end if search is not None and is_on and end <= search.skips[-1].step + 2 * _pace(run) else -1
 
 
 def _pace(run: Run) -> int:

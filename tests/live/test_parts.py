@@ -30,7 +30,7 @@ from analyzer.live.session import Session
 from analyzer.model import Evidence, Finding
 from parsers import SourceRef, read
 from parsers.discover import RunFiles
-from tests.samples import samples
+from tests.samples import ROOT, samples
 
 
 def finding(rule: str = "loss-zero", severity: Any = "critical", confidence: Any = "high") -> Finding:
@@ -139,6 +139,45 @@ def test_early_signs_that_come_true_are_not_withdrawn() -> None:
     assert [(c.kind, c.is_early) for c in ledger.update([finding("scale-collapse")], [sign], 2)] == [("found", False)]
     ledger.update([], [sign], 3)
     assert [(c.kind, c.is_early) for c in ledger.update([], [], 4)] == [("withdrawn", True)]
+
+
+def looked(log: Path, lines: list[str]) -> list[tuple[int, str, str]]:
+    """What a session says, one line a look: the line's number, the kind of change, the rule."""
+    now, said = 0.0, []
+    session = Session(RunFiles(str(log), (str(log),)), now)
+    session.clock = lambda: 0.0
+    with log.open("a", buffering=1) as file:
+        for number, line in enumerate(lines, 1):
+            file.write(line)
+            now += 1.0
+            said += [(number, c.kind, c.finding.rule) for c in session.look(now)]
+    return said
+
+
+@pytest.mark.parametrize("norm", ["0.0", "nan", "inf"])
+def test_a_search_that_the_log_does_not_tell_of_is_no_finding(tmp_path: Path, norm: str) -> None:
+    row = "{'loss': %.4f, 'grad_norm': %s, 'learning_rate': %s, 'epoch': %.2f}\n"
+    lines = [row % (5.5 + step % 7 / 100, norm, "0.0", step / 100) for step in range(1, 21)]
+    lines += [row % (5.5 * 0.98 ** (step - 20), "1.2", "1e-05", step / 100) for step in range(21, 60)]
+    assert looked(tmp_path / "run.log", lines) == []
+
+
+def test_a_gradient_that_is_zero_for_good_is_found_once_no_search_takes_so_long(tmp_path: Path) -> None:
+    row = "{'loss': 5.5%d, 'grad_norm': 0.0, 'learning_rate': 1e-05, 'epoch': %.2f}\n"
+    said = looked(tmp_path / "run.log", [row % (step % 7, step / 100) for step in range(1, 90)])
+    (line,) = [number for number, kind, rule in said if (kind, rule) == ("found", "grad-zero")]
+    assert 64 <= line <= 70
+
+
+def test_a_loss_that_jumps_is_an_early_sign(tmp_path: Path) -> None:
+    row = "{'loss': %s, 'grad_norm': 1.0, 'learning_rate': 1e-05, 'epoch': 0.1}\n"
+    log = tmp_path / "run.log"
+    log.write_text("".join(row % f"2.{step % 5}" for step in range(30)) + row % 71.5)
+    (sign,) = early(read([log]))
+    assert (sign.rule, sign.confidence, sign.first_step) == ("loss-spike", "low", 31)
+    assert "jumped to 71.5" in sign.summary
+    log.write_text("".join(row % f"0.00{step % 5 + 1}" for step in range(30)) + row % 0.5)
+    assert early(read([log])) == []  # it hovers about 0
 
 
 @pytest.mark.slow
@@ -274,7 +313,16 @@ def test_the_monitor_raises_where_asked(tmp_path: Path) -> None:
     with warnings.catch_warnings(), pytest.raises(CriticalFindingError, match=r"loss-zero|grad-nan"):
         warnings.simplefilter("ignore")
         fill(monitor, 5000, 20)
-    monitor.end()
+    diagnosis = monitor.end()  # was written before the error was raised
+    assert diagnosis is not None
+    assert diagnosis.verdict == "failed"
+
+
+def test_a_training_that_crashes_leaves_its_report(tmp_path: Path) -> None:
+    code = f"from analyzer.callbacks import Monitor\nm = Monitor({str(tmp_path)!r}, rank=0)\nm.log({{'loss': 2.0}}, 1)\nraise ValueError"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=ROOT, check=False)
+    assert done.returncode == 1
+    assert (tmp_path / "nanalyze.html").exists()
 
 
 def test_other_ranks_do_nothing(tmp_path: Path) -> None:
