@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lab.rows import HERE, ROWS, Row, rows, versions
-from lab.runner import PROGRAMS, relabel, run
+from lab.rows import HERE, ROWS, Row, rows, table_of, versions
+from lab.runner import PROGRAMS, relabel, run, says
 
 SAMPLES = HERE.parent / "sample_logs"
 
@@ -78,8 +78,9 @@ def attempt(row: Row, given: argparse.Namespace) -> str:
 def label_all(given: argparse.Namespace) -> int:
     """Labels every sample that has a row."""
     for row in rows(given.rows).values():
-        if (given.into / row.name).exists():
-            relabel(row, given.into / row.name)
+        path = given.into / row.name / "provenance.toml"
+        if path.exists() and not says(row, table_of(path)):
+            relabel(row, path.parent)
     return 0
 
 

@@ -112,8 +112,8 @@ def summary(faulty: list[Result], healthy: list[Result]) -> str:
         f"{date.today().isoformat()}, nanalyze {VERSION}, Python {platform.python_version()}: {len(faulty)} faulty and "
         f"{len(healthy)} healthy samples, {len(wrong)} not diagnosed as their provenance says"
         + "".join(f"; {result.sample.id}: {', '.join(result.faults)}" for result in wrong) + ".",
-        f"Onset of what numbers show, within one logging interval: {near} of {len(errors)}. A cause that the provenance accepts is first in "
-        f"{ranks.count(1)} and among the first three in {sum(1 <= rank <= 3 for rank in ranks)} of {len(ranks)}.",
+        f"Onset of what numbers show, within one logging interval: {near} of {len(errors)}. A cause that the provenance accepts "
+        f"is first in {ranks.count(1)} and among the first three in {sum(1 <= rank <= 3 for rank in ranks)} of {len(ranks)}.",
         f"Not told by the log, and not found: {len(untold)}."
         + "".join(f" {r.sample.id}: {', '.join(r.label['misses'])} ({r.label['why_missed']})." for r in untold),
     ]  # fmt: skip

@@ -21,15 +21,16 @@ class Row:
     """A run: what is started where, which fault, and what must be found.
 
     `at` is the 0-based step of the injection; None where no step is meant. `then` is a command that follows in the same
-    log. `causes`: of these one must be among the first three; `first` says that the log decides and it must be the first.
-    `misses`: what a reader who knew the program would wish for and the log does not tell.
-    `keep`: patterns of files that the sample holds besides its log. `cut` is the number of seconds after which the run is
-    killed from outside, for hangs.
+    log. `shell` stands for the whole command where a launcher, a limit or a mount comes before the program.
+    `causes`: of these one must be among the first three; `first` says that the log decides and it must be the first.
+    `misses`: what a reader who knew the program would wish for and the log does not tell, and `why_missed`.
+    `inputs`: files of the sample's own folder that the program reads; `keep`: patterns of files that the sample holds
+    besides its log. `cut` is the number of seconds after which the run is killed from outside, for hangs.
     """
 
     name: str
-    program: str
-    root_cause: str
+    program: str = ""
+    root_cause: str = ""
     environment: str = "cpu"
     arguments: str = ""
     launcher: str = "python"
@@ -37,6 +38,8 @@ class Row:
     at: int | None = None
     healthy: bool = False
     then: str = ""
+    shell: str = ""
+    inputs: tuple[str, ...] = ()
     expected: tuple[str, ...] = ()
     expected_any: tuple[str, ...] = ()
     causes: tuple[str, ...] = ()
@@ -51,6 +54,8 @@ class Row:
     @property
     def command(self) -> str:
         """What the user would type before `2>&1 | tee run.log`."""
+        if self.shell:
+            return self.shell
         fault = "" if self.fault == "none" else f"--fault {self.fault}" + (f" --at {self.at}" if self.at else "")
         settings = "".join(f"{name}={value} " for name, value in sorted(self.variables.items()))
         line = " ".join(word for word in (settings + self.launcher, self.program, self.arguments, fault) if word)

@@ -75,13 +75,15 @@ def run(row: Row, into: Path, programs: Path = PROGRAMS) -> tuple[int, int]:
         place = Path(folder)
         for program in programs.glob("*.py"):
             shutil.copy(program, place)
-        log, code = capture(row.command, place, {**environment, **row.variables}, row.cut or LIMIT)
         sample = into / row.name
+        for name in row.inputs:
+            shutil.copy(sample / name, place)
+        log, code = capture(row.command, place, {**environment, **row.variables}, row.cut or LIMIT)
         shutil.rmtree(sample, ignore_errors=True)
         sample.mkdir(parents=True)
         text = neutral(log, place, facts)
         name = write_log(sample, text)
-        for pattern in row.keep:
+        for pattern in (*row.inputs, *row.keep):
             for path in sorted(place.glob(pattern)):
                 target = sample / path.relative_to(place)
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -175,6 +177,11 @@ def label(row: Row) -> dict[str, object]:
         "why_missed": row.why_missed,
     }  # fmt: skip
     return {key: value for key, value in given.items() if key == "expected" or value not in (None, "", [])}
+
+
+def says(row: Row, provenance: dict[str, object]) -> bool:
+    """Whether a sample's provenance says what its row says."""
+    return {key: provenance[key] for key in LABELS if key in provenance} == label(row)
 
 
 def relabel(row: Row, sample: Path) -> None:

@@ -300,6 +300,14 @@ def label_oob(item: dict[str, Any], _index: int, place: Injector) -> None:
         item["labels"][3] = place.vocabulary + 17
 
 
+@at_seam("item")
+def oom_seq_growth(item: dict[str, Any], _index: int, place: Injector) -> None:
+    """Sequences double at every step from the injection on, until the GPU is full."""
+    if place.is_on:
+        for name, values in item.items():
+            item[name] = values.repeat(min(2 ** (place.step - place.at + 3), 4096))
+
+
 # --- step ------------------------------------------------------------------------------------------------------------
 
 

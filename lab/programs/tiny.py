@@ -23,7 +23,7 @@ class Markov(Dataset[dict[str, torch.Tensor]]):
     ) -> None:  # fmt: skip
         source = torch.Generator().manual_seed(seed)
         columns = [torch.randint(0, vocabulary, (length, 1), generator=source)]
-        share = noise * torch.linspace(0, 1, length)[:, None] if hardening else torch.full((length, 1), noise)
+        share = noise * torch.linspace(0.6, 1, length)[:, None] if hardening else torch.full((length, 1), noise)
         for _ in range(sequence - 1):
             drawn = torch.randint(0, vocabulary, (length, 1), generator=source)
             is_noise = torch.rand((length, 1), generator=source) < share

@@ -68,7 +68,8 @@ def build(given: argparse.Namespace, place: Injector) -> Any:
     """The model, faulty if asked for."""
     torch.manual_seed(given.seed)
     make = gpt2 if given.model == "gpt2" else llama
-    model = make(given.hidden, given.vocab, max(given.seq, 32))
+    longest = 4096 if given.fault == "oom_seq_growth" else 1
+    model = make(given.hidden, given.vocab, max(given.seq, 32) * longest)
     if given.outliers:
         with torch.no_grad():
             for name, weight in model.named_parameters():
