@@ -10,7 +10,6 @@ from parsers import Run, Series
 
 BUCKETS: Final = 500
 """Two points a bucket on a chart of at most 1,000 pixels: more would be drawn over each other."""
-MAX_NON_FINITE: Final = 200
 MAX_CURVES: Final = 40
 
 
@@ -24,7 +23,7 @@ def curves(run: Run) -> tuple[Curve, ...]:
 
 
 def reduced(track: Series) -> Curve:
-    """At most `2 * BUCKETS` finite and `MAX_NON_FINITE` non-finite points of a series."""
+    """At most `2 * BUCKETS` finite and as many non-finite points of a series: in every bucket the first and last that is not finite."""
     keep = range(len(track)) if len(track) <= 2 * BUCKETS else _chosen(track)
     return Curve(
         metric=track.metric,
@@ -50,8 +49,6 @@ def _chosen(track: Series) -> list[int]:
         if bucket:
             chosen.add(min(bucket, key=values.__getitem__))
             chosen.add(max(bucket, key=values.__getitem__))
-    bad = [i for i in range(size) if not math.isfinite(values[i])]
-    stride = max(1, len(bad) // MAX_NON_FINITE)
-    chosen.update(bad[::stride])
-    chosen.update(bad[-1:])
+        bad = [i for i in range(start, min(start + width, size)) if not math.isfinite(values[i])]
+        chosen.update(bad[:1] + bad[-1:])
     return sorted(chosen)

@@ -40,6 +40,12 @@ def _fitted(line: Line, width: int) -> Line:
     return out
 
 
+def _rows(text: str, width: int, limit: int) -> list[str]:
+    """The text in at most `limit` lines, `…` where it is cut."""
+    rows = wrap(text, width)
+    return rows if len(rows) <= limit else [*rows[: limit - 1], clip(" ".join(rows[limit - 1 :]), width)]
+
+
 class Summary:
     """The parts of the screen, top to bottom; each returns lines of styled spans."""
 
@@ -151,9 +157,9 @@ class Summary:
         if room < 24:
             under = wrap(summary, self.width - 6)
             return [[*left, (where, "dim")], *([("    ", ""), (line, "")] for line in under)]
-        texts = wrap(summary, room)
+        texts = _rows(summary, room, 3)
         first: Line = [*left, (pad(texts[0], room), ""), ("  ", ""), (where, "dim")]
-        return [first, *([(" " * used, ""), (line, "")] for line in texts[1:3])]
+        return [first, *([(" " * used, ""), (line, "")] for line in texts[1:])]
 
     def ranks(self) -> list[Line]:
         """How the ranks fared, the first cause's first; those that fared alike are one line."""
@@ -222,11 +228,11 @@ class Summary:
         texts = self._steps(best)
         lines: list[Line] = []
         for index, text in enumerate(texts[:MAX_STEPS]):
-            for part, row in enumerate(wrap(text, self.width - cells(head) - 4)[:3]):
+            for part, row in enumerate(_rows(text, self.width - cells(head) - 4, 4)):
                 number_ = f"{index + 1}. " if not part else "   "
                 lines.append([(" " * cells(head) if lines else head, "head"), (number_, "dim"), (row, "")])
         settle = self.s("term.settle", text=neutral(best.confirm_by)) if best.confirm_by else ""
-        for row in wrap(settle, self.width - cells(head) - 4)[:3] if settle else []:
+        for row in _rows(settle, self.width - cells(head) - 4, 4) if settle else []:
             lines.append([(" " * (cells(head) + 3), ""), (row, "dim")])
         return lines
 
