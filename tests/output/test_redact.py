@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from analyzer.model import Evidence
 from analyzer.output import document, html, markdown
 from analyzer.output.index import index_row
-from analyzer.output.redact import redact, redact_row, redact_text
+from analyzer.output.redact import redact, redact_row, redact_text, redact_value
+from parsers import SourceRef
 from tests.output import diagnoses
 
 
@@ -106,3 +108,11 @@ def test_a_long_line_costs_linear_time(piece: str) -> None:
     started = time.process_time()
     redact_text(piece * (100_000 // len(piece)))
     assert time.process_time() - started < 2
+
+
+def test_lines_of_context_are_redacted_too() -> None:
+    ref = SourceRef("run.log", 62, "RuntimeError: boom")
+    context = ((61, 'File "/home/zebulon/train.py", line 3'), (62, "RuntimeError: hf_abcdefghijklmnopqrstuvwxyzABCDEFGH"))
+    clean, hidden = redact_value(Evidence(ref, context=context))
+    assert clean.context == ((61, 'File "/home/[user]/train.py", line 3'), (62, "RuntimeError: [secret]"))
+    assert {one.kind for one in hidden} == {"user", "secret"}
