@@ -23,7 +23,7 @@ def curves(run: Run) -> tuple[Curve, ...]:
 
 
 def reduced(track: Series) -> Curve:
-    """At most `2 * BUCKETS` finite and as many non-finite points of a series: in every bucket the first and last that is not finite."""
+    """At most four points a bucket: its least and greatest value, and the first and last that is not finite."""
     keep = range(len(track)) if len(track) <= 2 * BUCKETS else _chosen(track)
     return Curve(
         metric=track.metric,

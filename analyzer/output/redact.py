@@ -47,6 +47,10 @@ _HOST: Final = re.compile(
         | master_addr | rdzv_endpoint ) ["']? \s{0,8} [=:] \s{0,3} ["']? )
       ( [a-z][a-z0-9.-]{2,100} )"""
 )
+_SPOKEN: Final = re.compile(
+    r"(?i)\b(?:host|hostname|node|machine)\s(?=[a-z0-9.-]{0,200}\d)([a-z][a-z0-9]{0,40}(?:[.-][a-z0-9]{1,40}){1,5}|(?:node|host|gpu|worker|compute|cn|srv)\d{1,6})\b"
+)
+"""`host gpu-node-17`: a name with a digit in it after the word."""
 _DOMAIN: Final = re.compile(
     r"\b(?:[A-Za-z0-9-]{1,63}\.){1,6}(?:local|internal|lan|corp|intra|intranet|cluster|hpc|localdomain)\b"
 )
@@ -138,7 +142,7 @@ class _Redactor:
             if "." not in match[2] or _DOMAIN.fullmatch(match[2]):
                 self._learn(self.users, match[1], "user", _COMMON_USERS)
                 self._learn(self.hosts, match[2], "host", _PUBLIC_HOSTS)
-        for pattern, group in ((_HOST, 2), (_DOMAIN, 0), (_CLOUD, 0)):
+        for pattern, group in ((_HOST, 2), (_SPOKEN, 1), (_DOMAIN, 0), (_CLOUD, 0)):
             for match in pattern.finditer(text):
                 if any(mark.isdigit() or mark in ".-" for mark in match[group]):
                     self._learn(self.hosts, match[group].rstrip(".-"), "host", _PUBLIC_HOSTS)

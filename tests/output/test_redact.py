@@ -8,7 +8,7 @@ import pytest
 from analyzer.model import Evidence
 from analyzer.output import document, html, markdown
 from analyzer.output.index import index_row
-from analyzer.output.redact import redact, redact_row, redact_text, redact_value
+from analyzer.output.redact import redact, redact_row, redact_text
 from parsers import SourceRef
 from tests.output import diagnoses
 
@@ -62,6 +62,15 @@ def test_private_names_and_secrets_go(text: str, cleaned: str) -> None:
 )
 def test_what_the_diagnosis_rests_on_stays(text: str) -> None:
     assert redact_text(text) == text
+
+
+@pytest.mark.parametrize("text", ["host memory ran out", "a node zero-copy transfer", "on machine learning, sm_90"])
+def test_a_word_after_host_is_no_name_without_a_digit(text: str) -> None:
+    assert redact_text(text) == text
+
+
+def test_a_host_that_is_only_spoken_of_goes() -> None:
+    assert redact_text("killed on host gpu-node-17 at noon") == "killed on host [host-1] at noon"
 
 
 def test_a_whole_diagnosis_keeps_its_sense_and_says_what_went() -> None:
