@@ -107,7 +107,7 @@ def lone_checkpoint(options: argparse.Namespace, rank: int) -> None:
 
 
 def device(options: argparse.Namespace) -> torch.device:
-    """This rank's GPU with NCCL, else the CPU."""
+    """The GPU of this rank with NCCL, else the CPU."""
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if options.backend == "nccl" else torch.device("cpu")
 
 
@@ -122,7 +122,9 @@ def main() -> None:
     parser.add_argument("--save-to", default="checkpoint.pt", help="where disk_full saves")
     parser.add_argument("--recorder", default="", help="write each rank's flight recorder to this prefix when a collective fails")
     parser.add_argument("--backend", choices=("gloo", "nccl"), default="gloo")
-    parser.add_argument("--local_rank", type=int, default=0, help="given by DeepSpeed's launcher, which also says it in LOCAL_RANK")
+    parser.add_argument(
+        "--local_rank", type=int, default=0, help="given by DeepSpeed's launcher, which also says it in LOCAL_RANK"
+    )
     options = parser.parse_args()
     if options.backend == "nccl":
         torch.cuda.set_device(device(options))

@@ -1,0 +1,94 @@
+"""The runs: which program, under which launcher, in which environment, and what must be found in its log."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from typing import Final
+
+VERSIONS: Final = ("0.12.3", "0.12.4", "0.12.6", "0.14.0", "0.14.3", "0.16.4", "0.17.3", "0.18.5", "0.19.3")
+"""DeepSpeed before, at and after the change that made the overlap race with several parameter groups, and up to its mend."""
+SUPPORT: Final = ("hjson", "pydantic==2.12.5", "pydantic-core==2.41.5", "annotated-types", "typing-inspection")
+"""What DeepSpeed imports and a plain installation of torch, accelerate and transformers lacks."""
+BUCKETS: Final = {"small": 200_000, "large": 500_000_000}
+SEEDS: Final = (1, 2)
+RECORDER: Final = {
+    "TORCH_FR_BUFFER_SIZE": "2000", "TORCH_NCCL_TRACE_BUFFER_SIZE": "2000", "TORCH_NCCL_DUMP_ON_TIMEOUT": "1",
+    "TORCH_FR_DUMP_TEMP_FILE": "nccl_trace_rank_", "TORCH_NCCL_DEBUG_INFO_TEMP_FILE": "nccl_trace_rank_",
+}  # fmt: skip
+"""The names before and after torch 2.9."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One run of two ranks. `deepspeed`: the version that is imported, '' for none; `rank`: the faulty one, None for a twin."""
+
+    name: str
+    program: str
+    options: tuple[str, ...]
+    launcher: str = "torchrun"
+    deepspeed: str = ""
+    config: dict[str, object] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    rank: int | None = None
+    fault: str = "healthy"
+    expected: tuple[str, ...] = ()
+    mark: str = ""
+    """What the line of the first cause holds, for the provenance."""
+    limit: float = 90.0
+    """Seconds after which the run is stopped."""
+
+
+def race(is_cpu: bool) -> list[Case]:
+    """Every version × overlap × bucket × seed; first all versions with what is most suspected, so that a deadline costs seeds."""
+    wanted = itertools.product(SEEDS, BUCKETS, (True, False), VERSIONS)
+    return [_race(version, overlap, bucket, seed, is_cpu) for seed, bucket, overlap, version in wanted]
+
+
+def _race(version: str, overlap: bool, bucket: str, seed: int, is_cpu: bool) -> Case:
+    config: dict[str, object] = {
+        "train_micro_batch_size_per_gpu": 4, "gradient_accumulation_steps": 2, "gradient_clipping": 1.0,
+        "bf16": {"enabled": True},
+        "zero_optimization": {
+            "stage": 2, "overlap_comm": overlap, "contiguous_gradients": True, "reduce_bucket_size": BUCKETS[bucket],
+        },
+        "zero_allow_untested_optimizer": True, "steps_per_print": 1_000_000,
+    }  # fmt: skip
+    small = ("--steps", "4", "--seen", "64", "--width", "64", "--tokens", "16") if is_cpu else ()
+    name = f"race-ds{version}-{'overlap' if overlap else 'plain'}-{bucket}-s{seed}"
+    return Case(name, "llava.py", ("--seed", str(seed), *small), deepspeed=version, config=config, fault="race", limit=240.0)
+
+
+FAULTS: Final[dict[str, tuple[tuple[str, ...], str, tuple[str, ...]]]] = {
+    "rank_raises": (("traceback",), "FileNotFoundError: ", ()),
+    "rank_killed": (("killed-by-signal",), "exitcode  : -9", ()),
+    "rank_sleeps": (("collective-timeout",), "Watchdog caught collective operation timeout", ()),
+    "ranks_disagree": (("collective-timeout", "communication-error"), "", ()),
+    "sizes_disagree": (("collective-timeout", "communication-error"), "", ()),
+    "lone_checkpoint": (("collective-timeout", "communication-error"), "", ("--save-to", "checkpoint.pt")),
+}
+"""Fault → what must be found (any), the mark of its line, options."""
+_RANKS: Final = {"lone_checkpoint": 0}
+"""The faulty rank, 1 where none is named."""
+
+
+def failures(is_cpu: bool) -> list[Case]:
+    """Every fault and its healthy twin: alone, with NCCL's own log, with the flight recorder, under the other launchers."""
+    settings = {
+        "plain": {}, "info": {"NCCL_DEBUG": "INFO"}, "recorder": RECORDER, "detail": {"TORCH_DISTRIBUTED_DEBUG": "DETAIL"},
+    }  # fmt: skip
+    wanted = [("torchrun", name, fault) for name in settings for fault in ("healthy", *FAULTS)]
+    wanted += [(launcher, "plain", fault) for launcher in ("deepspeed", "accelerate")
+               for fault in ("healthy", "rank_raises", "rank_killed", "rank_sleeps")]  # fmt: skip
+    return [_failure(launcher, name, settings[name], fault, is_cpu) for launcher, name, fault in wanted]
+
+
+def _failure(launcher: str, setting: str, environment: dict[str, str], fault: str, is_cpu: bool) -> Case:
+    expected, mark, options = FAULTS.get(fault, ((), "", ()))
+    rank = None if fault == "healthy" else _RANKS.get(fault, 1)
+    backend = ("--backend", "gloo" if is_cpu else "nccl", "--timeout", "10" if is_cpu else "20")
+    at = ("--at", "20", "--rank", str(-1 if rank is None else rank))
+    return Case(
+        f"{fault}-{launcher}-{setting}", "torchrun_faults.py", (fault, *at, *backend, *options), launcher,
+        VERSIONS[-1] if launcher == "deepspeed" else "", {}, environment, rank, fault, expected, mark,
+    )  # fmt: skip

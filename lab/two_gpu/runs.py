@@ -1,0 +1,178 @@
+"""Starts the cases, several at a time, until a deadline, and keeps every log with its provenance.
+
+What is kept is what `2>&1 | tee run.log` would hold, with the machine's paths and its name replaced. A case that the deadline cut
+off leaves nothing: what is in the table has a log.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Lock
+from typing import Any, Final
+
+from lab.two_gpu.cases import Case
+from lab.two_gpu.outcome import outcome
+
+HERE: Final = Path(__file__).parent
+PROGRAMS: Final = (HERE / "llava.py", HERE.parent / "torchrun_faults.py")
+DEEPSPEED: Final = "import sys; sys.argv[0] = 'deepspeed'; from deepspeed.launcher.runner import main; main()"
+PORT: Final = 29700
+
+
+def unpack(wheels: Path, into: Path) -> None:
+    """Every wheel below `into`: DeepSpeed's a folder each, the others in `base`; the shim for old versions in `shim`."""
+    for wheel in sorted(wheels.glob("*.whl")):
+        name, version = wheel.name.split("-")[:2]
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(into / (f"deepspeed-{version}" if name == "deepspeed" else "base"))
+    (into / "shim").mkdir(parents=True, exist_ok=True)
+    shutil.copy(HERE / "old_deepspeed.py", into / "shim" / "sitecustomize.py")
+
+
+def run_all(cases: Sequence[Case], wheels: Path, into: Path, jobs: int, deadline: float, is_cpu: bool) -> list[dict[str, Any]]:
+    """Runs as many cases as the deadline (seconds from now) allows; the rows of those that ended, also in `results.jsonl`."""
+    until, lock, rows = time.monotonic() + deadline, Lock(), []
+    with tempfile.TemporaryDirectory() as folder:
+        unpack(wheels, Path(folder) / "packages")
+        into.mkdir(parents=True, exist_ok=True)
+
+        def one(numbered: tuple[int, Case]) -> None:
+            number, case = numbered
+            left = until - time.monotonic()
+            if left < min(case.limit, 60) / 2:
+                return
+            row = _run(case, PORT + number, Path(folder), into, min(left, case.limit), is_cpu)
+            if row is None:
+                return
+            with lock:
+                rows.append(row)
+                with (into / "results.jsonl").open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(row) + "\n")
+                print(json.dumps({key: row[key] for key in ("name", "seconds", "exit_code", "outcome")}), flush=True)
+
+        with ThreadPoolExecutor(jobs) as pool:
+            list(pool.map(one, enumerate(cases)))
+    return rows
+
+
+def _run(case: Case, port: int, folder: Path, into: Path, limit: float, is_cpu: bool) -> dict[str, Any] | None:
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        for program in PROGRAMS:
+            shutil.copy(program, place)
+        (Path(place) / "ds_config.json").write_text(json.dumps(case.config, indent=1), "utf-8")
+        command = _command(case, port, is_cpu)
+        start = time.monotonic()
+        text, code, is_cut = _capture(command, Path(place), _environment(case, folder / "packages", is_cpu), limit)
+        if is_cut and limit < case.limit:
+            return None
+        log = _neutral(text, Path(place), folder / "packages")
+        row = {
+            "name": case.name, "fault": case.fault, "launcher": case.launcher, "deepspeed": case.deepspeed, "rank": case.rank,
+            "command": " ".join(["python", *command[1:]]), "exit_code": code, "is_cut": is_cut,
+            "seconds": round(time.monotonic() - start, 1), **outcome(log),
+        }  # fmt: skip
+        kept = into / case.name
+        kept.mkdir(parents=True, exist_ok=True)
+        (kept / "run.log").write_text(log, "utf-8")
+        (kept / "provenance.toml").write_text(_provenance(case, row, log, is_cpu), "utf-8")
+        for dump in sorted(Path(place).glob("nccl_trace_rank_*")):
+            shutil.copy(dump, kept)
+        if case.config:
+            shutil.copy(Path(place) / "ds_config.json", kept)
+        return row
+
+
+def _command(case: Case, port: int, is_cpu: bool) -> list[str]:
+    launchers: dict[str, Callable[[], list[str]]] = {
+        "torchrun": lambda: ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(port)],
+        "deepspeed": lambda: ["-c", DEEPSPEED, "--num_gpus", "2", "--master_port", str(port)],
+        "accelerate": lambda: [
+            "-m", "accelerate.commands.launch", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no",
+            "--dynamo_backend", "no", "--main_process_port", str(port), *(["--cpu"] if is_cpu else ["--multi_gpu"]),
+        ],
+    }  # fmt: skip
+    return [sys.executable, *launchers[case.launcher](), case.program, *case.options]
+
+
+def _environment(case: Case, packages: Path, is_cpu: bool) -> dict[str, str]:
+    places = [packages / "shim", packages / "base", *([packages / f"deepspeed-{case.deepspeed}"] if case.deepspeed else [])]
+    forced = {"DS_ACCELERATOR": "cpu", "CUDA_VISIBLE_DEVICES": ""} if is_cpu else {}
+    path = os.pathsep.join([*map(str, places), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", **forced, **case.environment}
+
+
+def _capture(command: Sequence[str], place: Path, environment: dict[str, str], limit: float) -> tuple[str, int, bool]:
+    """(log, exit code, whether it was stopped at the limit); the whole family of processes is ended then."""
+    process = subprocess.Popen(  # noqa: S603
+        command, cwd=place, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        return process.communicate(timeout=limit)[0].decode("utf-8", "replace"), process.returncode, False
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGTERM)
+    try:
+        text = process.communicate(timeout=15)[0]
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        text = process.communicate()[0]
+    return text.decode("utf-8", "replace"), process.returncode, True
+
+
+def _neutral(text: str, place: Path, packages: Path) -> str:
+    """The log without the machine's paths and name."""
+    home = str(Path(sys.executable).parent.parent)
+    for mine, neutral in (
+        (str(place), "/home/user/exp"),
+        (str(packages), "/opt/packages"),
+        (home, "/opt/venv"),
+        (sys.base_prefix, "/usr"),
+    ):
+        text = text.replace(mine, neutral) if len(mine) > 4 else text
+    for name in {socket.gethostname(), socket.getfqdn()} - {"localhost"}:
+        text = re.sub(rf"\b{re.escape(name)}\b", "node-1", text)
+    return text
+
+
+def _provenance(case: Case, row: dict[str, Any], log: str, is_cpu: bool) -> str:
+    import platform
+
+    import torch
+
+    line = next((number for number, text in enumerate(log.splitlines(), 1) if case.mark and case.mark in text), 0)
+    device = "CPU" if is_cpu else f"{torch.cuda.device_count()}x {torch.cuda.get_device_name(0)}"
+    settings = "".join(f"{name}={value} " for name, value in case.environment.items())
+    version = torch.__version__.partition("+")[0]
+    rows = [
+        f'program = "torch {version} ({"gloo" if is_cpu else "NCCL"})"',
+        f"command = '''{settings}{row['command']}'''",
+        f'hardware = "{device}"',
+        f'fault = "{case.fault}"',
+        *([f"injected_at_step = 20\nfirst_cause_rank = {case.rank}\nfirst_cause_line = {line}"] if case.rank is not None else []),
+        f"healthy = {str(case.fault == 'healthy').lower()}",
+        f"expected = {json.dumps(case.expected)}",
+        f"exit_code = {row['exit_code']}",
+        f'outcome = "{row["outcome"]}"',
+        'origin = "made for this project by lab/two_gpu"',
+        'changes = "paths and the name of the machine neutralised"',
+        "",
+        "[versions]",
+        f'torch = "{version}"',
+        *([f'deepspeed = "{case.deepspeed}"'] if case.deepspeed else []),
+        f'python = "{platform.python_version()}"',
+        f'device = "{device}"',
+    ]
+    return "\n".join(rows) + "\n"
