@@ -103,9 +103,8 @@ def main() -> None:
     luck = torch.Generator().manual_seed(1000 * options.seed + rank)
     kind = torch.bfloat16 if config.get("bf16", {}).get("enabled") else torch.float32
     if rank == 0:
-        print(
-            f"torch {torch.__version__}, deepspeed {deepspeed.__version__}, {sum(p.numel() for p in model.parameters()):,} parameters"
-        )
+        size = sum(parameter.numel() for parameter in model.parameters())
+        print(f"torch {torch.__version__}, deepspeed {deepspeed.__version__}, {size:,} parameters")
     for step in range(1, options.steps + 1):
         total = 0.0
         for _ in range(engine.gradient_accumulation_steps()):
