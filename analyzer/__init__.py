@@ -17,11 +17,11 @@ if os.path.dirname(os.path.dirname(_PLACE)) != os.path.dirname(os.path.dirname(_
     )
 
 if TYPE_CHECKING:
-    from analyzer.diagnosis import Options, diagnose
-    from analyzer.model import Diagnosis, Evidence, Finding, Match
+    from analyzer.api import Diagnosis, Options, diagnose
+    from analyzer.model import Evidence, Finding, Match
 
 _HOMES = {
-    "diagnose": "analyzer.diagnosis", "Options": "analyzer.diagnosis", "Diagnosis": "analyzer.model",
+    "diagnose": "analyzer.api", "Options": "analyzer.api", "Diagnosis": "analyzer.api",
     "Evidence": "analyzer.model", "Finding": "analyzer.model", "Match": "analyzer.model",
 }  # fmt: skip
 

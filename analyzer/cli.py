@@ -11,7 +11,8 @@ from typing import Final
 MAIN: Final = "diagnose"
 """The main job's own name: `analyze run.log` is `analyze diagnose run.log`."""
 
-COMMANDS: Final = frozenset({MAIN, "scan", "audit", "compare", "watch", "run", "explain", "rules", "causes", "formats", "render"})
+COMMANDS: Final = frozenset({MAIN, "scan", "audit", "compare", "watch", "run", "explain", "rules", "causes", "formats", "render",
+                             "doctor", "demo", "mcp"})  # fmt: skip
 
 HELP: Final = """\
 Usage: analyze [OPTIONS] PATH...          diagnose one run
@@ -49,6 +50,9 @@ Commands (analyze COMMAND --help tells more):
   causes             the known causes
   formats            what can be read
   render FILE.json   draw a saved result document again
+  demo               diagnose a real failed run that ships with the tool
+  doctor             look at the installation itself
+  mcp                serve coding agents (extra: mcp)
 
 Exit codes: 0 judged · 1 a finding at --fail-on or worse · 2 wrong usage · 3 nothing to judge · 4 our own failure (--strict)
 """
@@ -61,18 +65,31 @@ def main(arguments: list[str] | None = None) -> None:
             stream.reconfigure(errors="replace")  # a terminal that knows no `→` shows `?`, and the report still comes
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words in (["--help"], ["-h"]):
-        sys.stdout.write(HELP)
+        _print(HELP)
         raise SystemExit(0 if words else 2)
     if words == ["--version"]:
         from analyzer.version import VERSION
 
-        sys.stdout.write(f"nanalyze {VERSION}\n")
+        _print(f"nanalyze {VERSION}\n")
         raise SystemExit(0)
     if words[0] not in COMMANDS:
         words = [MAIN, *words]
     from analyzer.job import guarded
 
     raise SystemExit(guarded(lambda: _typer(words)))
+
+
+def _print(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        import os
+
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if not isinstance(error, BrokenPipeError):
+            sys.stderr.write(f"analyze: this cannot be written ({error.strerror}).\n")
+            raise SystemExit(2) from None
 
 
 def _typer(words: list[str]) -> None:

@@ -215,6 +215,34 @@ def render(
     raise typer.Exit(job.run_render(request))
 
 
+@app.command()
+def doctor(format_: Annotated[str, typer.Option("--format", help="terminal or json")] = "terminal") -> None:
+    """Looks at the installation itself: versions, extras, cache, terminal, fonts."""
+    from analyzer import doctor as work
+
+    raise typer.Exit(work.run(format_))
+
+
+@app.command()
+def demo(
+    html: Annotated[Path, typer.Option("--html", metavar="FILE", help="keep the report here")] = Path("nanalyze-demo.html"),
+    browser: Annotated[bool, typer.Option("--open", help="open the report in the browser")] = False,
+    lang: LangOption = Lang.en,
+) -> None:
+    """Diagnoses a real failed run that ships with the tool, and keeps the report."""
+    from analyzer import demo as work
+
+    raise typer.Exit(work.run(html, browser, lang.value))
+
+
+@app.command()
+def mcp() -> None:
+    """Serves coding agents over the Model Context Protocol on standard input and output."""
+    from analyzer import mcp_server
+
+    raise typer.Exit(mcp_server.run())
+
+
 FindingOption = Annotated[str, typer.Option("--on-finding", metavar="CMD", help="run this, the document on its input; no shell")]
 HookOption = Annotated[str, typer.Option("--webhook", metavar="URL", help="post a message: Slack, Feishu, DingTalk or JSON")]
 HookFormOption = Annotated[str, typer.Option(help="auto, slack, feishu, dingtalk, json")]

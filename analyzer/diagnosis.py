@@ -51,13 +51,18 @@ def diagnose(paths: Sequence[str | Path] | str | Path, options: Options | None =
     A directory stands for the files of the one run that it holds. Raises parsers.UnreadableError where nothing can be
     opened or a directory holds several runs. A run in which nothing was recognised has the verdict `unjudged`.
     """
-    options = options or Options()
+    return examine(paths, options or Options())[1]
+
+
+def examine(paths: Sequence[str | Path] | str | Path, options: Options) -> tuple[Run, Diagnosis]:
+    """As `diagnose`, with the run that was read."""
     several = [paths] if isinstance(paths, str | Path) else list(paths)
     files = [file for path in several for file in _files_of(path)]
-    diagnosis = judge(read(files, known_signatures(), options.facts, options.strict), options)
+    run = read(files, known_signatures(), options.facts, options.strict)
+    diagnosis = judge(run, options)
     if len(several) == 1 and len(files) > 1:
         diagnosis = replace(diagnosis, run=replace(diagnosis.run, source=str(several[0])))
-    return diagnosis
+    return run, diagnosis
 
 
 @cache

@@ -59,18 +59,23 @@ def formats() -> int:
 
 
 def explain(id_: str, folders: Sequence[Path] = ()) -> int:
+    """Prints the page of a rule or a cause; raises UsageError with near names where there is none."""
+    return _print([page_of(id_, folders)])
+
+
+def page_of(id_: str, folders: Sequence[Path] = ()) -> str:
     """The page of a rule or a cause; raises UsageError with near names where there is none."""
     from analyzer import cause
     from analyzer.symptoms import known_rules
 
     rules_by_id = {one.id: one for one in known_rules(folders)}
     if id_ in rules_by_id:
-        return _print(_rule_page(rules_by_id[id_]))
+        return "\n".join(_rule_page(rules_by_id[id_]))
     causes_by_id = {one.id: one for one in cause.load()}
     if id_ in causes_by_id:
         from analyzer.output.cause_page import page
 
-        return _print([page(causes_by_id[id_])])
+        return page(causes_by_id[id_])
     near = difflib.get_close_matches(id_, [*rules_by_id, *causes_by_id], 3, 0.5)
     hint = f" Did you mean {' or '.join(near)}?" if near else " `analyze rules` and `analyze causes` list them."
     raise UsageError(f"there is no rule and no cause {id_!r}.{hint}")
