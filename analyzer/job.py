@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -95,28 +97,73 @@ def guarded(work: Callable[[], object]) -> int:
     """Runs a command and turns what went wrong into one sentence on standard error and an exit code."""
     from parsers.source import UnreadableError
 
+    _end_on_sigterm()
     try:
         work()
+        sys.stdout.flush()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else OK if end.code is None else USAGE
     except AnalyzerError as error:
-        print(f"analyze: {error}", file=sys.stderr)
+        _complain(str(error))
         return error.code
     except UnreadableError as error:
-        print(f"analyze: {error}", file=sys.stderr)
+        _complain(str(error))
         return NOTHING
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `analyze … | head`: the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go()
         return OK
+    except OSError as error:
+        if error.errno == errno.EIO:
+            _complain(f"a disk or a terminal failed ({error.strerror}): nothing can be judged.")
+            return NOTHING
+        if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+            return _ours(error)
+        _let_go()
+        _complain(f"the report cannot be written ({error.strerror}): make room, or send it elsewhere.")
+        return USAGE
+    except MemoryError:
+        _complain("out of memory: name fewer files, or run it where more memory is free.")
+        return NOTHING
     except Exception as error:
-        import traceback
-
-        traceback.print_exc()
-        print(f"analyze: internal error ({type(error).__name__}): please report the lines above.", file=sys.stderr)
-        return OURS
+        return _ours(error)
     return OK
+
+
+def _ours(error: Exception) -> int:
+    import traceback
+
+    traceback.print_exception(error)
+    _complain(f"internal error ({type(error).__name__}): please report the lines above.")
+    return OURS
+
+
+def _complain(sentence: str) -> None:
+    """One line on standard error: a name in it may hold anything."""
+    from analyzer.output.plain import neutral
+
+    with contextlib.suppress(OSError, ValueError):
+        print(f"analyze: {neutral(sentence)}", file=sys.stderr)
+
+
+def _let_go() -> None:
+    """What is still to be written has no place to go to."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _end_on_sigterm() -> None:
+    """SIGTERM ends us as an exception does, so that temporary files go; a program that has its own handler keeps it."""
+    import signal
+    import threading
+
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminated)
+
+
+def _terminated(number: int, _: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def run(request: Request) -> int:
@@ -266,10 +313,11 @@ def _send(text: str, request: Request) -> None:
 def run_render(request: Request) -> int:
     """A saved result document → a report."""
     from analyzer.output import document
+    from parsers.small_files import content
 
     path = Path(request.paths[0])
     try:
-        text = sys.stdin.read() if str(path) == "-" else path.read_text("utf-8")
+        text = sys.stdin.read() if str(path) == "-" else content(path).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise AnalyzerError(

@@ -25,7 +25,10 @@ from typing import Any, Final
 from analyzer.errors import UsageError
 from analyzer.model import SEVERITIES, Severity
 from analyzer.rule import Rule
+from parsers.small_files import content
+from parsers.source import UnreadableError
 
+MAX_BYTES: Final = 2**22
 OFF: Final = "off"
 """`--config off`: no project file, whatever lies around."""
 FILES: Final = ("nanalyze.toml", "pyproject.toml")
@@ -72,8 +75,8 @@ def find(start: Path) -> Path | None:
 
 def _mentions(path: Path) -> bool:
     try:
-        return b"tool.nanalyze" in path.read_bytes()
-    except OSError:
+        return b"tool.nanalyze" in content(path, MAX_BYTES)
+    except (OSError, UnreadableError):
         return False
 
 
@@ -97,9 +100,11 @@ def _table(path: Path) -> Mapping[str, Any]:
     import tomli
 
     try:
-        data = tomli.loads(path.read_text("utf-8"))
+        data = tomli.loads(content(path, MAX_BYTES).decode("utf-8"))
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror}): name a project file, or --config off.") from None
+    except UnreadableError as error:
+        raise UsageError(str(error)) from None
     except (UnicodeDecodeError, tomli.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{path} is no TOML ({error}): mend it, or --config off.") from None
     if path.name != "pyproject.toml":

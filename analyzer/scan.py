@@ -281,7 +281,9 @@ class _Sinks:
             write(job.extras.sarif, sarif.render(self.cards))
 
     def _say_table(self) -> None:
-        text = "\n".join(overview.lines(self.cards)) + "\n"
+        from analyzer.output.plain import neutral
+
+        text = "\n".join(map(neutral, overview.lines(self.cards))) + "\n"
         if self._output:
             write(self._output, text)
         else:
@@ -304,7 +306,9 @@ def _exit_code(cards: Sequence[Card], fail_on: str) -> int:
 
 
 def _say(sentence: str) -> None:
-    print(f"analyze: {sentence}", file=sys.stderr)
+    from analyzer.output.plain import neutral
+
+    print(f"analyze: {neutral(sentence)}", file=sys.stderr)
 
 
 __all__ = ["Batch", "Extras", "batch", "find", "results", "since"]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Check = Callable[["Version"], bool]
 _SPECIFIER: Final = re.compile(r"\s*(~=|==|!=|<=|>=|<|>)\s*([\w.!+*-]+)\s*")
-_LEADING: Final = re.compile(r"\d+(?:\.\d+)*")
+_LEADING: Final = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,18})*")
 
 
 @cache

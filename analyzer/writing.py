@@ -23,12 +23,15 @@ def exit_code(diagnosis: Diagnosis, fail_on: str) -> int:
 
 
 def write(path: Path, text: str) -> None:
-    """Writes a file whole or not at all. Raises UsageError where it cannot be written."""
+    """Writes a file whole or not at all. Raises UsageError where it cannot be written.
+
+    Bytes of a name that are no UTF-8 become `\\udcff`, which in JSON is that name again.
+    """
     try:
         folder = path.parent
         handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{path.name}.")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
                 file.write(text)
             permissions(temporary)
             os.replace(temporary, path)

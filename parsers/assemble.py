@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Iterable, Sequence, Set
+from itertools import accumulate, pairwise
+from operator import itemgetter
 from typing import Final
 
 from parsers import metrics, steps
@@ -13,7 +16,7 @@ from parsers.model import Columns, Environment, Event, Fact, Problem, Run, Serie
 from parsers.processes import with_ranks
 from parsers.progress import bars
 from parsers.rotation import join
-from parsers.table import Table, Tables
+from parsers.table import MAX_STEP, Table, Tables
 
 PRECEDENCE: Final = ("aligned text", "trainer_state", "text", "csv and jsonl", "tensorboard", "last values")
 """Whose samples are preferred where several files hold a metric: a log that agrees with the Trainer's state (its lines can
@@ -63,7 +66,7 @@ def assemble(
 
 def _planned(environment: Environment, tables: Sequence[Tables]) -> int | None:
     stated = environment.number("run:planned_steps") or environment.number("arg:max_steps")
-    if stated and stated > 0:
+    if stated and 0 < stated <= MAX_STEP:
         return int(stated)
     for table in tables:
         train = [t for t in table.by_key.values() if t.kind == "train" and len(t)]
@@ -112,15 +115,23 @@ def _series_name(name: str, table: Table | Columns) -> str:
     return name
 
 
-def _fill(track: Series, parts: list[tuple[Table, int]], tables: Tables) -> None:
-    if len(parts) == 1:
-        table, column = parts[0]
-        order = [(table.seq[i], table, column, i) for i in range(len(table))]
+def _share(track: Series, table: Table, column: int) -> None:
+    """The series of one table's column: nothing is copied."""
+    track.steps, track.values, track.lines, track.times = table.step, table.columns[column], table.line, table.time
+    steps = table.step.tolist()
+    if steps == sorted(steps):
+        track.segments = array("i", bytes(4 * len(steps)))
     else:
-        order = sorted(
-            ((table.seq[i], table, column, i) for table, column in parts for i in range(len(table))),
-            key=lambda entry: entry[0],
-        )
+        track.segments = array("i", accumulate((b < a for a, b in pairwise(steps)), initial=0))
+
+
+def _fill(track: Series, parts: list[tuple[Table, int]], tables: Tables) -> None:
+    if len(parts) == 1 and not tables.starts and not tables.parts:
+        _share(track, *parts[0])
+        return
+    order = [(seq, table, column, i) for table, column in parts for i, seq in enumerate(table.seq)]
+    if len(parts) > 1:
+        order.sort(key=itemgetter(0))
     if tables.parts:
         track.parts = tables.parts_of([seq for seq, *_ in order])
     segment, highest, pending = 0, None, list(reversed(tables.starts))

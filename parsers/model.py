@@ -151,14 +151,15 @@ class Environment:
         return fact.value if fact else None
 
     def number(self, key: str) -> float | None:
-        """The value as a number, or None where it is unknown, `auto` or no number."""
+        """The value as a finite number, or None where it is unknown, `auto` or no number."""
         value = self.value(key)
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             return None
         try:
-            return float(value)
-        except ValueError:
+            found = float(value)
+        except (ValueError, OverflowError):
             return None
+        return found if math.isfinite(found) else None
 
     def all(self, key: str) -> tuple[Fact, ...]:
         """Every source of `key`, as seen: more than one value is a contradiction worth showing."""

@@ -58,8 +58,11 @@ class _Row(NamedTuple):
     at: int
 
     def value(self, name: str) -> float | None:
-        """The row's value of a metric, or None where it has none."""
-        return self.table.columns[self.table.names.index(name)][self.at] if name in self.table.names else None
+        """The row's value of a metric, or None where it has none that is finite."""
+        if name not in self.table.names:
+            return None
+        found = self.table.columns[self.table.names.index(name)][self.at]
+        return found if math.isfinite(found) else None
 
 
 def resolve(tables: Tables, environment: Environment) -> str:

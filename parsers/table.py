@@ -139,13 +139,13 @@ class Tables:
     def add(self, reader: str, record: Row | Columns | Tick, is_text: bool = True) -> None:
         """Files a row or a tick under its table, as the next in order."""
         self.seq += 1
-        if isinstance(record, Columns):
-            self.bulk.append((reader, record))
-            return
         if isinstance(record, Tick):
             self.ticks.append(self.seq, record)
             return
-        names = tuple(name for name, _ in record.values)
+        if isinstance(record, Columns):
+            self.bulk.append((reader, record))
+            return
+        names = tuple([name for name, _ in record.values])
         key = (reader, record.kind, record.rank, record.engine, names)
         table = self.by_key.get(key)
         if table is None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from parsers.small_files import content
 from parsers.source import UnreadableError
 
 IGNORE_FILE: Final = ".nanalyzeignore"
@@ -109,9 +110,8 @@ def _is_below(path: str, base: str) -> bool:
 
 def _lines(path: str) -> tuple[str, ...]:
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return tuple(file.read(MAX_IGNORE).splitlines())
-    except OSError:
+        return tuple(content(path, MAX_IGNORE).decode("utf-8", "replace").splitlines())
+    except (OSError, UnreadableError):
         return ()
 
 

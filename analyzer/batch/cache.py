@@ -54,7 +54,11 @@ class Known(NamedTuple):
 def default_path() -> Path:
     """`nanalyze/scan-1.db` in the user's cache folder (XDG_CACHE_HOME, else ~/.cache)."""
     place = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(place) if os.path.isabs(place) else Path.home() / ".cache") / "nanalyze" / f"scan-{SCHEMA}.db"
+    try:
+        folder = Path(place) if os.path.isabs(place) else Path.home() / ".cache"
+    except RuntimeError:  # nobody knows this user's home: the cache says so when it is opened, and the scan goes on
+        folder = Path("/nonexistent")
+    return folder / "nanalyze" / f"scan-{SCHEMA}.db"
 
 
 def stamp(files: RunFiles) -> bytes:
@@ -181,7 +185,8 @@ class Cache:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # quotes of logs are nobody else's; SQLite gives its other files the same
     try:
         return _connected(path)
     except sqlite3.DatabaseError as error:

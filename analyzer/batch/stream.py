@@ -24,7 +24,7 @@ class Stream:
                 handle, self._temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
             except OSError as error:
                 raise self._unwritable(error) from None
-            self._file = os.fdopen(handle, "w", encoding="utf-8", newline="\n")
+            self._file = os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace", newline="\n")
 
     def add(self, line: str) -> None:
         """One document."""

@@ -136,7 +136,7 @@ def _drawn(task: Task, work: Work, diagnosis: Diagnosis) -> Result:
 
     body = task.body
     if not body and work.with_body:
-        body = zlib.compress(document.dumps(diagnosis, indent=None).encode(), LEVEL)
+        body = zlib.compress(document.dumps(diagnosis, indent=None).encode("utf-8", "backslashreplace"), LEVEL)
     content = b"" if task.body else content_of(task.files, diagnosis.run)
     line = _line(diagnosis, work) if work.lines else ""
     row = _page(task, work.pages, diagnosis) if work.pages else None

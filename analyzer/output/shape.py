@@ -19,6 +19,7 @@ _TYPES: Final[Mapping[str, Callable[[Any], bool]]] = {
     "boolean": lambda value: isinstance(value, bool),
     "null": lambda value: value is None,
 }
+_AXES: Final = ("integer", ["integer", "null"])
 _LARGEST: Final = 2**63
 """Integers that a step, a line or a count can be: larger ones have no place on an axis."""
 
@@ -48,7 +49,7 @@ def _mismatches(value: Any, wanted: Mapping[str, Any], place: str) -> Iterator[s
     if "type" in wanted and not _is_of_type(value, wanted["type"]):
         yield f"{place} is no {_named(wanted['type'])}"
         return
-    if isinstance(value, int) and not isinstance(value, bool) and not wanted.get("minimum", -_LARGEST) <= value < _LARGEST:
+    if wanted.get("type") in _AXES and value is not None and not wanted.get("minimum", -_LARGEST) <= value < _LARGEST:
         yield f"{place} is out of range"
     elif isinstance(value, list):
         yield from _in_list(value, wanted, place)

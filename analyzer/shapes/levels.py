@@ -64,7 +64,7 @@ def multiple_of_eval(run: Run, metric: str) -> Answer:
     if series is None or not pairs:
         return UNKNOWN
     ratio = median(a / b for a, b, _ in pairs)
-    whole = abs(ratio - round(ratio)) < 0.2 * max(1.0, ratio / 4)
+    whole = math.isfinite(ratio) and abs(ratio - round(ratio)) < 0.2 * max(1.0, ratio / 4)
     return say(ratio > 1.8 and whole, at(series, pairs[0][2]))
 
 

@@ -12,7 +12,7 @@ import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
@@ -235,19 +235,11 @@ def patterns(data: bytes) -> None:
     tree.mkdir(exist_ok=True)
     for old in tree.iterdir():
         old.unlink()
-    with _suppressed():
+    with suppress(OSError, ValueError):
         (tree / name.replace("/", "-")[:60].encode()[:200].decode("utf-8", "ignore")).touch()
     (tree / ".nanalyzeignore").write_text(rest, "utf-8")
     with within_bounds():
         list(walk(str(tree), Choice()))
-
-
-@contextmanager
-def _suppressed() -> Iterator[None]:
-    try:
-        yield
-    except (OSError, ValueError):
-        pass
 
 
 def pickles(data: bytes) -> None:

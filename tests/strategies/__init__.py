@@ -1,0 +1,1 @@
+"""Hypothesis strategies for whole logs, for tests of what must hold whatever a log says."""

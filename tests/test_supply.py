@@ -1,0 +1,63 @@
+"""The wheel is the same wherever and whenever it is built from the same tree, and says what it depends on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+import tomli as toml
+
+from tests.samples import ROOT
+
+BUILD = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
+EPOCH = "1767225600"
+
+
+def build(tree: Path, out: Path, **changes: str) -> Path:
+    out.mkdir()
+    env = {**os.environ, "SOURCE_DATE_EPOCH": EPOCH, **changes}
+    subprocess.run([sys.executable, "-c", BUILD, str(out)], cwd=tree, env=env, check=True, capture_output=True)
+    return next(out.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The wheel of the tree and that of a copy of it, whose files are younger and lie in another order."""
+    place = tmp_path_factory.mktemp("supply")
+    copy = place / "elsewhere"
+    copy.mkdir()
+    for name in ("templates", "parsers", "analyzer"):
+        shutil.copytree(ROOT / name, copy / name, copy_function=shutil.copyfile, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "NOTICE", ".gitignore"):
+        shutil.copyfile(ROOT / name, copy / name)
+    return [
+        build(ROOT, place / "one", PYTHONHASHSEED="1", TZ="UTC", LC_ALL="C"),
+        build(copy, place / "two", PYTHONHASHSEED="2", TZ="Asia/Shanghai", LC_ALL="C.UTF-8"),
+    ]
+
+
+def test_two_builds_are_the_same_bytes(wheels: list[Path]) -> None:
+    first, second = (zipfile.ZipFile(wheel) for wheel in wheels)
+    assert first.namelist() == second.namelist()
+    assert [name for name in first.namelist() if first.read(name) != second.read(name)] == []
+    assert wheels[0].read_bytes() == wheels[1].read_bytes()
+    assert {entry.date_time[:3] for entry in first.infolist()} == {time.gmtime(int(EPOCH))[:3]}
+
+
+def test_the_bill_of_materials_names_what_the_wheel_asks_for(wheels: list[Path]) -> None:
+    archive = zipfile.ZipFile(wheels[0])
+    (name,) = [name for name in archive.namelist() if ".dist-info/sboms/" in name]
+    made = json.loads(archive.read(name))
+    assert made["bomFormat"] == "CycloneDX" and made["specVersion"] == "1.6"
+    wanted = toml.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
+    asked = {one["properties"][0]["value"].replace(" ", "").replace('"', "'") for one in made["components"]}
+    assert asked == {text.replace(" ", "").replace('"', "'") for text in wanted}
+    (ours, *others) = made["dependencies"]
+    assert ours["ref"] == made["metadata"]["component"]["purl"] and set(ours["dependsOn"]) == {one["ref"] for one in others}
