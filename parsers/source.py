@@ -233,7 +233,10 @@ def _open(path: str | Path, meter: Meter, stack: ExitStack) -> BinaryIO:
         except OSError as error:
             raise UnreadableError(f"{path} cannot be read ({error.strerror}): check its permissions.") from None
     metered = _Metered(raw, meter)
-    first = metered.read(6)
+    try:
+        first = metered.read(6)
+    except OSError as error:
+        raise UnreadableError(f"{path} cannot be read ({error.strerror}): check the disk.") from None
     whole = _Pushback(metered, first)
     for magic, decompress in _DECOMPRESSORS.items():
         if first.startswith(magic):
