@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
 from typing import Final
 
 from analyzer.apart import apart
 from analyzer.clock import Clocks
-from analyzer.incidents import Incident, Incidents, finding, ranges
+from analyzer.incidents import Incident, Incidents, finding, is_root, ranges
 from analyzer.model import Finding
 from analyzer.recorder import Recorded, recorded
 from analyzer.rule import Threshold, rule
@@ -114,7 +114,23 @@ def _missing(incidents: Incidents, found: Sequence[Incident]) -> dict[str, Value
     waiting = {one.event.rank for one in found if one.event.rank is not None}
     heard = {one.event.rank for one in incidents.all if one.fate != "handled" and one.event.kind not in _REPORTS}
     missing = sorted(set(incidents.world()) - waiting - heard) if waiting else []
-    return {"ranks_silent": ranges(missing)} if 0 < len(missing) <= MAX_LISTED else {}
+    if missing:
+        return {"ranks_silent": ranges(missing)} if len(missing) <= MAX_LISTED else {}
+    return _raised(incidents, waiting, found[0].attempt)
+
+
+def _raised(incidents: Incidents, waiting: Set[int | None], attempt: int) -> dict[str, Value]:
+    """The one rank that did not wait but printed an error of its own, were it a line without a stack."""
+    own = {
+        one.event.rank: one for one in reversed(incidents.all)
+        if one.attempt == attempt and one.event.rank is not None and one.event.rank not in waiting and one.fate != "handled"
+        and one.event.kind not in _REPORTS and is_root(one)
+    }  # fmt: skip
+    if not waiting or len(own) != 1:
+        return {}
+    ((rank, one),) = own.items()
+    what = one.text("exception").rpartition(".")[2] or one.text("message")[:80] or one.event.kind
+    return {"rank_apart": rank, "apart": f"rank {rank} did not wait, it printed {what}"}
 
 
 def _dumped(dumps: Recorded | None) -> dict[str, Value]:

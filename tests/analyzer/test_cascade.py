@@ -303,3 +303,13 @@ def test_tasks_that_srun_killed_after_one_had_failed_are_collateral(tmp_path: Pa
     found = diagnosis_of(tmp_path, text)
     assert first(found)[::2] == ("rank-failure", 5)
     assert list(rules_of(found)) == ["rank-failure"]
+
+
+def test_the_rank_that_did_not_wait_but_printed_a_line_is_named(tmp_path: Path) -> None:
+    waits = "".join(WAIT.format(rank=rank, minute=30, seq=700, op="ALLREDUCE") for rank in range(64) if rank != 37)
+    found = diagnosis_of(
+        tmp_path, "world_size=64\n" + STEPS + "[rank37]: FileNotFoundError: [Errno 2] No such file: 'x'\n" + waits
+    )
+    assert found.first_cause is not None
+    assert found.first_cause.rank == 37
+    assert "rank 37 did not wait, it printed FileNotFoundError" in found.first_cause.text
