@@ -8,7 +8,7 @@ import pytest
 from analyzer.model import Evidence
 from analyzer.output import document, html, markdown
 from analyzer.output.index import index_row
-from analyzer.output.redact import redact, redact_row, redact_text
+from analyzer.output.redact import redact, redact_row, redact_text, redact_value
 from parsers import SourceRef
 from tests.output import diagnoses
 
