@@ -17,7 +17,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+from typing import ClassVar, Final, Literal, NamedTuple
 
 from analyzer.model import Confidence, Evidence, Finding, Severity
 from parsers import Event, Run, Series, SourceRef, kinds
@@ -83,7 +83,17 @@ class Incident:
 class Incidents:
     """All failure messages of a run in the order of its files, their fates decided."""
 
+    _last: ClassVar[Incidents | None] = None
+    """Those of the run that was asked about last: a score of rules ask for the same."""
+
     def __init__(self, run: Run) -> None:
+        if Incidents._last is not None and Incidents._last._run is run:
+            self.__dict__.update(Incidents._last.__dict__)
+            return
+        self._read(run)
+        Incidents._last = self
+
+    def _read(self, run: Run) -> None:
         self._run = run
         self._order = {file.path: place for place, file in enumerate(run.files)}
         self._tracks = _rows(run)

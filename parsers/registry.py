@@ -29,6 +29,10 @@ from parsers.sieve import Sieve, is_plain
 from parsers.source import MAX_FRAGMENT, Block
 from parsers.table import holds_loss
 
+FIRST: Final = 100
+"""Fragments of a file that are sorted before the others."""
+SHORT: Final = 4
+"""Bytes a fragment: of blocks with shorter ones on average (millions of empty lines) no list of fragments is made."""
 MAX_MASKS: Final = 4096
 """Sets of readers whose members are kept in a table; hostile logs could ask for more."""
 
@@ -45,6 +49,8 @@ class TextFormat:
     is_fallback: bool = False
     """Whether its rows count only where no other text reader found a loss in the file (`Tables.drop_fallbacks`)."""
     plain: tuple[Plain, ...] = field(default=(), repr=False)
+    is_search: bool = False
+    """Whether it only searches lines for patterns, and can search many at once (`refutes_all`); one reader at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +160,14 @@ class Router:
         self.masks = tuple(owners.values())
         self.places = {hint: place for place, hint in enumerate(self.hints)}
         self.fallbacks = sum(1 << index for index, form in enumerate(self.formats) if form.is_fallback)
+        self.searchers = sum(1 << index for index, form in enumerate(self.formats) if form.is_search)
         self._indexes: dict[int, tuple[int, ...]] = {}
         self.automaton: Automaton = ahocorasick_rs.BytesAhoCorasick(list(self.hints) or [b"\0\0\0no hint\0"])
+
+    @cached_property
+    def proper_masks(self) -> tuple[int, ...]:
+        """`masks` without the fallbacks."""
+        return tuple(mask & ~self.fallbacks for mask in self.masks)
 
     @cached_property
     def shapes(self) -> Shapes:
@@ -207,7 +219,8 @@ class Scanner:
 
     def feed(self, block: Block) -> Iterable[tuple[str, Record]]:
         """What the fragments of this block say."""
-        return self._by_line(block) if self._is_by_line else self._by_shape(block)
+        is_short = block.data.count(b"\n") + block.data.count(b"\r") > len(block.data) // SHORT
+        return self._by_line(block) if self._is_by_line or is_short else self._by_shape(block)
 
     def _by_shape(self, block: Block) -> list[tuple[str, Record]]:
         """Plain lines from their bytes, the others that hold a hint as `Line`s, in their order."""
@@ -215,9 +228,13 @@ class Scanner:
         line = block.line
         numbers: Sequence[int] = range(line, line + len(fragments))
         if b"\r" in block.data:
-            numbers = tuple(accumulate((fragment[-1] == 10 for fragment in fragments), initial=line))
-        if not self._watched:
-            self._watch()
+            numbers = tuple(accumulate([fragment[-1] == 10 for fragment in fragments], initial=line))
+        if self._watched:
+            return self._in_order(fragments, numbers)
+        self._watch()  # after a few lines many hints are spent already
+        return self._in_order(fragments[:FIRST], numbers) + self._in_order(fragments[FIRST:], numbers[FIRST:])
+
+    def _in_order(self, fragments: list[bytes], numbers: Sequence[int]) -> list[tuple[str, Record]]:
         said: list[tuple[str, Record]] = []
         done = self._feed_hungry(fragments, numbers, 0, said)
         for at, shape, found in self._sorted(fragments):
@@ -261,7 +278,8 @@ class Scanner:
         hits = self._router.automaton.find_matches_as_indexes(b"".join(fragments), overlapping=True)
         ends, masks = list(accumulate(map(len, fragments))), self._masks
         found: list[tuple[int, Shape | None, Any]] = []
-        index, size = 0, len(hits)
+        alike: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+        index, size, single = 0, len(hits), self._router.searchers
         while index < size:
             which = bisect_right(ends, hits[index][1])
             end, mask, numbers = ends[which], 0, []
@@ -272,9 +290,24 @@ class Scanner:
                     mask |= masks[hint]
                     numbers.append(hint)
                 index += 1
-            if mask:
+            if mask & single == mask and mask:
+                alike.setdefault(tuple(numbers), []).append((places[which], which))
+            elif mask:
                 found.append((places[which], None, numbers))
-        return found
+        left = [item for numbers, lines in alike.items() for item in self._unrefuted(numbers, lines, fragments)]
+        return sorted(found + left, key=itemgetter(0)) if left else found
+
+    def _unrefuted(
+        self, numbers: tuple[int, ...], lines: list[tuple[int, int]], fragments: list[bytes]
+    ) -> list[tuple[int, Shape | None, Any]]:
+        """The lines with one set of hints, none where the reader that searches them finds nothing in all of them at once."""
+        if len(lines) > 2:
+            hints = [self._router.hints[number] for number in numbers if self._masks[number]]
+            mask = self._masks[self._router.places[hints[0]]]
+            reader: Any = self._readers[mask.bit_length() - 1] or self._begin(mask.bit_length() - 1)
+            if reader.refutes_all(hints, b"".join([fragments[which] for _, which in lines])):
+                return []
+        return [(place, None, numbers) for place, _ in lines]
 
     def _feed_hungry(self, fragments: list[bytes], numbers: Sequence[int], at: int, said: list[tuple[str, Record]]) -> int:
         """Feeds fragments from `at` on while a reader waits for every line; the place of the first that it did not feed."""
@@ -462,7 +495,8 @@ class Scanner:
             and holds_loss(record.kind, (n for n, _ in record.values))
         ):
             self._has_loss = True
-            self._masks = [mask & ~self._router.fallbacks for mask in self._masks]
+            is_fresh = self._masks is self._router.masks
+            self._masks = self._router.proper_masks if is_fresh else [mask & ~self._router.fallbacks for mask in self._masks]
             self._hungry &= ~self._router.fallbacks
             self._watch()
 

@@ -55,16 +55,34 @@ class _Reader:
         A line without escapes differs from its bytes in what stands before it only: patterns that do not look for a line's
         beginning are searched in the bytes' text.
         """
-        is_changed = len(fragment) > MAX_TEXT or any(mark in fragment for mark in _CHANGING)
+        is_changed = len(fragment) > MAX_TEXT or _is_changed(fragment)
         text, line = "", None
         for hint in hints:
             for signature in self._wanted.get(hint, ()):
-                if is_changed or not _floats(signature):
+                if is_changed or not _floats(signature.pattern, signature.hint):
                     line = line or make_line("", 0, fragment)
                     if _is_match(signature, line):
                         return False
                     continue
+                if needle(signature.pattern, signature.hint) not in fragment:
+                    continue
                 text = text or fragment.decode("utf-8", "replace").rstrip()
+                if _compiled(signature.pattern).search(text):
+                    return False
+        return True
+
+    def refutes_all(self, hints: Sequence[bytes], lines: bytes) -> bool:
+        """Whether none of the patterns behind these hints fits any of many whole lines."""
+        if _is_changed(lines):
+            return False
+        text = ""
+        for hint in hints:
+            for signature in self._wanted.get(hint, ()):
+                if not _floats(signature.pattern, signature.hint) or "$" in signature.pattern:
+                    return False
+                if needle(signature.pattern, signature.hint) not in lines:
+                    continue
+                text = text or lines.decode("utf-8", "replace")
                 if _compiled(signature.pattern).search(text):
                     return False
         return True
@@ -91,15 +109,33 @@ def _is_match(signature: Signature, line: Line) -> bool:
     return line.raw != line.text and pattern.search(line.raw[:MAX_TEXT]) is not None
 
 
-_CHANGING: Final = (b"\0", b"\x08", b"\x1b", b"across cluster]", b'{"log":"')
-"""What `make_line` takes out of a line, or unpacks."""
+def _is_changed(text: bytes) -> bool:
+    """Whether `make_line` takes something out of these bytes, or unpacks them."""
+    return b"\x1b" in text or b"\0" in text or b"\x08" in text or b"across cluster]" in text or b'{"log":"' in text
 
 
 @cache
-def _floats(signature: Signature) -> bool:
+def _floats(pattern: str, hint: str) -> bool:
     """Whether a pattern fits wherever its words stand; a mere literal fits always."""
-    anchors = ("^", r"\A", "(?<")
-    return signature.pattern != signature.hint and not any(anchor in signature.pattern.replace("[^", "[") for anchor in anchors)
+    return pattern != hint and not any(anchor in pattern.replace("[^", "[") for anchor in ("^", r"\A", r"\Z", "(?<"))
+
+
+_OPAQUE = re.compile(r"\\.|\[\^?\]?[^\]]*\]")
+_GROUP = re.compile(r"\([^()]*\)")
+_REPEATED = re.compile(r"(?s:.)(?:[?*]|\{[\d,]*\})\??")
+_LITERAL = re.compile(r"[A-Za-z0-9 _/:=,'-]+")
+
+
+@cache
+def needle(pattern: str, hint: str) -> bytes:
+    """Words that stand in every text that a pattern fits, beside its hint; b'' where none can be told."""
+    bare = _OPAQUE.sub("\0", pattern)
+    while (shorter := _GROUP.sub("\0", bare)) != bare:
+        bare = shorter
+    if "|" in bare or "(" in bare:
+        return b""
+    words = [word for word in _LITERAL.findall(_REPEATED.sub("\0", bare)) if word not in hint]
+    return max(words, key=len, default="").encode()
 
 
 @cache
@@ -114,4 +150,4 @@ def signature_format(signatures: Sequence[Signature]) -> TextFormat:
     for signature in signatures:
         by_hint[signature.hint] = (*by_hint.get(signature.hint, ()), signature)
     by_bytes = {hint.encode(): found for hint, found in by_hint.items()}
-    return TextFormat(NAME, "patterns of the causes", tuple(by_hint), "", lambda: _Reader(by_bytes))
+    return TextFormat(NAME, "patterns of the causes", tuple(by_hint), "", lambda: _Reader(by_bytes), is_search=True)

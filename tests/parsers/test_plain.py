@@ -11,6 +11,7 @@ from analyzer.diagnosis import known_signatures
 from parsers.model import Record
 from parsers.read import make_router
 from parsers.registry import Scanner, text_formats
+from parsers.signature import needle
 from parsers.source import Block, Cutter
 from tests.samples import FOLDER
 
@@ -132,3 +133,31 @@ def test_a_reader_that_raises_is_silenced_in_both() -> None:
 
 
 from parsers.line import make_line as _line  # noqa: E402
+
+
+@pytest.mark.parametrize(
+    ("pattern", "hint", "expected"),
+    [
+        ("[Ss]aving (the )?(latest |full )*checkpoint", "checkpoint", b"aving "),
+        ("[Oo]ptimizer.{0,40}not found", "ptimizer", b"not found"),
+        ("abc|defg", "abc", b""),
+        (r"\bcolou?r is x{2}", "is", b"r is "),
+        ("(one|two) (three)?four", "one", b"four"),
+        ("size mismatch for", "size mismatch for", b""),
+        (r"a\(b\) c", "a", b" c"),
+    ],
+)
+def test_the_needle_of_a_pattern_stands_in_everything_it_fits(pattern: str, hint: str, expected: bytes) -> None:
+    assert needle(pattern, hint) == expected
+
+
+def test_the_needles_of_the_causes_patterns_stand_in_what_they_fit() -> None:
+    lines = [line for log in LOGS for line in log.read_text("utf-8", "replace").splitlines()]
+    fitted = 0
+    for signature in known_signatures():
+        for line in (line for line in lines if signature.hint in line):
+            if re.search(signature.pattern, line[:2000]):
+                fitted += 1
+                assert needle(signature.pattern, signature.hint) in line.encode(), (signature.pattern, line)
+                break
+    assert fitted > 50
