@@ -247,3 +247,22 @@ def test_the_cache_is_in_the_users_folder(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setenv("HOME", str(tmp_path / "me"))
     assert caches.path_of("") == tmp_path / "me" / ".cache" / "nanalyze" / "scan-1.db"
     assert caches.path_of("off") is None
+
+
+def test_what_nobody_asked_for_longest_is_forgotten_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, path = make(tmp_path / "runs", 2), tmp_path / "cache.db"
+    scanned(root, path)
+    assert count(path) == (6, 6)
+    with sqlite3.connect(path) as base:
+        base.execute("update cards set at = 1000")
+    scanned(root / "sweep-01", path)  # what is asked for becomes young again
+    with sqlite3.connect(path) as base:
+        assert base.execute("select count(*) from cards where at > 1000").fetchone() == (3,)
+    monkeypatch.setattr(caches, "ASKED", 3)
+    with caches.Cache(path, b"") as cache:
+        assert cache.prune() == 0
+        held = cache._held()
+        assert cache.prune(held - 1) == 3
+    assert count(path) == (3, 3)
+    with sqlite3.connect(path) as base:
+        assert all("sweep-01" in place for (place,) in base.execute("select root from cards"))

@@ -32,6 +32,10 @@ COMMIT_EVERY: Final = 1.0
 """Seconds of work that a killed scan may lose."""
 SETTLED: Final = 2.0
 """Seconds for which a file must have been left alone before its time stamp is believed: clocks tick coarsely."""
+LIMIT: Final = 2_000_000_000
+"""Bytes that the cache may hold: some 300,000 runs. Beyond that, what no scan has asked for longest is forgotten."""
+FRESH: Final = 86_400
+"""Seconds after which being asked for is noted again."""
 ASKED: Final = 500
 WAIT: Final = 30.0
 
@@ -96,6 +100,7 @@ class Cache:
 
     def __exit__(self, *_: object) -> None:
         self.flush()
+        self.prune()
         if self._base is not None:
             self._base.close()
 
@@ -119,7 +124,44 @@ class Cache:
         for some in _by(ASKED, keys):
             with self._tolerant():
                 told.update((row[0], Known(*row)) for row in self._rows("select key, root, card from cards where key in", some))
+        self._note_use(list(told))
         return told
+
+    def _note_use(self, keys: Sequence[bytes]) -> None:
+        now = int(time.time())
+        for some in _by(ASKED, keys):
+            if self._base is None:
+                return
+            with self._tolerant():
+                marks = ",".join("?" * len(some))
+                self._base.execute(f"update cards set at = ? where at < ? and key in ({marks})", [now, now - FRESH, *some])  # noqa: S608 (question marks only)
+
+    def prune(self, limit: int = LIMIT) -> int:
+        """Forgets the results that were asked for longest ago until three quarters of `limit` are left; how many.
+
+        The file keeps its size and later results take the room.
+        """
+        if self._base is None:
+            return 0
+        forgotten = 0
+        with self._tolerant():
+            while self._held() > (limit if not forgotten else limit * 3 // 4):
+                oldest = [key for (key,) in self._base.execute("select key from cards order by at, key limit ?", (ASKED,))]
+                if not oldest:
+                    break
+                marks = ",".join("?" * len(oldest))
+                self._base.execute(f"delete from documents where key in ({marks})", oldest)  # noqa: S608
+                self._base.execute(f"delete from cards where key in ({marks})", oldest)  # noqa: S608
+                self._base.commit()
+                forgotten += len(oldest)
+        return forgotten
+
+    def _held(self) -> int:
+        """Bytes in use."""
+        assert self._base is not None
+        size, pages, free = (self._base.execute(f"pragma {name}").fetchone()[0] for name in
+                             ("page_size", "page_count", "freelist_count"))  # fmt: skip
+        return int(size) * (int(pages) - int(free))
 
     def body(self, key: bytes) -> bytes:
         """The compressed document, b'' where it is not kept."""
@@ -186,7 +228,9 @@ class Cache:
 
 def _opened(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # quotes of logs are nobody else's; SQLite gives its other files the same
+    os.close(
+        os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    )  # quotes of logs are nobody else's; SQLite gives its other files the same
     try:
         return _connected(path)
     except sqlite3.DatabaseError as error:
