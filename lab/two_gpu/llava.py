@@ -96,7 +96,7 @@ def main() -> None:
     options = parser.parse_args()
     config = json.loads(options.deepspeed_config.read_text("utf-8"))
     torch.manual_seed(options.seed)
-    deepspeed.init_distributed()
+    deepspeed.init_distributed("nccl" if torch.cuda.is_available() else "gloo")
     model = Llava(options.seen, options.width)
     engine, *_ = deepspeed.initialize(model=model, config=config, optimizer=torch.optim.AdamW(groups(model)))
     rank = int(os.environ.get("RANK", "0"))

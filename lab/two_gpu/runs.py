@@ -110,6 +110,7 @@ def _command(case: Case, port: int, is_cpu: bool) -> list[str]:
 def _environment(case: Case, packages: Path, is_cpu: bool) -> dict[str, str]:
     places = [packages / "shim", packages / "base", *([packages / f"deepspeed-{case.deepspeed}"] if case.deepspeed else [])]
     forced = {"DS_ACCELERATOR": "cpu", "CUDA_VISIBLE_DEVICES": ""} if is_cpu else {}
+    forced["TORCH_EXTENSIONS_DIR"] = str(packages / f"built-{case.deepspeed}")  # a build that was killed leaves a lock behind
     path = os.pathsep.join([*map(str, places), *filter(None, [os.environ.get("PYTHONPATH")])])
     return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", **forced, **case.environment}
 
