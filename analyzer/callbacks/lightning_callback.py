@@ -22,6 +22,7 @@ def _base() -> Any:
 class LightningCallback(_base()):  # type: ignore[misc]
     """Feeds what the module logs to a `Monitor`. With `on_critical="stop"` the Trainer ends after the batch under way.
 
+    Several processes end at the same batch: at every record they are told what the first of them decided.
     Files go to `folder`, the Trainer's default root where None.
     """
 
@@ -31,6 +32,7 @@ class LightningCallback(_base()):  # type: ignore[misc]
         super().__init__()
         self._make = partial(Monitor, on_critical=on_critical, after=after, options=options)
         self._folder = folder
+        self._stops = on_critical == "stop"
         self.monitor: Monitor | None = None
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
@@ -42,13 +44,14 @@ class LightningCallback(_base()):  # type: ignore[misc]
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any, **__: Any) -> None:
         """A record every `log_every_n_steps`, as the loggers get it."""
-        if self.monitor is None or not self.monitor.is_active:
+        if self.monitor is None:
             return
-        if trainer.global_step % max(1, trainer.log_every_n_steps) == 0 and trainer.logged_metrics:
+        is_due = trainer.global_step % max(1, trainer.log_every_n_steps) == 0
+        if is_due and self.monitor.is_active and trainer.logged_metrics:
             values = {name: value for name, value in trainer.logged_metrics.items() if not name.startswith(("val", "test"))}
             self.monitor.log(values, trainer.global_step)
         self.monitor.check()
-        if self.monitor.should_stop:
+        if self._stops and (is_due or trainer.world_size == 1) and _agreed(trainer, self.monitor.should_stop):
             trainer.should_stop = True
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
@@ -66,3 +69,8 @@ class LightningCallback(_base()):  # type: ignore[misc]
         """The report, where the training ends with an exception."""
         if self.monitor is not None:
             self.monitor.end()
+
+
+def _agreed(trainer: Any, should_stop: bool) -> bool:
+    """Whether any process wants to stop: all must leave the loop at the same batch."""
+    return should_stop if trainer.world_size == 1 else bool(trainer.strategy.reduce_boolean_decision(should_stop, all=False))

@@ -24,11 +24,11 @@ class Pace:
         self._credit = CREDIT
         self._at = now
 
-    def allows(self, now: float, is_urgent: bool = False) -> bool:
-        """Whether the run may be judged now."""
+    def allows(self, now: float, is_urgent: bool = False, is_last: bool = False) -> bool:
+        """Whether the run may be judged now. `is_last`: nothing follows that could be judged later, so twice as much is lent."""
         self._credit = min(CREDIT, self._credit + max(0.0, now - self._at) * self._share)
         self._at = now
-        return self._credit > (-OVERDRAFT if is_urgent else 0.0)
+        return self._credit > (-2 * OVERDRAFT if is_last else -OVERDRAFT if is_urgent else 0.0)
 
     def pay(self, seconds: float) -> None:
         """Takes what a judgement cost."""

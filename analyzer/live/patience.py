@@ -32,9 +32,9 @@ SETTLE: Final = 1.0
 """Seconds beyond the usual interval after which nothing seems to follow a message."""
 MESSAGES: Final = frozenset(
     {"checkpoint-failure", "communication-error", "config-error", "dataloader-crash", "dependency-error", "device-assert",
-     "disk-full", "interrupted", "oom-cuda", "traceback"}
+     "disk-full", "interrupted", "killed-by-signal", "oom-cuda", "rank-failure", "traceback"}
 )  # fmt: skip
-"""Rules whose messages a program may survive."""
+"""Rules whose messages a program may survive, or a launcher that starts it again."""
 NEVER: Final = frozenset({"incomplete"})
 """What is true of every run that goes on."""
 

@@ -40,6 +40,7 @@ class Session:
         self._alarms = 0
         self._is_stale = False
         self._is_settling = False
+        self._is_warm = False  # the first judgement loads the rules, which is paid once in the process's life
         self._is_caught_up = False
         self._restarts = 0
         self.clock: Callable[[], float] = time.thread_time
@@ -69,14 +70,17 @@ class Session:
         if self.follower.behind and not is_over:
             return []
         stalls = self.rhythm.stall(now) is not None
-        settled = self._is_settling and self.rhythm.silence(now) >= SETTLE + (self.rhythm.usual or 0.0)
+        settled = (self._is_settling or self._is_stale) and self.rhythm.silence(now) >= SETTLE + (self.rhythm.usual or 0.0)
         if not (self._is_stale or settled or is_over or stalls != self._stalls()):
             self._is_caught_up = self._is_caught_up or self.follower.exists
             return []
         is_urgent = settled or is_over or self.follower.alarms != self._alarms or stalls
-        if not self._pace.allows(now, is_urgent) and not is_over:
+        if not self._pace.allows(now, is_urgent, is_last=settled) and not is_over:
             return []
-        return self._judge(now, is_over)
+        changes = self._judge(now, is_over, settled)
+        if settled:
+            self._is_settling = False  # once in a silence: nothing will be different until something new comes
+        return changes
 
     def ended(self, now: float) -> bool:
         """Whether the log tells the run's end and nothing came since, long enough to believe it."""
@@ -96,10 +100,11 @@ class Session:
         if not self.follower.behind and self.follower.exists:
             self._is_caught_up = True
 
-    def _judge(self, now: float, is_over: bool) -> list[Change]:
+    def _judge(self, now: float, is_over: bool, settled: bool) -> list[Change]:
+        """`settled`: nothing follows for the moment, so a stack that is half printed counts as it stands."""
         begun = self.clock()
         try:
-            self.run = self.follower.run(is_over)
+            self.run = self.follower.run(is_over or settled)
         except UnreadableError:
             self._is_stale = False
             return []
@@ -116,7 +121,9 @@ class Session:
         signs = [] if is_over else early(self.run)
         changes = self.ledger.update(ordered(ripe), signs, self.records)
         self._alarms, self._is_stale = self.follower.alarms, False
-        self._pace.pay(self.clock() - begun)
+        if self._is_warm:
+            self._pace.pay(self.clock() - begun)
+        self._is_warm = True
         return changes
 
     def _stalls(self) -> bool:

@@ -25,6 +25,7 @@ from analyzer.live.early import early
 from analyzer.live.ledger import Ledger
 from analyzer.live.pace import Pace
 from analyzer.live.policy import Policy
+from analyzer.live.prometheus import HELP, exposition
 from analyzer.live.rhythm import Rhythm
 from analyzer.live.session import Session
 from analyzer.model import Evidence, Finding
@@ -152,6 +153,57 @@ def looked(log: Path, lines: list[str]) -> list[tuple[int, str, str]]:
             now += 1.0
             said += [(number, c.kind, c.finding.rule) for c in session.look(now)]
     return said
+
+
+def test_a_launcher_that_starts_again_is_no_failure(tmp_path: Path) -> None:
+    row = "{'loss': %.4f, 'grad_norm': 1.0, 'learning_rate': 1e-05, 'epoch': %.2f}\n"
+    lines = [row % (2.5 * 0.99**step, step / 100) for step in range(1, 60)]
+    lines[20:20] = [
+        "[2024-05-01 12:00:00,000] [ERROR] [launch.py:325:sigkill_handler] ['python', 'x.py'] exits with return code = 2\n"
+    ]
+    assert looked(tmp_path / "run.log", lines) == []
+
+
+def test_a_silence_is_judged_once_and_a_crash_is_said_although_signs_came_before(tmp_path: Path) -> None:
+    """Signs of failure take what may be lent; the message at the end is said a second after all the same."""
+    log, now, clock, said = tmp_path / "run.log", 0.0, [0.0], []
+
+    def cost() -> float:
+        clock[0] += 0.2  # each judgement takes 0.2 s of CPU
+        return clock[0]
+
+    session = Session(RunFiles(str(log), (str(log),)), 0.0)
+    session.clock = cost
+    row = "{'loss': %.4f, 'grad_norm': %s, 'learning_rate': 1e-05, 'epoch': %.2f}\n"
+    with log.open("a", buffering=1) as file:
+        for step in range(1, 80):
+            file.write(row % (2.5 * 0.99**step, "nan" if step > 40 else "1.0", step / 100))
+            now += 0.1
+            session.look(now)
+        file.write('Traceback (most recent call last):\n  File "a.py", line 1, in <module>\nValueError: the data ends here\n')
+        judged = clock[0]
+        for _ in range(100):
+            now += 0.1
+            said += [(now, c.finding.rule) for c in session.look(now)]
+    (moment,) = [moment for moment, rule in said if rule == "traceback"]
+    assert moment - 7.9 < 2.5
+    assert clock[0] - judged <= 1.0  # two or three judgements in ten seconds of silence
+
+
+def test_prometheus_parses_what_it_is_told(tmp_path: Path) -> None:
+    parser = pytest.importorskip("prometheus_client.parser")
+    log = tmp_path / 'a "quoted" \\ name.log'
+    session = Session(RunFiles(str(log), (str(log),)), 0.0)
+    row = "{'loss': %s, 'grad_norm': %s, 'learning_rate': 1e-05, 'epoch': 0.1}\n"
+    log.write_text(row % (2.5, 1.0) * 80 + row % (0.0, "nan") * 3)
+    session.look(1.0)
+    families = list(parser.text_string_to_metric_families(exposition([session], 4.0)))
+    samples_ = [sample for family in families for sample in family.samples]
+    assert {family.name for family in families} == set(HELP)
+    assert {family.type for family in families} == {"gauge"}
+    values = {sample.name: sample.value for sample in samples_ if sample.labels["run"] == str(log)}
+    assert (values["nanalyze_last_step"], values["nanalyze_lag_bytes"], values["nanalyze_silence_seconds"]) == (83, 0, 3)
+    assert any(s.labels.get("rule") == "loss-zero" and s.labels["severity"] == "critical" and s.value == 1 for s in samples_)
 
 
 @pytest.mark.parametrize("norm", ["0.0", "nan", "inf"])
@@ -356,7 +408,7 @@ def test_the_trainers_callback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         output_dir=str(tmp_path), deepspeed=None, to_sanitized_dict=lambda: {"logging_steps": 1, "fp16": True}
     )
     state = types.SimpleNamespace(is_world_process_zero=True, max_steps=5000, global_step=0)
-    control = types.SimpleNamespace(should_training_stop=False)
+    control = types.SimpleNamespace(should_training_stop=False, should_log=True)
     callback.on_train_begin(args, state, control)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
