@@ -105,7 +105,7 @@ def _table(path: Path) -> Mapping[str, Any]:
         raise UsageError(f"{path} cannot be read ({error.strerror}): name a project file, or --config off.") from None
     except UnreadableError as error:
         raise UsageError(str(error)) from None
-    except (UnicodeDecodeError, tomli.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # no UTF-8, no TOML, a number without end, a key of a thousand parts
         raise UsageError(f"{path} is no TOML ({error}): mend it, or --config off.") from None
     if path.name != "pyproject.toml":
         return data
