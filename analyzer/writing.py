@@ -23,9 +23,9 @@ def exit_code(diagnosis: Diagnosis, fail_on: str) -> int:
 
 
 def write(path: Path, text: str) -> None:
-    """Writes a file whole or not at all. Raises UsageError where it cannot be written.
+    r"""Writes a file whole or not at all. Raises UsageError where it cannot be written.
 
-    Bytes of a name that are no UTF-8 become `\\udcff`, which in JSON is that name again.
+    Bytes of a name that are no UTF-8 become `\udcff`, which in JSON is that name again.
     """
     try:
         folder = path.parent

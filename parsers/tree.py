@@ -127,11 +127,11 @@ def _spec(patterns: Sequence[str], is_tolerant: bool = False) -> Any:
             made += [(pattern, one) for one in GitIgnoreSpec.from_lines([pattern]).patterns]
         except ValueError:
             if not is_tolerant:
-                raise PatternError(f"{ascii(pattern)} is no pattern: write it as in a .gitignore.") from None
+                raise PatternError(f"{pattern!a} is no pattern: write it as in a .gitignore.") from None
     for pattern, one in made:
         found = getattr(one, "regex", None)
         if found is not None:
-            one.regex = _Bounded(found.pattern, pattern)
+            one.regex = _Bounded(found.pattern, pattern)  # type: ignore[assignment]  # asked for `search` only
     return GitIgnoreSpec([one for _, one in made])
 
 

@@ -49,7 +49,13 @@ def overflow_streak(run: Run) -> Iterator[Finding]:
         yield from _told(run, told)
         return
     counter = run.series(metrics.SKIPPED_STEPS)
-    if counter is not None and len(counter) > 1 and all(map(math.isfinite, counter.values)) and max(counter.values) > 0 and not is_interleaved(counter):
+    if (
+        counter is not None
+        and len(counter) > 1
+        and all(map(math.isfinite, counter.values))
+        and max(counter.values) > 0
+        and not is_interleaved(counter)
+    ):
         yield from _counted(run, counter)
     elif counter is None or len(counter) < 2:
         yield from _inferred(run)
