@@ -43,6 +43,8 @@ ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "model": ("arg:model_name_or_path",), "framework": ("run:framework",), "script": ("run:script",),
     "project": ("project:name",), "rerun": ("tried:rerun",), "planned_steps": ("run:planned_steps",),
 }  # fmt: skip
+_SPELT_OUT: Final[Mapping[str, str]] = {key.partition(":")[2]: key for keys in ALIASES.values() for key in keys}
+"""The names as frameworks spell them (attn_implementation): reports ask for these too."""
 _PRECISIONS: Final = ("bf16", "fp16", "fp32")
 _SECTIONS: Final = ("zero_optimization", "bf16", "fp16", "optimizer", "scheduler", "amp", "moe", "activation_checkpointing",
                     "data_types", "compile")  # fmt: skip
@@ -98,6 +100,8 @@ def _meant(name: str, written: str) -> Iterator[tuple[str, Value]]:
         yield "arg:deepspeed", word
     elif low in ALIASES:
         yield from ((key, scalar(written)) for key in ALIASES[low])
+    elif low in _SPELT_OUT:
+        yield _SPELT_OUT[low], scalar(written)
     else:
         key = full_key(name)
         yield key, _version(key, written) if key.startswith("package:") else scalar(written)

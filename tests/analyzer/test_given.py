@@ -37,6 +37,8 @@ def stated(text: str) -> dict[str, object]:
         ("zero_optimization.stage=3", {"config:zero_optimization.stage": 3}),
         ("config:anything.at.all=1e-5", {"config:anything.at.all": 1e-5}),
         ("overlap-off=healed", {"tried:overlap-off": "healed"}),
+        ("attn_implementation=eager", {"arg:attn_implementation": "eager"}),
+        ("torch_dtype=float16", {"arg:torch_dtype": "float16"}),
         ("eval_accumulation_steps=4", {"arg:eval_accumulation_steps": 4}),
     ],
 )
