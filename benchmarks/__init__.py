@@ -1,0 +1,1 @@
+"""How fast the tool is, measured: each module is a command."""
