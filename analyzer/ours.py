@@ -41,12 +41,16 @@ def recorded(folder: Path) -> dict[str, str]:
 
 
 def _entries(text: str) -> Iterator[tuple[str, str]]:
-    last = text.rstrip("\n").rpartition("\n")[2]
-    if last.startswith(_OPEN) and last.endswith(_CLOSE):
-        for word in last[len(_OPEN) : -len(_CLOSE)].split():
-            name, sign, digest = word.partition("=")
-            if sign:
-                yield name, digest
+    for word in _record(text).split():
+        name, sign, digest = word.partition("=")
+        if sign:
+            yield name, digest
+
+
+def _record(text: str) -> str:
+    """What the record holds; empty where it is not the very end of the text: somebody wrote below it."""
+    last = text.removesuffix("\n").rpartition("\n")[2]
+    return last[len(_OPEN) : -len(_CLOSE)] if last.startswith(_OPEN) and last.endswith(_CLOSE) else ""
 
 
 def _is_ours(path: Path, text: str, digest: str) -> bool:
@@ -56,7 +60,7 @@ def _is_ours(path: Path, text: str, digest: str) -> bool:
     there = None if path.is_symlink() else _text(path)
     if there is None:
         return False
-    if path.name == RECORD and f"\n{_OPEN}" in there:
+    if path.name == RECORD and _record(there):
         there = there[: there.rindex(f"\n{_OPEN}")]
     return there == text or (bool(digest) and _digest(there) == digest)
 

@@ -88,6 +88,16 @@ def test_without_a_file_the_settings_are_a_fragment(tmp_path: Path) -> None:
     assert not (tmp_path / "fix.diff").exists()
 
 
+def test_what_somebody_wrote_below_the_record_stays(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path)
+    write_fixes(diagnosed(folder), folder)
+    told = folder / "APPLY.md"
+    told.write_text(told.read_text("utf-8") + "done on Monday\n", "utf-8")
+    with pytest.raises(UsageError, match="changed since"):
+        write_fixes(diagnosed(folder), folder)
+    assert told.read_text("utf-8").endswith("done on Monday\n")
+
+
 @pytest.mark.parametrize("name", ["APPLY.md", "fix.diff", "ds_config.fixed.json", "constraints.fixed.txt"])
 def test_a_file_of_somebody_else_is_never_overwritten(tmp_path: Path, name: str) -> None:
     folder = run_folder(tmp_path)
