@@ -121,13 +121,18 @@ def capture(command: str, place: Path, environment: dict[str, str], limit: float
     (place / "run.sh").write_text(command + "\n")
     started = subprocess.Popen(
         ["bash", "run.sh"], cwd=place, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,  # noqa: S607
-        stderr=subprocess.STDOUT, start_new_session=True,
+        stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=_heed_interrupts,
     )  # fmt: skip
     try:
         return started.communicate(timeout=limit)[0], started.returncode
     except subprocess.TimeoutExpired:
         os.killpg(started.pid, signal.SIGKILL)
         return started.communicate()[0], 124
+
+
+def _heed_interrupts() -> None:
+    """Ctrl-C works in the program also where the lab itself was started in the background, which ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def neutral(log: bytes, place: Path, facts: dict[str, object]) -> bytes:

@@ -71,7 +71,9 @@ def test_provenance_says_what_was_run_and_what_was_done_to_the_file(sample: Samp
 TIMED = [
     s
     for s in FAULTY
-    if "injected_at_step" in s.provenance and ONSET & set(s.provenance["expected"]) and "onset" not in s.provenance.get("misses", [])
+    if "injected_at_step" in s.provenance
+    and ONSET & set(s.provenance["expected"])
+    and "onset" not in s.provenance.get("misses", [])
 ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Final
 
 from analyzer.model import Confidence, Finding, Severity
@@ -112,7 +113,7 @@ def _weight(run: Run, series: Series, bad: Sequence[Streak], losses: Sequence[fl
 def _scale_probes(run: Run, series: Series, bad: Sequence[Streak]) -> bool:
     """Whether the printed loss scale falls at each of these records and rises again in between, as after a short interval."""
     scales = aligned(series, run.series(metrics.LOSS_SCALE))
-    steps = [(b > a) - (b < a) if a is not None and b is not None else 0 for a, b in zip(scales, scales[1:], strict=False)]
+    steps = [(b > a) - (b < a) if a is not None and b is not None else 0 for a, b in pairwise(scales)]
     falls = {i for i, step in enumerate(steps) if step < 0}
     is_told = all(i in falls or i - 1 in falls for streak in bad for i in range(streak.start, streak.stop))
     return is_told and sum(step > 0 for step in steps) >= PROBING_SHARE * len(falls)
