@@ -204,7 +204,7 @@ class Scanner:
         """
         self._has_loss = False
         self._is_by_line = is_by_line or sieve is not None
-        self._bound: list[PlainRead | None] = []
+        self._bound: list[tuple[str, PlainRead] | None] = []
         self._watched: list[tuple[bytes, ...]] = []
         self._sieve = sieve
         self._router = router
@@ -237,13 +237,16 @@ class Scanner:
     def _in_order(self, fragments: list[bytes], numbers: Sequence[int]) -> list[tuple[str, Record]]:
         said: list[tuple[str, Record]] = []
         done = self._feed_hungry(fragments, numbers, 0, said)
-        for at, shape, found in self._sorted(fragments):
+        todo = self._sorted(fragments)
+        watched = self._watched_in(todo)
+        for at, shape, found in todo:
             if at < done:
                 continue
             if shape is None:
                 hits: Sequence[int] = found
             else:
-                if self._is_plain(shape, fragments[at]):
+                hints = watched[shape.number]
+                if not hints or self._is_plain(shape, hints, fragments[at]):
                     self._read_plain(shape, numbers[at], found, said)
                     continue
                 hits = self._hits(fragments[at])
@@ -251,6 +254,24 @@ class Scanner:
             if self._hungry:
                 done = self._feed_hungry(fragments, numbers, at + 1, said)
         return said
+
+    def _watched_in(self, todo: list[tuple[int, Shape | None, Any]]) -> list[tuple[bytes, ...]]:
+        """Per form the hints of others that are in its lines among these at all, and that nobody refutes for all of them."""
+        lines: dict[Shape, list[bytes]] = {}
+        for _, shape, found in todo:
+            if shape is not None:
+                lines.setdefault(shape, []).append(found.string)
+        watched: list[tuple[bytes, ...]] = [()] * len(self._watched)
+        for shape, texts in lines.items():
+            if self._watched[shape.number]:
+                text = b"".join(texts)
+                watched[shape.number] = tuple(
+                    hint
+                    for hint in self._watched[shape.number]
+                    if hint in text
+                    and not self._is_silent(self._masks[self._router.places[hint]] & ~shape.quiet, hint, text, True)
+                )
+        return watched
 
     def _sorted(self, fragments: list[bytes]) -> list[tuple[int, Shape | None, Any]]:
         """(place, form, match) of what looks plain and (place, None, hints' numbers) of what else holds a hint."""
@@ -327,19 +348,22 @@ class Scanner:
         self._watched = [tuple(names[n] for n in shape.watched if masks[n] & ~shape.quiet) for shape in shapes]
         self._bound = self._bound or [None] * len(shapes)
 
-    def _is_plain(self, shape: Shape, fragment: bytes) -> bool:
-        """Whether nobody else would say anything about a line of this form."""
-        for hint in self._watched[shape.number]:
+    def _is_plain(self, shape: Shape, hints: Iterable[bytes], fragment: bytes) -> bool:
+        """Whether nobody who waits for one of these hints would say anything about a line of this form."""
+        for hint in hints:
             if hint in fragment and not self._is_silent(self._masks[self._router.places[hint]] & ~shape.quiet, hint, fragment):
                 return False
         return True
 
-    def _is_silent(self, mask: int, hint: bytes, fragment: bytes) -> bool:
-        """Whether the one reader that waits for a hint has nothing to say about a plain line."""
-        reader = self._readers[mask.bit_length() - 1] if not mask & (mask - 1) else None
+    def _is_silent(self, mask: int, hint: bytes, text: bytes, is_many: bool = False) -> bool:
+        """Whether the one reader that waits for a hint has nothing to say about a plain line (or about many)."""
+        if not mask:  # spent meanwhile
+            return True
+        reader: Any = self._readers[mask.bit_length() - 1] if not mask & (mask - 1) else None
         if isinstance(reader, ByRank):
-            return reader.refutes_plain((hint,), fragment, self._rank)
-        return self._is_refuted(mask, (hint,), fragment)
+            return reader.refutes_plain((hint,), text, self._rank)
+        refutes = getattr(reader, "refutes_all" if is_many else "refutes", None)
+        return refutes is not None and bool(refutes((hint,), text))
 
     def _is_refuted(self, mask: int, hints: Iterable[bytes], fragment: bytes) -> bool:
         """Whether the one reader that waits for these hints can tell from the bytes that it has nothing to say."""
@@ -348,24 +372,23 @@ class Scanner:
         return refutes is not None and refutes(hints, fragment)
 
     def _read_plain(self, shape: Shape, number: int, found: re.Match[bytes], said: list[tuple[str, Record]]) -> None:
-        read = self._bound[shape.number] or self._bind(shape)
+        name, read = self._bound[shape.number] or self._bind(shape)
         try:
             for record in read(number, found):
-                said.append((self._router.formats[shape.owner].name, record))
+                said.append((name, record))
                 if not self._has_loss:
                     self._note_loss(shape.owner, record)
         except Exception as error:
             self._fail(shape.owner, f"{self._file}:{number}", error)
 
-    def _bind(self, shape: Shape) -> PlainRead:
+    def _bind(self, shape: Shape) -> tuple[str, PlainRead]:
         """The method that reads a form's lines, of the reader that also gets the others."""
         reader: Any = self._readers[shape.owner] or self._begin(shape.owner)
         if isinstance(reader, ByRank):
             reader = reader.of(self._rank)
         reader.file, reader.file_rank = self._file, self._rank
-        read: PlainRead = getattr(reader, shape.method)
-        self._bound[shape.number] = read
-        return read
+        bound = self._bound[shape.number] = self._router.formats[shape.owner].name, getattr(reader, shape.method)
+        return bound
 
     def _read_line(self, number: int, fragment: bytes, hits: Sequence[int], said: list[tuple[str, Record]]) -> None:
         """Gives a fragment to the readers of its hints and to those that are hungry."""
@@ -525,7 +548,7 @@ class Scanner:
         self._hungry &= ~(1 << index)
         for shape in self._router.shapes.all:
             if shape.owner == index and self._bound:
-                self._bound[shape.number] = _say_nothing
+                self._bound[shape.number] = "", _say_nothing
 
 
 PlainRead = Callable[[int, re.Match[bytes]], Iterable[Record]]
