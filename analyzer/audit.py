@@ -1,8 +1,8 @@
 """`analyze audit`: the known causes that an environment is exposed to, before anything was run.
 
-Takes what says which versions and settings a run will have: requirements, freezes, lock files, ds_config, a log of an earlier
-run, an interpreter. Judges versions that are exact; a range (`deepspeed>=0.12`) says what is allowed, not what is installed,
-and is listed as open.
+Takes what says which versions and settings a run will have: requirements, freezes, lock files, a pyproject.toml, ds_config, a
+log of an earlier run, an interpreter. Judges versions that are exact; a range (`deepspeed>=0.12`) says what is allowed, not
+what is installed, and is listed as open.
 """
 
 from __future__ import annotations
@@ -79,14 +79,25 @@ def audit(paths: Sequence[str], facts: Sequence[Fact] = (), project: str = "") -
     wanted = recommended(project) if project else {}
     files = tuple(_files(paths or ([] if facts else ["."])))
     run = read(files, signatures(load_for_weighing()), facts) if files else Run("", environment=_environment(facts))
+    for problem in run.problems:
+        if problem.reader == "ds_config":
+            raise AnalyzerError(f"{problem.ref.file} is {problem.reason}. Mend it first.")
     known = tuple(fact for name, fact in run.environment.under("package:"))
     if not known and not any(True for _ in run.environment.under("config:")):
-        places = ", ".join(paths) or "this directory"
-        raise AnalyzerError(f"nothing in {places} says which versions are installed: name a freeze, a lock file or a log.")
+        raise AnalyzerError(_nothing(paths, tuple(_open(files, run))))
     case = Case.of(run, [], [])
     found = [one for cause in load_for_weighing() if (one := exposure(cause, case))]
     told = [replace(one, cause=complete(one.cause.id)) for one in sorted(found, key=lambda one: one.order)]
     return Audit(files, known, tuple(told), tuple(_open(files, run)), project, tuple(_deviations(run, wanted)))
+
+
+def _nothing(paths: Sequence[str], left_open: Sequence[Open]) -> str:
+    """Why nothing can be judged: ranges alone, or not even those."""
+    places = ", ".join(paths) or "this directory"
+    if not left_open:
+        return f"nothing in {places} says which versions are installed: name a freeze, a lock file or a log."
+    named = ", ".join(f"{one.package} {one.allowed}" for one in left_open[:3])
+    return f"{places} leaves the versions open ({named}): name a pip freeze or a lock file, or the interpreter with --python."
 
 
 def _environment(facts: Sequence[Fact]) -> Any:
@@ -104,7 +115,7 @@ def _files(paths: Sequence[str]) -> Iterator[str]:
             yield path
             continue
         named = sorted(entry.name for entry in os.scandir(path) if entry.is_file())
-        inside = [os.path.join(path, name) for name in named if kind_of(name) == "environment"]
+        inside = [os.path.join(path, name) for name in named if kind_of(name) == "environment" or name == "pyproject.toml"]
         if not inside:
             raise AnalyzerError(f"{path} holds no requirements, lock file or ds_config: name the file itself.")
         yield from inside
@@ -117,7 +128,7 @@ def _open(files: Sequence[str], run: Run) -> Iterator[Open]:
         path = Path(file)
         if path.suffix not in (".txt", ".in") or not path.is_file() or path.stat().st_size > MAX_BYTES:
             continue
-        if "requirement" not in path.name.lower() and "constraint" not in path.name.lower():
+        if not any(word in path.name.lower() for word in ("req", "constraint")):
             continue
         for number, line in enumerate(path.read_text("utf-8", "replace").splitlines(), 1):
             found = _RANGE.match(line.strip()[:300])

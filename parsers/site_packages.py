@@ -47,6 +47,8 @@ def site_folders(path: Path) -> list[Path]:
     """The folders that packages of this interpreter or environment are installed in."""
     if not path.exists():
         raise UnreadableError(f"{path} does not exist: check the path.")
+    if path.is_file() and not path.name.lower().startswith(("python", "pypy")):
+        raise UnreadableError(f"{path} is no Python interpreter: name one, a virtual environment or site-packages.")
     if path.is_dir() and any(path.glob("*.dist-info")):
         return [path]
     for prefix in (path, *([path.parent.parent] if path.is_file() else [path.parent])):

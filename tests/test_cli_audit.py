@@ -19,6 +19,8 @@ UV = '[[package]]\nname = "deepspeed"\nversion = "0.14.0"\nsource = { registry =
 POETRY = '[[package]]\nname = "deepspeed"\nversion = "0.14.0"\ndescription = "x"\n\n[package.dependencies]\ntorch = "*"\n\n[[package]]\nname = "torch"\nversion = "2.5.0"\n'
 PIPFILE = '{\n    "_meta": {"hash": {}},\n    "default": {\n        "deepspeed": {\n            "hashes": [],\n            "version": "==0.14.0"\n        },\n        "torch": {\n            "version": "==2.5.0"\n        }\n    }\n}\n'
 CONDA = "name: train\nchannels:\n  - pytorch\ndependencies:\n  - python=3.10\n  - pytorch=2.5.0=py3.10_cuda12.1_cudnn9\n  - pip\n  - pip:\n    - deepspeed==0.14.0\n"
+PYPROJECT = '[build-system]\nrequires = ["torch==1.0"]\n\n[project]\nname = "llava"\ndependencies = [\n    "torch==2.5.0", "tokenizers>=0.15",\n]\n\n[project.optional-dependencies]\ntrain = ["deepspeed==0.14.0; python_version < \'4\'", "ninja"]\n'
+POETRY_PROJECT = '[tool.poetry.dependencies]\npython = "^3.10"\ntorch = "2.5.0"\ntransformers = "^4.40"\n\n[tool.poetry.group.train.dependencies]\ndeepspeed = "==0.14.0"\n'
 CONFIG = '{"zero_optimization": {"stage": 2, "overlap_comm": true}, "bf16": {"enabled": true}}\n'
 
 
@@ -35,7 +37,7 @@ def levels(found) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("name", "text", "line"),
     [("requirements__txt", REQUIREMENTS, 2), ("uv__lock", UV, 3), ("poetry__lock", POETRY, 3), ("Pipfile__lock", PIPFILE, 6),
-     ("environment__yml", CONDA, 9)],
+     ("environment__yml", CONDA, 9), ("pyproject__toml", PYPROJECT, 11), ("pyproject__toml", POETRY_PROJECT, 7)],
 )  # fmt: skip
 def test_versions_come_from_every_kind_of_list(tmp_path: Path, name: str, text: str, line: int) -> None:
     found = audit([str(written(tmp_path, **{name: text}))])
@@ -209,6 +211,36 @@ def test_nothing_to_judge_is_no_clean_bill(tmp_path: Path) -> None:
     wrong = analyze("audit", "--project", "nobody", tmp_path)
     assert (wrong.returncode, one_sentence(wrong.stderr)) == (2, True)
     assert "mgm" in wrong.stderr
+
+
+def test_a_program_that_is_no_interpreter_is_refused(tmp_path: Path) -> None:
+    tool = tmp_path / "bin/ls"
+    for folder in (tool.parent, tmp_path / "lib/python3.11/site-packages/torch-2.5.0.dist-info"):
+        folder.mkdir(parents=True)
+    (tmp_path / "lib/python3.11/site-packages/torch-2.5.0.dist-info/METADATA").write_text(
+        "Name: torch\nVersion: 2.5.0\n", "utf-8"
+    )
+    tool.write_bytes(b"")
+    done = analyze("audit", "--python", tool)
+    assert done.returncode == 3 and "no Python interpreter" in done.stderr
+    (tmp_path / "bin/python3").write_bytes(b"")
+    assert analyze("audit", "--python", tmp_path / "bin/python3").returncode == 0
+
+
+def test_ranges_alone_are_named(tmp_path: Path) -> None:
+    done = analyze("audit", written(tmp_path, req__txt="deepspeed>=0.12\ntransformers\n") / "req.txt")
+    assert done.returncode == 3
+    assert "deepspeed >=0.12, transformers any version" in done.stderr
+    assert "--python" in done.stderr
+
+
+def test_a_broken_ds_config_is_no_clean_bill(tmp_path: Path) -> None:
+    folder = written(
+        tmp_path, requirements__txt=REQUIREMENTS, ds_config__json='{"bf16": {"enabled": true}, "zero_optimization": {'
+    )
+    done = analyze("audit", folder)
+    assert done.returncode == 3
+    assert "ds_config.json is not a JSON object" in done.stderr
 
 
 def test_the_terminal_form_reads_like_a_table(tmp_path: Path) -> None:

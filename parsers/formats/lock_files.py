@@ -9,6 +9,8 @@
 
     - deepspeed=0.14.0=py310_0         environment.yml of conda; below `- pip:` the pins are pip's, with `==`
 
+    dependencies = ["torch==2.1.2", …]  pyproject.toml: its exact pins, extras included; `deepspeed = "0.12.6"` is one to Poetry
+
 Such a file says what was to be installed, not what ran: it counts as little as a `requirements.txt`. The files are read line
 by line, so that each version has its place.
 """
@@ -31,6 +33,14 @@ _EXACT = Lazy(r'"version": "={2,3}(?P<version>\d[\w.+!-]{0,60})"')
 _CONDA = Lazy(
     r"- ?(?:[\w.-]{1,60}::)?(?P<name>[A-Za-z0-9_][\w.-]{0,80})={1,3}(?P<version>\d[\w.+!]{0,60})(?:=[\w.]{1,60})?(?=[\s;#]|$)"
 )
+_SECTION = Lazy(r"\[{1,2}(?P<section>[\w.\" -]{1,120})\]{1,2}\s*(?:#.*)?$")
+_QUOTED = Lazy(
+    r"[\"'](?P<name>[A-Za-z0-9][\w.-]{0,80})(?:\[[\w, -]{0,80}\])?"
+    r" ?={2,3} ?(?P<version>\d[\w.+!-]{0,60}) ?(?:;[^\"]{0,200})?[\"']"
+)
+_ASSIGNED = Lazy(r"[\"']?(?P<name>[A-Za-z0-9][\w.-]{0,80})[\"']? ?= ?[\"'](?:={2,3} ?)?(?P<version>\d[\w.+!-]{0,60})[\"']")
+_PINNING = ("project", "project.optional-dependencies", "dependency-groups")
+_POETRY = "tool.poetry."
 
 
 def _is_toml(path: Path, first: bytes) -> bool:
@@ -43,6 +53,10 @@ def _is_pipfile(path: Path, first: bytes) -> bool:
 
 def _is_conda(path: Path, first: bytes) -> bool:
     return path.suffix in (".yml", ".yaml") and b"dependencies:" in first and (b"channels:" in first or b"- pip:" in first)
+
+
+def _is_pyproject(path: Path, first: bytes) -> bool:
+    return path.name == "pyproject.toml" and b"dependencies" in first
 
 
 def _lines(path: Path) -> Iterator[tuple[str, SourceRef]]:
@@ -85,4 +99,23 @@ def read_conda(path: Path) -> Iterator[Record]:
     """A `package:` fact for each package whose version is exact."""
     for text, ref in _lines(path):
         if found := _CONDA.match(text):
+            yield from packages.facts(found["name"], found["version"], ref, 1)
+
+
+@file_reader(
+    "pyproject",
+    title="A project's own pins (pyproject.toml)",
+    example='dependencies = ["deepspeed==0.12.6"]',
+    matches=_is_pyproject,
+)
+def read_pyproject(path: Path) -> Iterator[Record]:
+    """A `package:` fact for each package that the project asks for in one exact version."""
+    section = ""
+    for text, ref in _lines(path):
+        if found := _SECTION.match(text):
+            section = found["section"]
+        elif section in _PINNING:
+            for pin in _QUOTED.finditer(text):
+                yield from packages.facts(pin["name"], pin["version"], ref, 1)
+        elif section.startswith(_POETRY) and section.endswith("dependencies") and (found := _ASSIGNED.match(text)):
             yield from packages.facts(found["name"], found["version"], ref, 1)

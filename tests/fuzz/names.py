@@ -16,6 +16,7 @@ NAMES: Final = {
     "mlflow": "mlruns/0/abc/metrics/loss",
     "mlflow_db": "mlflow.db",
     "pipfile_lock": "Pipfile.lock",
+    "pyproject": "pyproject.toml",
     "requirements": "requirements.txt",
     "tensorboard": "events.out.tfevents.1795486664.vm.18999.0",
     "trainer_state": "trainer_state.json",
@@ -46,6 +47,9 @@ SEEDS: Final[dict[str, tuple[bytes, ...]]] = {
     "lock_file": (b'[[package]]\nname = "torch"\nversion = "2.1.2"\n',),
     "mlflow": (b"1795487985000 0.5123 10\n1795487986000 nan 20\n",),
     "pipfile_lock": (b'{"_meta": {}, "default": {"torch": {"version": "==2.1.2"}}}',),
+    "pyproject": (
+        b'[project]\ndependencies = ["torch==2.1.2", "deepspeed==0.12.6"]\n[tool.poetry.dependencies]\npeft = "0.4.0"\n',
+    ),
     "requirements": (b"torch==2.1.2+cu121\n-e git+https://x/y@abc#egg=z\ndeepspeed>=0.12,<0.14 ; python_version > '3'\n",),
     "trainer_state": (
         b'{"log_history": [{"epoch": 0.002, "grad_norm": NaN, "loss": 0.0, "step": 1}, {"eval_loss": 1.5, "step": 1}],'
