@@ -12,7 +12,7 @@ MAIN: Final = "diagnose"
 """The main job's own name: `analyze run.log` is `analyze diagnose run.log`."""
 
 COMMANDS: Final = frozenset({MAIN, "scan", "audit", "compare", "watch", "run", "explain", "rules", "causes", "formats", "render",
-                             "doctor", "demo", "mcp"})  # fmt: skip
+                             "doctor", "demo", "mcp", "completion"})  # fmt: skip
 
 HELP: Final = """\
 Usage: analyze [OPTIONS] PATH...          diagnose one run
@@ -53,6 +53,7 @@ Commands (analyze COMMAND --help tells more):
   demo               diagnose a real failed run that ships with the tool
   doctor             look at the installation itself
   mcp                serve coding agents (extra: mcp)
+  completion SHELL   the completion script of bash, zsh or fish
 
 Exit codes: 0 judged · 1 a finding at --fail-on or worse · 2 wrong usage · 3 nothing to judge · 4 our own failure (--strict)
 """

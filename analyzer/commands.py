@@ -94,6 +94,7 @@ def scan(
     parquet: Annotated[str, typer.Option("--parquet", metavar="DIR", help="write runs, findings, causes, metrics here")] = "",
     junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="write a test a run as JUnit XML here")] = None,
     sarif: Annotated[Path | None, typer.Option("--sarif", metavar="FILE", help="write the findings as SARIF here")] = None,
+    code_quality: Annotated[Path | None, typer.Option(metavar="FILE", help="write GitLab's code quality report here")] = None,
     include: Annotated[list[str] | None, typer.Option("--include", metavar="PATTERN", help="only such files")] = None,
     exclude: Annotated[list[str] | None, typer.Option("--exclude", metavar="PATTERN", help="no such files or folders")] = None,
     since: Annotated[str, typer.Option("--since", help="only runs written to since: 12h, 7d, 2026-11-01")] = "",
@@ -118,7 +119,7 @@ def scan(
     from analyzer.scan import Extras
 
     extras = Extras(parquet, junit, sarif, html, output, cache, resume, engine, address, timeout, tuple(include or ()),
-                    tuple(exclude or ()), since, follow)  # fmt: skip
+                    tuple(exclude or ()), since, follow, code_quality)  # fmt: skip
     chosen = tuple(only or ()), tuple(ignore or ())
     request = job.Request(tuple(folders), format_, Path(output) if output else None, None, fail_on.value, *chosen, redact,
                           lang.value, strict, jobs, config=config, rules=tuple(rules_ or ()))  # fmt: skip
@@ -128,7 +129,7 @@ def scan(
 @app.command()
 def audit(
     paths: Annotated[list[str] | None, typer.Argument(metavar="[PATH...]", help="requirements, lock file, log")] = None,
-    format_: Annotated[str | None, typer.Option("--format", help="terminal, json, sarif or markdown")] = None,
+    format_: Annotated[str | None, typer.Option("--format", help="terminal, json, sarif, markdown, codequality")] = None,
     output: OutputOption = None,
     project: Annotated[str, typer.Option("--project", help="compare with what mgm, llava, … ask for")] = "",
     fail_on: FailOption = FailOn.never,
@@ -241,6 +242,14 @@ def mcp() -> None:
     from analyzer import mcp_server
 
     raise typer.Exit(mcp_server.run())
+
+
+@app.command()
+def completion(shell: Annotated[str, typer.Argument(metavar="SHELL", help="bash, zsh or fish")]) -> None:
+    """Prints the completion script of a shell."""
+    from analyzer import shells
+
+    raise typer.Exit(shells.completion(shell))
 
 
 FindingOption = Annotated[str, typer.Option("--on-finding", metavar="CMD", help="run this, the document on its input; no shell")]

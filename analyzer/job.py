@@ -232,8 +232,8 @@ def run_audit(request: Request, project: str) -> int:
     from analyzer.output import audit_report
 
     form = request.format or ("sarif" if request.output and request.output.suffix == ".sarif" else request.form)
-    if form not in ("terminal", "json", "sarif", "markdown"):
-        raise UsageError(f"audit has no format {form!r}: use terminal, json, sarif or markdown.")
+    if form not in ("terminal", "json", "sarif", "markdown", "codequality"):
+        raise UsageError(f"audit has no format {form!r}: use terminal, json, sarif, markdown or codequality.")
     found = audit(request.paths, request.stated(), project)
     _send(audit_report.render(found, form), request)
     return FOUND if request.fail_on != "never" and found.is_loud(request.fail_on) else OK  # type: ignore[arg-type]

@@ -51,6 +51,7 @@ class Extras:
     exclude: tuple[str, ...] = ()
     since: str = ""
     follow: bool = False
+    code_quality: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +276,10 @@ class _Sinks:
             from analyzer.batch import junit
 
             write(job.extras.junit, junit.render(self.cards, job.fail_on))
+        if job.extras.code_quality:
+            from analyzer.batch import code_quality
+
+            write(job.extras.code_quality, code_quality.render(self.cards))
         if job.extras.sarif:
             from analyzer.batch import sarif
 

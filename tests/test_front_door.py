@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
+import os
+import re
+import shutil
 import subprocess
 import sys
 
 import pytest
 
+import analyzer
 from analyzer import demo, doctor, mcp_server
 from analyzer.errors import AnalyzerError
 from tests.samples import ROOT
@@ -99,3 +103,112 @@ def test_an_agent_talks_to_the_server_over_standard_input() -> None:
     assert names == {"diagnose", "explain", "compare", "audit"}
     assert "grad-nan" in text and "step 34" in text
     assert failed
+
+
+@pytest.fixture(scope="module")
+def known():
+    from analyzer.shells import commands
+
+    return commands()
+
+
+def test_completion_and_man_page_know_what_the_help_knows(known) -> None:
+    from analyzer.cli import COMMANDS
+
+    assert {one.name for one in known} == COMMANDS
+    for one in known:
+        shown = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", analyze(one.name, "--help").stdout)) - {"--help"}
+        assert shown == {name for option in one.options for name in option.names if name.startswith("--")}, one.name
+
+
+def test_the_man_page_is_the_one_that_is_kept() -> None:
+    from analyzer.shells import man
+
+    assert (ROOT / "docs" / "man" / "analyze.1").read_text("utf-8") == man(), "python -m analyzer.shells docs/man/analyze.1"
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [("sc", "scan"), ("scan x --fail-on c", "critical"), ("run.log --ht", "--html"), ("audit --proj", "--project"),
+     ("run.log --lang z", "zh"), ("explain --ru", "--rules")],
+)  # fmt: skip
+def test_bash_completes(words: str, wanted: str, tmp_path) -> None:
+    script = tmp_path / "analyze.bash"
+    script.write_text(analyze("completion", "bash").stdout)
+    typed = ["analyze", *words.split()]
+    code = f'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD={len(typed) - 1}; _analyze; printf "%s\\n" "${{COMPREPLY[@]}}"'
+    done = subprocess.run(["bash", "-c", code, "bash", str(script), *typed], capture_output=True, text=True, cwd=tmp_path)
+    assert done.stderr == ""
+    assert done.stdout.split() == [wanted]
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_other_shells_can_read_their_script(shell: str, tmp_path) -> None:
+    script = tmp_path / "script"
+    script.write_text(analyze("completion", shell).stdout)
+    assert script.stat().st_size > 2000
+    if shutil.which(shell):
+        assert subprocess.run([shell, "-n", str(script)], capture_output=True, text=True).stderr == ""
+
+
+def test_a_shell_that_is_not_known_is_a_sentence() -> None:
+    done = analyze("completion", "tcsh")
+    assert (done.returncode, done.stderr) == (2, "analyze: there is no completion for 'tcsh': use bash, zsh or fish.\n")
+
+
+def test_gitlab_gets_its_code_quality_report(tmp_path) -> None:
+    report = tmp_path / "gl.json"
+    done = analyze("scan", str(FAILED.parent), "--cache", "off", "--code-quality", str(report), "--fail-on", "critical")
+    assert done.returncode == 1
+    entries = json.loads(report.read_text("utf-8"))
+    first = next(one for one in entries if one["check_name"] == "grad-nan")
+    assert set(first) == {"description", "check_name", "fingerprint", "severity", "location"}
+    assert (first["severity"], first["location"]["lines"]["begin"]) == ("critical", 78)
+    assert not first["location"]["path"].startswith("/")
+    audited = json.loads(analyze("audit", str(FAILED.parent / "env.txt"), "--format", "codequality").stdout)
+    assert audited and all(one["severity"] in ("critical", "major", "info") for one in audited)
+    assert len({one["fingerprint"] for one in [*entries, *audited]}) == len(entries) + len(audited)
+
+
+def judge(tmp_path, **inputs: str) -> subprocess.CompletedProcess[str]:
+    """Runs what the GitHub action runs."""
+    tool = tmp_path / "analyze"
+    tool.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m analyzer "$@"\n')
+    tool.chmod(0o755)
+    given = {"COMMAND": "scan", "FAIL_ON": "critical", "SARIF": "", "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"), **inputs}
+    return subprocess.run(["bash", str(ROOT / ".github" / "judge.sh")], capture_output=True, text=True, cwd=ROOT,
+                          env={**os.environ, "ANALYZE": str(tool), **given})  # fmt: skip
+
+
+def test_the_action_fails_a_failed_run_and_writes_a_summary(tmp_path) -> None:
+    done = judge(tmp_path, PATHS=f"{FAILED.parent}\n", SARIF=str(tmp_path / "x.sarif"))
+    assert done.returncode == 1, done.stderr
+    assert json.loads((tmp_path / "x.sarif").read_text("utf-8"))["version"] == "2.1.0"
+    assert "failed" in (tmp_path / "summary.md").read_text("utf-8")
+
+
+def test_the_action_runs_nothing_that_an_input_says(tmp_path) -> None:
+    done = judge(tmp_path, PATHS=f"$(touch {tmp_path}/pwned); touch {tmp_path}/pwned")
+    assert done.returncode in (2, 3)
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_the_action_audits(tmp_path) -> None:
+    done = judge(tmp_path, PATHS=str(FAILED.parent / "env.txt"), COMMAND="audit", FAIL_ON="never")
+    assert done.returncode == 0, done.stderr
+    assert "package versions known" in (tmp_path / "summary.md").read_text("utf-8")
+
+
+def test_the_files_for_forges_are_well_formed() -> None:
+    import yaml
+
+    action = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))
+    assert set(action["inputs"]) == {"paths", "command", "fail-on", "sarif", "version"}
+    hook = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))[0]
+    assert re.search(hook["files"], "train/requirements-gpu.txt") and not re.search(hook["files"], "train.py")
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert cited["version"] == analyzer.__version__
+    for form in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("[!c]*.yml"):
+        text = form.read_text("utf-8")
+        assert "--format markdown" in text
+        assert {one["type"] for one in yaml.safe_load(text)["body"]} <= {"textarea", "input"}

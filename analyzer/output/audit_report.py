@@ -19,7 +19,11 @@ MARKS = {"met": "+", "unknown": "?"}
 
 
 def render(audit: Audit, form: str) -> str:
-    """The audit in one form: terminal, json, sarif or markdown."""
+    """The audit in one form: terminal, json, sarif, markdown or codequality (GitLab)."""
+    if form == "codequality":
+        from analyzer.output import code_quality
+
+        return code_quality.of_audit(audit)
     if form == "json":
         return json.dumps(document(audit), indent=2, ensure_ascii=False) + "\n"
     if form == "sarif":

@@ -1,0 +1,17 @@
+# docker build -t nanalyze . && docker run --rm -v "$PWD:/logs:ro" nanalyze run.log
+FROM python:3.12-slim AS build
+WORKDIR /src
+COPY . .
+RUN pip wheel --no-cache-dir --wheel-dir /wheels .
+
+FROM python:3.12-slim
+LABEL org.opencontainers.image.title="nanalyze" \
+      org.opencontainers.image.description="Why did this training run die?" \
+      org.opencontainers.image.licenses="Apache-2.0"
+RUN useradd --create-home --uid 10001 nanalyze
+COPY --from=build /wheels /wheels
+RUN pip install --no-cache-dir --no-index --find-links /wheels nanalyze && rm -rf /wheels
+USER nanalyze
+WORKDIR /logs
+ENTRYPOINT ["analyze"]
+CMD ["--help"]

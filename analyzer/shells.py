@@ -1,0 +1,197 @@
+"""`analyze completion SHELL` and the man page: both are made from the commands' own declarations.
+
+The completion scripts are static: pressing TAB starts no Python. They know commands, options and their words; everything else
+is a file name. `python -m analyzer.shells docs/man/analyze.1` writes the man page.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, Final, get_args, get_type_hints
+
+from analyzer.cli import HELP, MAIN
+from analyzer.errors import OK, UsageError
+from analyzer.version import VERSION
+
+SHELLS: Final = ("bash", "zsh", "fish")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An option: its spellings, the words it takes (empty where it takes none, or any), whether it takes something, its help."""
+
+    names: tuple[str, ...]
+    words: tuple[str, ...]
+    takes: bool
+    help: str
+    metavar: str
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command: its name, its first sentence, its options and its arguments."""
+
+    name: str
+    help: str
+    options: tuple[Choice, ...]
+    arguments: str
+
+
+def commands() -> tuple[Command, ...]:
+    """All commands, the main job first: read from their functions' annotations, which every version of typer keeps."""
+    from analyzer.commands import app
+
+    made = [_command(one.name or getattr(one.callback, "__name__", ""), one.callback) for one in app.registered_commands]
+    return tuple(sorted(made, key=lambda one: (one.name != MAIN, one.name)))
+
+
+def _command(name: str, function: Any) -> Command:
+    hints = get_type_hints(function, include_extras=True)
+    options, arguments = [], []
+    for parameter in inspect.signature(function).parameters.values():
+        kind, info = get_args(hints[parameter.name])[:2]
+        if type(info).__name__ == "OptionInfo":
+            options.append(_option(parameter.name, kind, info))
+        else:
+            arguments.append(info.metavar or parameter.name.upper())
+    return Command(name, inspect.getdoc(function).split("\n")[0], tuple(options), " ".join(arguments))  # type: ignore[union-attr]
+
+
+def _option(name: str, kind: Any, info: Any) -> Choice:
+    written = [one for one in (info.default, *(info.param_decls or ())) if isinstance(one, str) and one.startswith("-")]
+    names = [spelt for one in written for spelt in one.split("/")] or [f"--{name.replace('_', '-')}"]
+    kinds = [kind, *get_args(kind)]
+    words = next((tuple(str(word.value) for word in one) for one in kinds if isinstance(one, type) and issubclass(one, Enum)), ())
+    return Choice(tuple(names), words, bool not in kinds, info.help or "", info.metavar or "|".join(words) or name.upper())
+
+
+def completion(shell: str) -> int:
+    """Prints the script for one shell."""
+    if shell not in SHELLS:
+        raise UsageError(f"there is no completion for {shell!r}: use bash, zsh or fish.")
+    print("\n".join({"bash": _bash, "zsh": _zsh, "fish": _fish}[shell](commands())))
+    return OK
+
+
+def _bash(known: tuple[Command, ...]) -> Iterator[str]:
+    names = " ".join(one.name for one in known if one.name != MAIN)
+    yield "# analyze: completion for bash; `analyze completion bash > ~/.local/share/bash-completion/completions/analyze`"
+    yield "_analyze() {"
+    yield '  local cur="${COMP_WORDS[COMP_CWORD]}" prev="${COMP_WORDS[COMP_CWORD-1]}" job="${COMP_WORDS[1]}" words=""'
+    yield '  case "$job" in'
+    for one in known:
+        pattern = "*" if one.name == MAIN else one.name
+        if pattern != "*":
+            yield f'    {pattern}) case "$prev" in {_bash_values(one)} esac; words="{_options(one)}" ;;'
+    main = known[0]
+    yield f'    *) case "$prev" in {_bash_values(main)} esac; words="{_options(main)}"'
+    yield f'       if [ "$COMP_CWORD" -eq 1 ]; then words="$words {names}"; fi ;;'
+    yield "  esac"
+    yield '  if [ "$COMP_CWORD" -eq 1 ] && [ "${cur#-}" = "$cur" ]; then'
+    yield f'    COMPREPLY=($(compgen -W "{names}" -- "$cur") $(compgen -f -- "$cur"))'
+    yield '  elif [ "${cur#-}" != "$cur" ]; then COMPREPLY=($(compgen -W "$words" -- "$cur"))'
+    yield '  else COMPREPLY=($(compgen -f -- "$cur")); fi'
+    yield "}"
+    yield "complete -o filenames -F _analyze analyze"
+
+
+def _options(one: Command) -> str:
+    return " ".join((*(name for option in one.options for name in option.names), "--help"))
+
+
+def _bash_values(one: Command) -> str:
+    cases = [
+        f'{"|".join(option.names)}) COMPREPLY=($(compgen -W "{" ".join(option.words)}" -- "$cur")); return ;;'
+        for option in one.options if option.words
+    ]  # fmt: skip
+    return " ".join(cases)
+
+
+def _zsh(known: tuple[Command, ...]) -> Iterator[str]:
+    yield "#compdef analyze"
+    yield "# analyze: completion for zsh; `analyze completion zsh > ~/.zfunc/_analyze` with ~/.zfunc in $fpath"
+    yield "_analyze() {"
+    yield "  local -a jobs"
+    yield "  jobs=(" + " ".join(f"'{one.name}:{_quoted(one.help)}'" for one in known if one.name != MAIN) + ")"
+    yield "  if (( CURRENT == 2 )) && [[ $words[2] != -* ]]; then _describe command jobs; _files; return; fi"
+    yield "  case $words[2] in"
+    for one in (*known[1:], known[0]):
+        yield f"    {'*' if one.name == MAIN else one.name}) _arguments -s {' '.join(_zsh_options(one))} '*:file:_files' ;;"
+    yield "  esac"
+    yield "}"
+    yield '_analyze "$@"'
+
+
+def _zsh_options(one: Command) -> Iterator[str]:
+    for option in one.options:
+        tail = "" if not option.takes else f":value:({' '.join(option.words)})" if option.words else ":value:_files"
+        for name in option.names:
+            yield f"'{name}[{_quoted(option.help)}]{tail}'"
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "’").replace("[", "(").replace("]", ")").replace(":", "\\:")
+
+
+def _fish(known: tuple[Command, ...]) -> Iterator[str]:
+    names = " ".join(one.name for one in known if one.name != MAIN)
+    yield "# analyze: completion for fish; `analyze completion fish > ~/.config/fish/completions/analyze.fish`"
+    for one in known:
+        seen = f"not __fish_seen_subcommand_from {names}" if one.name == MAIN else f"__fish_seen_subcommand_from {one.name}"
+        if one.name != MAIN:
+            yield f"complete -c analyze -n __fish_use_subcommand -a {one.name} -d '{_fish_quoted(one.help)}'"
+        for option in one.options:
+            spelt = " ".join(f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}" for name in option.names)
+            tail = f" -x -a '{' '.join(option.words)}'" if option.words else " -r" if option.takes else ""
+            yield f"complete -c analyze -n '{seen}' {spelt} -d '{_fish_quoted(option.help)}'{tail}"
+
+
+def _fish_quoted(text: str) -> str:
+    return text.replace("'", "\\'")
+
+
+def man() -> str:
+    """The page of `man analyze`, written in the macros that every man knows."""
+    return "\n".join(_man()) + "\n"
+
+
+def _man() -> Iterator[str]:
+    yield f'.TH ANALYZE 1 "" "nanalyze {VERSION}" "User Commands"'
+    yield ".SH NAME\nanalyze \\- why did this training run die?"
+    yield ".SH SYNOPSIS\n.B analyze\n[OPTIONS] PATH...\n.br\n.B analyze\nCOMMAND [OPTIONS] ..."
+    yield ".SH DESCRIPTION\nReads what a deep-learning run left behind (logs, event files, launchers' output),"
+    yield "finds the symptoms with their first step and line, weighs the known root causes and says what to do."
+    yield "Offline and deterministic."
+    for one in commands():
+        yield f".SH {'OPTIONS' if one.name == MAIN else f'ANALYZE {one.name.upper()}'}"
+        if one.name != MAIN:
+            yield f"{_roff(one.help)}\n.PP\n.B analyze {one.name}\n{_roff(one.arguments)}"
+        for option in one.options:
+            value = f" {_roff(option.metavar)}" if option.takes else ""
+            yield f".TP\n.B {_roff(', '.join(option.names))}{value}\n{_roff(option.help)}"
+    codes = HELP[HELP.index("Exit codes: ") + len("Exit codes: ") :].strip()
+    yield f".SH EXIT STATUS\n{_roff(codes.replace(' · ', ', '))}"
+    yield ".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nno colour in the terminal\n.TP\n.B XDG_CACHE_HOME\nwhere scans keep what they know"
+
+
+def _roff(text: str) -> str:
+    safe = text.replace("\\", "\\e").replace("-", "\\-").replace("…", "...")
+    return "\\&" + safe if safe[:1] in (".", "'") else safe
+
+
+def main(arguments: list[str]) -> int:
+    """Writes the man page to the file named, or prints it."""
+    if arguments:
+        Path(arguments[0]).write_text(man(), "utf-8")
+    else:
+        sys.stdout.write(man())
+    return OK
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
