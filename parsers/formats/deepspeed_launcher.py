@@ -10,6 +10,7 @@ Printed by `deepspeed/launcher/runner.py` and `launch.py`, at level INFO in ever
     [2023-12-08 10:20:59,201] [ERROR] [launch.py:321:sigkill_handler] ['python3', 'a.py', …] exits with return code = 1
 
 The `--local_rank=` of a `spawned` line (since 0.14) belongs to that process; that of the exit line does not (`deepspeed_exit`).
+It starts one process a rank: under it srun's tasks are nodes (`run:tasks_are_nodes`).
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ _NCCL = Lazy(r"\] \d+ NCCL_VERSION=(?P<version>[\d.]+)")
         "spawned with command: [",
         "exits with return code",
         " NCCL_VERSION=",
+        "[launch.py:",
     ),
     example="[2023-12-08 10:10:03,001] [INFO] [launch.py:163:main] dist_world_size=2",
 )
@@ -50,10 +52,14 @@ class DeepSpeedLauncher:
 
     def __init__(self) -> None:
         self._has_command = False
+        self._is_known = False
 
     def feed(self, line: Line) -> Iterable[Record]:
         """Facts of one line."""
         text = line.text
+        if not self._is_known and "[launch.py:" in text:
+            self._is_known = True
+            yield Fact("run:tasks_are_nodes", True, line.ref)
         if process := _PROCESS.search(text):
             data: dict[str, Value] = {"pid": int(process["pid"]), "local_rank": int(process["local"])}
             yield Event(kinds.PROCESS_START, line.ref, time=line.time, data=data)

@@ -13,8 +13,8 @@ A step that is cancelled after one of its tasks failed, or after a memory kill, 
 cancellation without a reason that follows such a line (`is_collateral`). Without one it was cancelled by hand. So are tasks
 that are `Killed` after another had exited with an error: `srun --kill-on-bad-exit` did it.
 
-Where torchrun or DeepSpeed's launcher started the ranks, srun's tasks are nodes: the reader says so (`run:tasks_are_nodes`), as
-the launcher's lines may come later, or in another file.
+Where torchrun or DeepSpeed's launcher started the ranks, srun's tasks are nodes: their readers say so
+(`run:tasks_are_nodes`), and `parsers.processes` takes the rank back, as their lines may come later, or in another file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator
 from parsers import exit_codes, kinds
 from parsers.lazy import Lazy
 from parsers.line import Line, stamp
-from parsers.model import Event, Fact, Record, Value
+from parsers.model import Event, Record, Value
 from parsers.registry import text_reader
 
 _CANCELLED = Lazy(
@@ -35,8 +35,6 @@ _OOM = Lazy(r"Detected \d+ oom[-_]kill event|oom_kill event|slurmstepd: error: .
 _TASK = Lazy(r"srun: error: (?P<node>[^:\s]{1,120}): tasks? (?P<tasks>[\d,-]+): (?P<what>.{1,80})")
 _EXITED = Lazy(r"Exited with exit code (?P<code>\d+)")
 _PREEMPTED = Lazy(r"submitit \w+ .{0,40}Caught signal (?P<signal>SIG\w+) on (?P<node>[\w.-]+): this job is (?P<what>[\w ]+)\.")
-_LAUNCHERS = ("torch/distributed/elastic", "torch.distributed.elastic", "torch/distributed/run.py", "torchrun -", "[launch.py:")
-"""A launcher of its own in the log: then srun's tasks are nodes, and a task's number is no rank."""
 _WORDS = {
     "Killed": 9, "Terminated": 15, "Segmentation fault": 11, "Aborted": 6, "Bus error": 7, "Hangup": 1,
     "Floating point exception": 8,
@@ -55,19 +53,17 @@ _WORDS = {
         "memory limit",
         "srun: error:",
         "submitit",
-        *_LAUNCHERS,
     ),
     example="slurmstepd: error: *** JOB 123456 ON node01 CANCELLED AT 2024-05-01T12:00:00 DUE TO TIME LIMIT ***",
 )
 class Slurm:
-    """Remembers whether a task had failed before a cancellation, and whether another launcher started the ranks."""
+    """Remembers whether a task had failed before a cancellation."""
 
     hungry = False
 
     def __init__(self) -> None:
         self._has_failed = False
         self._has_exited = False
-        self._is_launched = False
 
     def feed(self, line: Line) -> Iterable[Record]:
         """What the scheduler says about the job or its tasks."""
@@ -83,9 +79,6 @@ class Slurm:
             reason = "PREEMPTION" if "preempt" in found["what"] else found["what"].upper()
             data: dict[str, Value] = {"reason": reason, "node": found["node"], "signal": found["signal"], "sender": "submitit"}
             yield Event(kinds.SCHEDULER, line.ref, time=line.time, data=data)
-        elif not self._is_launched and any(word in text for word in _LAUNCHERS):
-            self._is_launched = True
-            yield Fact("run:tasks_are_nodes", True, line.ref)
 
     def close(self) -> Iterable[Record]:
         """Nothing is left over."""

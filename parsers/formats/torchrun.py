@@ -21,6 +21,8 @@ agent polled: with −6 it is mostly a victim. torch.multiprocessing's spawn and
 
     torch.multiprocessing.spawn.ProcessExitedException: process 1 terminated with signal SIGKILL
     [rank: 1] Child process with PID 4242 terminated with code -9. Forcefully terminating all other processes to avoid zombies
+
+The agent starts one process a rank: under it srun's tasks are nodes (`run:tasks_are_nodes`).
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from typing import Final
 from parsers import exit_codes, kinds
 from parsers.lazy import Lazy
 from parsers.line import Line, clock, stamp
-from parsers.model import Event, Record, SourceRef, Value
+from parsers.model import Event, Fact, Record, SourceRef, Value
 from parsers.registry import text_reader
 
 MAX_BLOCK: Final = 400
@@ -48,6 +50,9 @@ _SPAWNED = Lazy(r"process (?P<local>\d+) terminated with (?:signal (?P<signal>SI
 _RAISED = Lazy(r"-- Process (?P<local>\d+) terminated with the following error")
 _CHILD = Lazy(r"\[rank: (?P<rank>\d+)\] Child process with PID (?P<pid>\d+) terminated with code (?P<code>-?\d+)")
 
+_AGENT = ("torch/distributed/elastic", "torch.distributed.elastic", "torch/distributed/run.py", "torchrun -")
+"""In names of its modules, in its own lines and tracebacks, and in its command."""
+
 
 @text_reader(
     "torchrun",
@@ -55,6 +60,7 @@ _CHILD = Lazy(r"\[rank: (?P<rank>\d+)\] Child process with PID (?P<pid>\d+) term
     hints=(
         "failed (exitcode:", "closing signal SIG", "death signal", "Root Cause (first observed failure)", "Failures:",
         "exitcode  :", "ProcessExitedException", "Child process with PID", "terminated with the following error",
+        *_AGENT,
     ),
     example="failed (exitcode: -9) local_rank: 1 (pid: 16574) of binary: /usr/bin/python3",
 )  # fmt: skip
@@ -66,6 +72,7 @@ class Torchrun:
         self._ref: SourceRef | None = None
         self._left = 0
         self._is_root = False
+        self._is_known = False
 
     @property
     def hungry(self) -> bool:
@@ -75,6 +82,9 @@ class Torchrun:
     def feed(self, line: Line) -> Iterable[Record]:
         """What one line says about a child."""
         text = line.text
+        if not self._is_known and any(word in text for word in _AGENT):
+            self._is_known = True
+            yield Fact("run:tasks_are_nodes", True, line.ref)
         if self._left:
             self._left -= 1
             yield from self._in_block(line)
