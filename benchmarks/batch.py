@@ -11,7 +11,8 @@ Two runs in three are healthy; the others die of NaN, zero losses, device memory
 same seed makes the same bytes; no two runs are equal.
 
 Columns: *warm* is `diagnose` over the runs in processes that have loaded everything, *cold* the whole command with an
-empty cache, *again* the whole command with nothing changed; RSS is the largest resident size of a worker.
+empty cache, *again* the whole command with nothing changed (nor the tool itself); RSS is the largest resident size of a
+worker. On a loaded machine the CPU figures say more than the seconds.
 """
 
 from __future__ import annotations
@@ -118,19 +119,20 @@ def make(folder: Path, runs: int, size: int = 100_000, density: float = 0.05, se
         (place / "ds_config.json").write_text(json.dumps(config), "utf-8")
 
 
-def _judge(paths: list[str]) -> tuple[int, int]:
-    """(runs, resident kilobytes at most) of runs that are diagnosed in this process."""
+def _judge(paths: list[str]) -> tuple[int, int, float]:
+    """(runs, resident kilobytes at most, CPU seconds) of runs that are diagnosed in this process."""
     import resource
 
     from analyzer import diagnose
 
+    begin = time.process_time()
     for path in paths:
         diagnose(path)
-    return len(paths), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return len(paths), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time() - begin
 
 
-def warm(folder: Path, jobs: int, limit: int) -> tuple[float, float]:
-    """(runs a second, largest worker in MB) over processes that have judged runs before."""
+def warm(folder: Path, jobs: int, limit: int) -> tuple[float, float, float]:
+    """(runs a second, CPU milliseconds a run, largest worker in MB) over processes that have judged runs before."""
     places = sorted(str(path.parent) for path in folder.glob("*/*/run.log"))[:limit]
     with ProcessPoolExecutor(jobs) as pool:
         list(pool.map(_judge, [places[i : i + 5] for i in range(0, 10 * jobs, 5)]))
@@ -138,15 +140,20 @@ def warm(folder: Path, jobs: int, limit: int) -> tuple[float, float]:
         chunks = [places[i : i + 25] for i in range(0, len(places), 25)]
         done = list(pool.map(_judge, chunks))
         seconds = time.perf_counter() - begin
-    return sum(count for count, _ in done) / seconds, max(size for _, size in done) / 1024
+    runs = sum(count for count, _, _ in done)
+    return runs / seconds, 1e3 * sum(cpu for _, _, cpu in done) / runs, max(size for _, size, _ in done) / 1024
 
 
-def command(folder: Path, cache: Path, jobs: int) -> float:
-    """Wall seconds of the whole command."""
-    begin = time.perf_counter()
+def command(folder: Path, cache: Path, jobs: int) -> tuple[float, float]:
+    """(wall, CPU) seconds of the whole command."""
+    import resource
+
+    begin, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     words = ["scan", str(folder), "--jobs", str(jobs), "--cache", str(cache), "--output", str(cache.parent / "table.txt")]
     subprocess.run([sys.executable, "-m", "analyzer", *words], check=True, stderr=subprocess.DEVNULL)
-    return time.perf_counter() - begin
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.perf_counter() - begin, cpu
 
 
 def measure(runs: int, jobs: int, size: int, density: float, seed: int) -> str:
@@ -154,10 +161,14 @@ def measure(runs: int, jobs: int, size: int, density: float, seed: int) -> str:
     with tempfile.TemporaryDirectory() as place:
         folder, cache = Path(place) / "tree", Path(place) / "cache.db"
         make(folder, runs, size, density, seed)
-        rate, rss = warm(folder, jobs, min(runs, 4000))
-        cold, again = command(folder, cache, jobs), command(folder, cache, jobs)
-        load = os.getloadavg()[0]
-        return f"| {runs:>6} | {rate:>5.0f} | {cold:>6.1f} | {runs / cold:>5.0f} | {again:>5.2f} | {rss:>4.0f} | {cache.stat().st_size / 1e6:>5.0f} | {load:>4.1f} |"
+        rate, each, rss = warm(folder, jobs, min(runs, 4000))
+        (cold, cold_cpu), (again, again_cpu) = command(folder, cache, jobs), command(folder, cache, jobs)
+        load, stored = os.getloadavg()[0], cache.stat().st_size / 1e6
+        cells = (
+            f"{runs:>6}", f"{rate:>5.0f}", f"{each:>5.1f}", f"{cold:>6.1f}", f"{cold_cpu:>6.1f}", f"{runs / cold:>5.0f}",
+            f"{again:>5.2f}", f"{again_cpu:>5.2f}", f"{rss:>4.0f}", f"{stored:>5.0f}", f"{load:>4.1f}",
+        )  # fmt: skip
+        return f"| {' | '.join(cells)} |"
 
 
 def main() -> None:
@@ -173,7 +184,8 @@ def main() -> None:
     if asked.make:
         make(asked.make, asked.runs[0], asked.size, asked.density, asked.seed)
         return
-    print("|   runs | warm/s | cold s | runs/s | again s | RSS MB | cache MB | load |\n|---|---|---|---|---|---|---|---|")
+    print("|   runs | warm/s | CPU ms a run | cold s | CPU s | runs/s | again s | CPU s | RSS MB | cache MB | load |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
     row = partial(measure, jobs=asked.jobs, size=asked.size, density=asked.density, seed=asked.seed)
     for runs in asked.runs:
         print(row(runs), flush=True)

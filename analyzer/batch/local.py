@@ -6,6 +6,7 @@ Workers end when their pipe closes, so a scan that is killed leaves none behind.
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import resource
@@ -168,7 +169,9 @@ def _prepare() -> None:
 
     rule.load()
     cause.load_for_weighing()
-    make_router(known_signatures())
+    _ = make_router(known_signatures()).shapes
+    gc.collect()
+    gc.freeze()  # what is loaded stays: collections need not look at it, and its pages stay shared
 
 
 def _serve(pipe: Connection, inherited: Sequence[Connection], work: Work) -> None:
