@@ -249,7 +249,7 @@ def completion(shell: Annotated[str, typer.Argument(metavar="SHELL", help="bash,
     """Prints the completion script of a shell."""
     from analyzer import shells
 
-    raise typer.Exit(shells.completion(shell))
+    raise typer.Exit(shells.completion(shell, app))
 
 
 FindingOption = Annotated[str, typer.Option("--on-finding", metavar="CMD", help="run this, the document on its input; no shell")]

@@ -1,23 +1,23 @@
-"""`analyze completion SHELL` and the man page: both are made from the commands' own declarations.
+"""`analyze completion SHELL`: made from the commands' own declarations.
 
-The completion scripts are static: pressing TAB starts no Python. They know commands, options and their words; everything else
-is a file name. `python -m analyzer.shells docs/man/analyze.1` writes the man page.
+The scripts are static: pressing TAB starts no Python. They know commands, options and their words; everything else is a file name.
 """
 
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
-from typing import Any, Final, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, get_args, get_type_hints
 
-from analyzer.cli import HELP, MAIN
 from analyzer.errors import OK, UsageError
-from analyzer.version import VERSION
 
+if TYPE_CHECKING:
+    import typer
+
+MAIN: Final = "diagnose"
+"""The main job: its name is not typed."""
 SHELLS: Final = ("bash", "zsh", "fish")
 
 
@@ -42,11 +42,9 @@ class Command:
     arguments: str
 
 
-def commands() -> tuple[Command, ...]:
+def commands(app: typer.Typer) -> tuple[Command, ...]:
     """All commands, the main job first: read from their functions' annotations, which every version of typer keeps."""
-    from analyzer.commands import app
-
-    made = [_command(one.name or getattr(one.callback, "__name__", ""), one.callback) for one in app.registered_commands]
+    made = [_command(str(one.name or getattr(one.callback, "__name__", "")), one.callback) for one in app.registered_commands]
     return tuple(sorted(made, key=lambda one: (one.name != MAIN, one.name)))
 
 
@@ -70,11 +68,11 @@ def _option(name: str, kind: Any, info: Any) -> Choice:
     return Choice(tuple(names), words, bool not in kinds, info.help or "", info.metavar or "|".join(words) or name.upper())
 
 
-def completion(shell: str) -> int:
+def completion(shell: str, app: typer.Typer) -> int:
     """Prints the script for one shell."""
     if shell not in SHELLS:
         raise UsageError(f"there is no completion for {shell!r}: use bash, zsh or fish.")
-    print("\n".join({"bash": _bash, "zsh": _zsh, "fish": _fish}[shell](commands())))
+    print("\n".join({"bash": _bash, "zsh": _zsh, "fish": _fish}[shell](commands(app))))
     return OK
 
 
@@ -153,45 +151,3 @@ def _fish(known: tuple[Command, ...]) -> Iterator[str]:
 
 def _fish_quoted(text: str) -> str:
     return text.replace("'", "\\'")
-
-
-def man() -> str:
-    """The page of `man analyze`, written in the macros that every man knows."""
-    return "\n".join(_man()) + "\n"
-
-
-def _man() -> Iterator[str]:
-    yield f'.TH ANALYZE 1 "" "nanalyze {VERSION}" "User Commands"'
-    yield ".SH NAME\nanalyze \\- why did this training run die?"
-    yield ".SH SYNOPSIS\n.B analyze\n[OPTIONS] PATH...\n.br\n.B analyze\nCOMMAND [OPTIONS] ..."
-    yield ".SH DESCRIPTION\nReads what a deep-learning run left behind (logs, event files, launchers' output),"
-    yield "finds the symptoms with their first step and line, weighs the known root causes and says what to do."
-    yield "Offline and deterministic."
-    for one in commands():
-        yield f".SH {'OPTIONS' if one.name == MAIN else f'ANALYZE {one.name.upper()}'}"
-        if one.name != MAIN:
-            yield f"{_roff(one.help)}\n.PP\n.B analyze {one.name}\n{_roff(one.arguments)}"
-        for option in one.options:
-            value = f" {_roff(option.metavar)}" if option.takes else ""
-            yield f".TP\n.B {_roff(', '.join(option.names))}{value}\n{_roff(option.help)}"
-    codes = HELP[HELP.index("Exit codes: ") + len("Exit codes: ") :].strip()
-    yield f".SH EXIT STATUS\n{_roff(codes.replace(' · ', ', '))}"
-    yield ".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nno colour in the terminal\n.TP\n.B XDG_CACHE_HOME\nwhere scans keep what they know"
-
-
-def _roff(text: str) -> str:
-    safe = text.replace("\\", "\\e").replace("-", "\\-").replace("…", "...")
-    return "\\&" + safe if safe[:1] in (".", "'") else safe
-
-
-def main(arguments: list[str]) -> int:
-    """Writes the man page to the file named, or prints it."""
-    if arguments:
-        Path(arguments[0]).write_text(man(), "utf-8")
-    else:
-        sys.stdout.write(man())
-    return OK
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))

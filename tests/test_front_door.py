@@ -107,9 +107,10 @@ def test_an_agent_talks_to_the_server_over_standard_input() -> None:
 
 @pytest.fixture(scope="module")
 def known():
+    from analyzer.commands import app
     from analyzer.shells import commands
 
-    return commands()
+    return commands(app)
 
 
 def test_completion_and_man_page_know_what_the_help_knows(known) -> None:
@@ -122,9 +123,9 @@ def test_completion_and_man_page_know_what_the_help_knows(known) -> None:
 
 
 def test_the_man_page_is_the_one_that_is_kept() -> None:
-    from analyzer.shells import man
+    from analyzer.manual import man
 
-    assert (ROOT / "docs" / "man" / "analyze.1").read_text("utf-8") == man(), "python -m analyzer.shells docs/man/analyze.1"
+    assert (ROOT / "docs" / "man" / "analyze.1").read_text("utf-8") == man(), "python -m analyzer.manual docs/man/analyze.1"
 
 
 @pytest.mark.parametrize(
