@@ -1,6 +1,6 @@
 """`analyze completion SHELL`: made from the commands' own declarations.
 
-The scripts are static: pressing TAB starts no Python. They know commands, options and their words; everything else is a file name.
+The scripts are static: pressing TAB starts no Python. They know commands, options and their words; the rest is a file name.
 """
 
 from __future__ import annotations
