@@ -334,6 +334,11 @@ def _cited(incidents: Sequence[Incident]) -> list[SourceRef]:
     return list(refs.values())[:MAX_EVIDENCE]
 
 
+def cut(text: str, limit: int) -> str:
+    """At most `limit` letters of a text; `…` stands where letters are missing, so that nobody takes a part for the whole."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
 def ranges(numbers: Sequence[int]) -> str:
     """0,1,2,5 → `0-2,5`."""
     parts: list[str] = []

@@ -133,8 +133,9 @@ def batch(job: Batch) -> int:
 def results(job: Batch, sinks: _Sinks) -> Iterator[Result]:
     """A result a run, in the order of `job.runs`, whatever is known already and whatever finishes first."""
     work = Work(
-        job.options, job.extras.timeout, sinks.has_lines, job.redact, sinks.pages, job.extras.cache != "off" or bool(sinks.tables)
-    )
+        job.options, job.extras.timeout, sinks.has_lines, job.redact, sinks.pages,
+        job.extras.cache != "off" or bool(sinks.tables), bool(sinks.tables),
+    )  # fmt: skip
     with caches.Cache(caches.path_of(job.extras.cache), _knowledge(job), _say) as cache:
         marks = {run.root: caches.stamp(run) for run in job.runs} if job.extras.cache != "off" else {}
         keys = _keys(job, cache, marks) if job.extras.resume else {}
@@ -166,7 +167,7 @@ def _merged(
             found = kept.get(keys.get(run.root, b""))
             body = cache.body(found.key) if found and (work.lines or work.pages or sinks.tables) else b""
             page = page_name(run.root, job.lang, job.redact) if work.pages else ""
-            if found is None or ((work.lines or work.pages) and not body):
+            if found is None or ((work.lines or work.pages) and not body) or (sinks.tables and sinks.tables.lacks(body)):
                 tasks.append(Task(run, page))
             elif work.lines or work.pages:
                 tasks.append(Task(run, page, body, found.root))
@@ -201,8 +202,10 @@ class _Sinks:
 
     def __init__(self, job: Batch, stack: ExitStack) -> None:
         from analyzer.batch.remote import folder_for
+        from analyzer.output import redact
 
         self._job = job
+        self._hide = redact.Batch() if job.redact else None
         self.cards: list[Card] = []
         self.rows: list[Row] = []
         self.known = 0
@@ -253,7 +256,8 @@ class _Sinks:
         if result.row:
             self.rows.append(result.row)
         if self.tables:
-            self.tables.add(result.card, result.body)
+            card = self._hide(result.card) if self._hide else result.card
+            self.tables.add(card, result.body, result.whole)
         if self.progress:
             self.progress.add(self.failed)
 
@@ -272,18 +276,24 @@ class _Sinks:
             write(self.pages.folder / "index.html", html.render_index(self.rows, lang=job.lang))
         if self.tables:
             self.tables.close()
-        if job.extras.junit:
+        if job.extras.junit or job.extras.code_quality or job.extras.sarif:
+            self._reports([self._hide(card) for card in self.cards] if self._hide else self.cards)
+
+    def _reports(self, cards: Sequence[Card]) -> None:
+        """What a CI server reads."""
+        extras = self._job.extras
+        if extras.junit:
             from analyzer.batch import junit
 
-            write(job.extras.junit, junit.render(self.cards, job.fail_on))
-        if job.extras.code_quality:
+            write(extras.junit, junit.render(cards, self._job.fail_on))
+        if extras.code_quality:
             from analyzer.batch import code_quality
 
-            write(job.extras.code_quality, code_quality.render(self.cards))
-        if job.extras.sarif:
+            write(extras.code_quality, code_quality.render(cards))
+        if extras.sarif:
             from analyzer.batch import sarif
 
-            write(job.extras.sarif, sarif.render(self.cards))
+            write(extras.sarif, sarif.render(cards))
 
     def _say_table(self) -> None:
         from analyzer.output.plain import neutral

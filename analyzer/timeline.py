@@ -9,7 +9,7 @@ from math import isfinite
 from typing import Final, NamedTuple
 
 from analyzer.clock import Clocks
-from analyzer.incidents import FAILURES, Incident, Incidents
+from analyzer.incidents import FAILURES, Incident, Incidents, cut
 from analyzer.model import Finding, TimelineEntry
 from parsers import Event, Run, Series, SourceRef, kinds
 
@@ -94,7 +94,7 @@ def _place(finding: Finding) -> Place:
 def _milestone(event: Event, clocks: Clocks) -> TimelineEntry:
     message = event.data.get("message") or event.data.get("path") or event.data.get("checkpoint")
     text = str(message) if message else event.ref.text.strip()
-    return TimelineEntry(event.ref, event.kind, text[:200], event.step, clocks.time(event), event.rank)
+    return TimelineEntry(event.ref, event.kind, cut(text, 200), event.step, clocks.time(event), event.rank)
 
 
 def _failures(incidents: Incidents, clocks: Clocks) -> Iterator[_Failure]:
@@ -109,7 +109,7 @@ def _failures(incidents: Incidents, clocks: Clocks) -> Iterator[_Failure]:
         first = group[0]
         rank = first.event.rank if len({one.event.rank for one in group}) == 1 else None
         entry = TimelineEntry(
-            first.event.ref, first.event.kind, _text(first)[:200], first.step, clocks.time(first.event), rank, len(group)
+            first.event.ref, first.event.kind, cut(_text(first), 200), first.step, clocks.time(first.event), rank, len(group)
         )
         yield _Failure(entry, frozenset((one.event.ref.file, one.event.ref.line) for one in group))
 

@@ -10,7 +10,7 @@ import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,11 +23,16 @@ from parsers.model import SourceRef
 if TYPE_CHECKING:
     from analyzer.diagnosis import Options
     from analyzer.output.index import Row
+    from parsers import Run
 
 MAX_HASHED: Final = 8 * 2**20
 """Bytes of a run up to which they are looked up by their digest before they are judged; a longer log is read only once."""
 LEVEL: Final = 1
 """Compression of documents: five times smaller for half a millisecond."""
+
+
+Samples = tuple[Sequence[int], Sequence[float], Sequence[int]]
+"""Steps, values and lines of a metric."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,8 @@ class Work:
     redact: bool = True
     pages: Pages | None = None
     with_body: bool = True
+    whole: bool = False
+    """Whether curves are wanted with all their points, for the tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,9 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of one run: `content` is the digest of its files' names and bytes, `body` the compressed document."""
+    """What came of one run: `content` is the digest of its files' names and bytes, `body` the compressed document,
+    `whole` metric → its steps, values and lines where the document holds only some of them (and the work asks for all).
+    """
 
     files: RunFiles
     card: Card
@@ -71,6 +80,7 @@ class Result:
     body: bytes = b""
     line: str = ""
     row: Row | None = None
+    whole: Mapping[str, Samples] = field(default_factory=dict)
 
 
 class LateError(BaseException):
@@ -83,8 +93,11 @@ def perform(task: Task, work: Work) -> Result:
 
     try:
         with _limited(work.limit):
-            diagnosis = _known(task) if task.body else _judged(task.files, work.options)
-            return _drawn(task, work, diagnosis)
+            if task.body:
+                return _drawn(task, work, _known(task))
+            run, diagnosis = _judged(task.files, work.options)
+            drawn = _drawn(task, work, diagnosis)
+            return replace(drawn, whole=_whole(run, diagnosis)) if work.whole else drawn
     except LateError:
         return failed(task, work, f"took longer than {work.limit:g} s: raise --timeout to let it finish")
     except UnreadableError as error:
@@ -105,20 +118,29 @@ def failed(task: Task, work: Work, error: str) -> Result:
     row = None
     if work.pages:
         from analyzer.output.index import index_row
+        from analyzer.output.redact import redact_row
 
         row = index_row(task.files.root, "", None, error, work.pages.lang)
+        row = redact_row(row) if work.pages.redact else row
     return Result(task.files, unread(task.files.root, error), line=line, row=row)
 
 
-def _judged(files: RunFiles, options: Options) -> Diagnosis:
+def _judged(files: RunFiles, options: Options) -> tuple[Run, Diagnosis]:
     from analyzer.batch.remote import is_url, staged
-    from analyzer.diagnosis import diagnose
+    from analyzer.diagnosis import examine
 
     if any(map(is_url, files.files)):
         with staged(files) as (local, place):
-            return relocated(_judged(local, options), {place: base(files)}, files.root)
-    diagnosis = diagnose(files.files, options)
-    return replace(diagnosis, run=replace(diagnosis.run, source=files.root))
+            run, diagnosis = _judged(local, options)
+            return run, relocated(diagnosis, {place: base(files)}, files.root)
+    run, diagnosis = examine(files.files, options)
+    return run, replace(diagnosis, run=replace(diagnosis.run, source=files.root))
+
+
+def _whole(run: Run, diagnosis: Diagnosis) -> dict[str, Samples]:
+    thinned = {one.metric for one in diagnosis.run.curves if one.points > len(one.steps)}
+    tracks = {track.metric: track for track in reversed(run.tracks) if track.metric in thinned}  # the first of a metric is it
+    return {metric: (track.steps, track.values, track.lines) for metric, track in tracks.items()}
 
 
 def _known(task: Task) -> Diagnosis:
@@ -159,7 +181,7 @@ def _page(task: Task, pages: Pages, diagnosis: Diagnosis) -> Row:
     shown, redacted = redact(diagnosis) if pages.redact else (diagnosis, None)
     page = pages.folder / task.page
     write(page, html.render(shown, lang=pages.lang, redacted=redacted, shared_bundle=True))
-    row = index_row(task.files.root, task.page, diagnosis, lang=pages.lang)
+    row = index_row(task.files.root, task.page, shown, lang=pages.lang)
     return redact_row(row) if pages.redact else row
 
 

@@ -52,14 +52,32 @@ _SPOKEN: Final = re.compile(
 )
 """`host gpu-node-17`: a name with a digit in it after the word."""
 _DOMAIN: Final = re.compile(
-    r"\b(?:[A-Za-z0-9-]{1,63}\.){1,6}(?:local|internal|lan|corp|intra|intranet|cluster|hpc|localdomain)\b"
+    r"\b(?:[A-Za-z0-9-]{1,63}\.){1,6}(?:local|internal|lan|corp|intra|intranet|cluster|hpc|localdomain)"
+    r"(?:(?:\.[A-Za-z0-9-]{1,63}){0,3}\.(?:com|net|org|edu|gov|io|ai|cn|de|fr|uk|eu|jp|kr|ch)\b|(?!\.?\w))"
 )
+_NUMBERED: Final = re.compile(
+    r"\b(?=[a-z-]{1,40}\d)[a-z][a-z0-9-]{1,60}(?:\.[a-z0-9-]{2,63}){1,4}\.(?:com|net|org|edu|gov|cn|de|fr|uk|eu|jp|kr|ch)\b"
+)
+"""`gpu17.dc2.example.com`: a machine by its full name; `download.pytorch.org` has no number."""
 _CLOUD: Final = re.compile(r"\bip-\d{1,3}-\d{1,3}-\d{1,3}-\d{1,3}\b")
 _IPV4: Final = re.compile(r"(?<![\w.=+-])((?:\d{1,3}\.){3}\d{1,3})(?![\w.+]|-\w)")
 _IPV6: Final = re.compile(
     r"(?<![\w:.])((?:[0-9a-f]{1,4}:){3,7}[0-9a-f]{1,4}|(?:[0-9a-f]{1,4}:){1,6}(?::[0-9a-f]{1,4}){1,6})(?![\w:.])"
 )
 _VERSIONED: Final = re.compile(r"[A-Za-z][\w.-]*(?:\s{2,}|\s*==\s*|\s+version\s+|\s+v|\s*:\s*)$", re.IGNORECASE)
+_CUT: Final = re.compile(
+    r"""(?x)
+      (?: \b[a-z][a-z0-9+.-]{1,15}:// (?P<login> [^\s/@:]{1,100} : (?!\d{1,5}(?:…|$)) [^\s/@]{1,200} )
+        | \b (?P<token> (?:hf_|gh[pousr]_|github_pat_|glpat-|sk-|xox[abprs]-|AKIA|ASIA|AIza|eyJ)
+                        (?=[a-z_-]{0,40}[A-Z0-9]) [\w-]{2,200} )
+        | (?:api[_-]?key|secret|passw(?:or)?d|_token) ["']? \s? [=:] \s? ["']? (?P<keyed> [^\s"',;}\])\[]{2,5} )
+      ) (?=…|$)"""
+)
+"""A secret that the end of a shortened text cuts off: too short for the patterns above, or without what follows it."""
+_LAST_WORD: Final = re.compile(r"(?<![A-Za-z0-9_.:-])[A-Za-z0-9_.:-]{4,200}(?=…|$)")
+"""What may be the beginning of a known name or secret: four letters or more before a cut."""
+_SHORTENED: Final = 80
+"""Texts at least this long, and those with `…`, may have lost their end."""
 _PUBLIC_HOSTS: Final = frozenset({"localhost", "none", "null", "true", "false", "auto", "unknown", "self", "name", "memory"})
 _PUBLIC_IPS: Final = frozenset({"127.0.0.1", "0.0.0.0", "255.255.255.255"})  # noqa: S104 (compared, not bound)
 _COMMON_USERS: Final = frozenset(
@@ -110,10 +128,24 @@ def redact_text(text: str) -> str:
     return work.clean(text)
 
 
+class Batch:
+    """Takes the same things out of many values, one after another; a name has one substitute in all of them."""
+
+    def __init__(self) -> None:
+        self._work = _Redactor()
+
+    def __call__(self, value: T) -> T:
+        """The value without private names and secrets: those it names itself, and those that one before it named."""
+        self._work.visit(value, self._work.learn)
+        cleaned: T = self._work.visit(value, self._work.clean)
+        return cleaned
+
+
 class _Redactor:
     """Names seen so far; first every text is read for names, then every text is cleaned of them."""
 
     def __init__(self) -> None:
+        self.secrets: set[str] = set()
         self.users: dict[str, str] = {}
         self.hosts: dict[str, str] = {}
         self.ips: dict[str, str] = {}
@@ -142,15 +174,17 @@ class _Redactor:
             if "." not in match[2] or _DOMAIN.fullmatch(match[2]):
                 self._learn(self.users, match[1], "user", _COMMON_USERS)
                 self._learn(self.hosts, match[2], "host", _PUBLIC_HOSTS)
-        for pattern, group in ((_HOST, 2), (_SPOKEN, 1), (_DOMAIN, 0), (_CLOUD, 0)):
+        for pattern, group in ((_HOST, 2), (_SPOKEN, 1), (_DOMAIN, 0), (_NUMBERED, 0), (_CLOUD, 0)):
             for match in pattern.finditer(text):
                 if any(mark.isdigit() or mark in ".-" for mark in match[group]):
                     self._learn(self.hosts, match[group].rstrip(".-"), "host", _PUBLIC_HOSTS)
+        for pattern, group in ((_SECRETS, 0), (_URL_LOGIN, 2), (_BEARER, 3), (_SIGNED, 2)):
+            self.secrets.update(match[group] for match in pattern.finditer(text))
         return text
 
-    @staticmethod
-    def _learn(names: dict[str, str], name: str, kind: str, common: frozenset[str]) -> None:
-        if len(name) > 2 and name.lower() not in common and not name.startswith("["):
+    def _learn(self, names: dict[str, str], name: str, kind: str, common: frozenset[str]) -> None:
+        if len(name) > 2 and name.lower() not in common and not name.startswith("[") and name not in names:
+            self._names = None
             names.setdefault(name, f"[{kind}-{len(names) + 1}]" if names or kind == "host" else f"[{kind}]")
 
     def clean(self, text: str) -> str:
@@ -162,8 +196,17 @@ class _Redactor:
         text = self._count("secret", _SIGNED, lambda m: f"{m[1]}[secret]", text)
         text = self._count("email", _EMAIL, lambda _: "[email]", text)
         text = self._replace_names(text)
+        if len(text) >= _SHORTENED or "…" in text:
+            text = self._clean_ends(text)
         for pattern in (_IPV4, _IPV6):
             text = self._count("ip", pattern, self._address, text)
+        return text
+
+    def _clean_ends(self, text: str) -> str:
+        """The text without beginnings of names and secrets: what is left of them where the text was cut."""
+        text = self._count("secret", _CUT, _cut_off, text)
+        for kind, known in (("secret", dict.fromkeys(self.secrets, "[secret]")), ("host", self.hosts), ("user", self.users)):
+            text = self._count(kind, _LAST_WORD, lambda m, known=known: _begun(m[0], known), text)
         return text
 
     def _replace_names(self, text: str) -> str:
@@ -193,6 +236,15 @@ class _Redactor:
             return made
 
         return pattern.sub(one, text)
+
+
+def _begun(word: str, known: Mapping[str, str]) -> str:
+    return next((put for name, put in known.items() if name.startswith(word)), word)
+
+
+def _cut_off(match: re.Match[str]) -> str:
+    cut: str = match["login"] or match["token"] or match["keyed"]
+    return match[0][: len(match[0]) - len(cut)] + "[secret]"
 
 
 def _keep_word(match: re.Match[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from analyzer.incidents import Incident, Incidents, finding, where
+from analyzer.incidents import Incident, Incidents, cut, finding, where
 from analyzer.model import Finding
 from analyzer.rule import rule
 from parsers import Run, kinds
@@ -25,7 +25,7 @@ def checkpoint_failure(run: Run) -> Iterator[Finding]:
 
 
 def _summary(first: Incident, action: str) -> str:
-    message = " ".join(first.text("message").split())[:200]
+    message = cut(" ".join(first.text("message").split()), 200)
     if action == "save" and ("inline_container" in message or "iostream" in message or "PytorchStreamWriter" in message):
         return f"writing a checkpoint broke off ({message}): mostly a full disk or quota"
     verb = {"save": "saving a checkpoint failed", "load": "loading a checkpoint failed"}.get(action, "a checkpoint failed")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from analyzer.apart import apart
-from analyzer.incidents import Incident, Incidents, finding, where
+from analyzer.incidents import Incident, Incidents, cut, finding, where
 from analyzer.model import Confidence, Finding
 from analyzer.rule import rule
 from parsers import Run, kinds
@@ -41,7 +41,7 @@ def communication_error(run: Run) -> Iterator[Finding]:
     confidence: Confidence = "high" if own else "medium"
     yield finding(
         "communication-error", ordered, _summary(first, bool(own), facts) + where(found), confidence=confidence,
-        facts=facts | {"message": first.text("message")[:200]},
+        facts=facts | {"message": cut(first.text("message"), 200)},
     )  # fmt: skip
 
 
@@ -60,7 +60,7 @@ def _is_echo(one: Incident, incidents: Incidents) -> bool:
 def _summary(first: Incident, is_own: bool, facts: dict[str, Value]) -> str:
     if facts.get("apart"):
         return f"the ranks disagree on the collective: {facts['apart']}"
-    message = first.text("message").replace("\n", " ")[:160]
+    message = cut(first.text("message").replace("\n", " "), 160)
     if facts.get("is_desync"):
         return f"the ranks disagree on the collective: {message}"
     if is_own:

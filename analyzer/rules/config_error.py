@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from analyzer.incidents import Incidents, finding, where
+from analyzer.incidents import Incidents, cut, finding, where
 from analyzer.model import Finding
 from analyzer.rule import rule
 from parsers import Run, kinds
@@ -16,7 +16,7 @@ def config_error(run: Run) -> Iterator[Finding]:
     incidents = Incidents(run)
     found = [one for one in incidents.of_kind(kinds.CONFIG_ERROR) if not incidents.is_collateral(one)]
     if found:
-        message = " ".join(found[0].text("message").split())[:200]
+        message = cut(" ".join(found[0].text("message").split()), 200)
         facts = {
             name: found[0].event.data[name] for name in ("exception", "frame", "frame_line") if found[0].event.data.get(name)
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from analyzer.incidents import Incident, Incidents, finding, where
+from analyzer.incidents import Incident, Incidents, cut, finding, where
 from analyzer.model import Finding
 from analyzer.rule import rule
 from parsers import Run, kinds
@@ -21,7 +21,7 @@ def dataloader_crash(run: Run) -> Iterator[Finding]:
     incidents = Incidents(run)
     found = [one for one in incidents.of_kind(kinds.DATALOADER) if not _is_collateral(one, incidents)]
     if found:
-        message = found[0].text("message").split("\n", 1)[0][:160]
+        message = cut(found[0].text("message").split("\n", 1)[0], 160)
         facts: dict[str, Value] = {"message": message}
         yield finding("dataloader-crash", found, f"{message}{where(found)}", facts=facts)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from analyzer.incidents import Incident, Incidents, finding, where
+from analyzer.incidents import Incident, Incidents, cut, finding, where
 from analyzer.model import Finding
 from analyzer.rule import rule
 from parsers import Run, kinds
@@ -27,6 +27,6 @@ def _message(first: Incident) -> str:
     exception, message = first.text("exception"), first.text("message")
     if message.startswith("Failed to import") and first.text("root_message"):
         exception, message = first.text("root_exception"), first.text("root_message")
-    text = " ".join(message.split())[:180]
+    text = cut(" ".join(message.split()), 180)
     name = exception.rpartition(".")[2]
     return f"{name}: {text}" if name else text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from analyzer.incidents import Incident, Incidents, finding, where
+from analyzer.incidents import Incident, Incidents, cut, finding, where
 from analyzer.model import Finding
 from analyzer.rule import rule
 from parsers import Run, kinds
@@ -43,10 +43,10 @@ def _reading(first: Incident) -> str:
 def _summary(first: Incident) -> str:
     if first.text("assertion"):
         reading = _reading(first)
-        return f"assertion failed on the GPU in {first.text('source') or 'a kernel'}: {first.text('assertion')[:100]}" + (
+        return f"assertion failed on the GPU in {first.text('source') or 'a kernel'}: {cut(first.text('assertion'), 100)}" + (
             f" ({reading})" if reading else ""
         )
-    return first.text("message").split("\n", 1)[0][:160] or "the GPU reported an illegal access"
+    return cut(first.text("message").split("\n", 1)[0], 160) or "the GPU reported an illegal access"
 
 
 def _facts(first: Incident, found: Sequence[Incident]) -> dict[str, Value]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from analyzer.incidents import Incidents, finding, where
+from analyzer.incidents import Incidents, cut, finding, where
 from analyzer.model import Finding
 from analyzer.rule import rule
 from parsers import Run, kinds
@@ -20,7 +20,7 @@ def hardware_fault(run: Run) -> Iterator[Finding]:
     first = found[0]
     survived = all(one.fate == "handled" for one in found)
     xid = first.text("xid")
-    what = f"Xid {xid}: {first.text('message')}" if xid else first.text("message").split("\n", 1)[0][:160]
+    what = f"Xid {xid}: {first.text('message')}" if xid else cut(first.text("message").split("\n", 1)[0], 160)
     device = f" ({first.text('device')})" if first.text("device") else ""
     facts = {name: first.event.data[name] for name in ("xid", "device", "message") if first.event.data.get(name)}
     yield finding("hardware-fault", found, f"{what}{device}{where(found)}", how_bad="warning" if survived else None, facts=facts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from analyzer.incidents import Incident, Incidents, finding, where
+from analyzer.incidents import Incident, Incidents, cut, finding, where
 from analyzer.model import Evidence, Finding
 from analyzer.rule import Threshold, rule
 from parsers import Event, Run, kinds
@@ -44,7 +44,7 @@ def _summary(first: Incident) -> str:
         limit = "the memory limit of its cgroup" if first.text("constraint") == "cgroup" else "the host's memory"
         who = f"{process} (pid {first.text('pid')})" if process else "a process"
         return f"{sender} killed {who} for exceeding {limit}"
-    return f"an allocation in host memory failed: {first.text('message')[:140]}"
+    return f"an allocation in host memory failed: {cut(first.text('message'), 140)}"
 
 
 def _last_report(run: Run, killed: Sequence[Incident]) -> Event | None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from analyzer.incidents import Incident, Incidents, finding, where
+from analyzer.incidents import Incident, Incidents, cut, finding, where
 from analyzer.model import Confidence, Finding
 from analyzer.rule import Threshold, rule
 from parsers import Run, kinds
@@ -61,7 +61,7 @@ def _finding(group: Sequence[Incident]) -> Finding:
     first = group[0]
     name, message = first.text("exception"), first.text("message").split("\n", 1)[0]
     short = name.rpartition(".")[2] or "an exception whose last line is missing"
-    said = f"{short}: {message[:140]}" if message else short
+    said = f"{short}: {cut(message, 140)}" if message else short
     frame = first.text("frame").rpartition("/")[2]
     at = f" at {frame}:{first.text('frame_line')}" if frame else ""
     confidence: Confidence = "high" if name and not first.event.data.get("is_bare") else "medium"

@@ -8,7 +8,7 @@ import pytest
 from analyzer.model import Evidence
 from analyzer.output import document, html, markdown
 from analyzer.output.index import index_row
-from analyzer.output.redact import redact, redact_row, redact_text, redact_value
+from analyzer.output.redact import Batch, redact, redact_row, redact_text, redact_value
 from parsers import SourceRef
 from tests.output import diagnoses
 
@@ -35,6 +35,8 @@ from tests.output import diagnoses
         ("[fe80::1]:29500 and 2001:db8::7", "[[ip-1]]:29500 and [ip-2]"),
         ("  host      : node-12.cluster.local", "  host      : [host-1]"),
         ("MASTER_ADDR=ip-10-0-12-7 port", "MASTER_ADDR=[host-1] port"),
+        ("lost gpu-17.corp.example.com", "lost [host-1]"),
+        ("lost gpu17.dc2.example.com:22", "lost [host-1]:22"),
     ],
 )
 def test_private_names_and_secrets_go(text: str, cleaned: str) -> None:
@@ -58,6 +60,8 @@ def test_private_names_and_secrets_go(text: str, cleaned: str) -> None:
         "/root/train.py",
         "12:34:56 eta 1:02:03, ran 1:02:03:04",
         "c10::ad std::vector",
+        "torch.cuda.cluster.x in ray.internal.api",
+        "https://download.pytorch.org/whl and https://github.com/x",
     ],
 )
 def test_what_the_diagnosis_rests_on_stays(text: str) -> None:
@@ -125,3 +129,33 @@ def test_lines_of_context_are_redacted_too() -> None:
     clean, hidden = redact_value(Evidence(ref, context=context))
     assert clean.context == ((61, 'File "/home/[user]/train.py", line 3'), (62, "RuntimeError: [secret]"))
     assert {one.kind for one in hidden} == {"user", "secret"}
+
+
+LONG = "RuntimeError: the store could not be reached for one of many reasons that take some room to be told: "
+
+
+@pytest.mark.parametrize(
+    ("end", "cleaned"),
+    [
+        ("https://bob:s3cretPa", "https://[secret]"),
+        ("https://bob:s3cretPa… ended the run", "https://[secret]… ended the run"),
+        ("http://node:29500", "http://node:29500"),
+        ("token hf_aB3… ended the run", "token [secret]… ended the run"),
+        ("password=abc", "password=[secret]"),
+        ("raised in hf_trainer", "raised in hf_trainer"),
+    ],
+)
+def test_a_secret_that_a_cut_left_a_part_of_goes_too(end: str, cleaned: str) -> None:
+    assert redact_text(LONG + end) == LONG + cleaned
+
+
+def test_a_name_that_a_cut_left_a_part_of_goes_too() -> None:
+    told = ("/home/zebulon/x on host gpu-node-17.dc", f"{LONG}zebul", f"{LONG}gpu-no… ended the run")
+    assert redact_value(told)[0][1:] == (f"{LONG}[user]", f"{LONG}[host-1]… ended the run")
+
+
+def test_a_batch_gives_a_name_one_substitute_in_all_its_values() -> None:
+    hide = Batch()
+    assert [hide("/home/zebulon/1"), hide("zebulon was here"), hide("/home/quentin/1")] == [
+        "/home/[user]/1", "[user] was here", "/home/[user-2]/1",
+    ]  # fmt: skip
