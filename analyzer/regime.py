@@ -23,6 +23,15 @@ _POLICY: Final = re.compile(
 """Names that policy-gradient and actor-critic training logs (GRPO, PPO, Stable-Baselines3). `rewards/chosen` is preference
 training: its loss is a loss."""
 
+_MODELS: Final = ("arg:model_name_or_path", "arg:model", "arg:model_name", "arg:base_model", "arg:model_id", "arg:model_type",
+                  "model:name", "model:_name_or_path", "model:model_type", "model:architectures", "model:class")  # fmt: skip
+_LANGUAGE: Final = re.compile(
+    r"llama|qwen|mi[sx]tral|gemma|gpt|\bphi|falcon|bloom|\bopt-|pythia|internlm|baichuan|chatglm|\bglm|deepseek|vicuna|smollm"
+    r"|llava|internvl|causallm"
+)
+_OTHER_HEAD: Final = re.compile(r"sequenceclassification|tokenclassification|reward|regression|embedding|rerank")
+_TOKEN_METRICS: Final = re.compile(r"(^|/)(perplexity|ppl|mean_token_accuracy|token_accuracy|num_tokens)$")
+
 
 def is_true(value: Value) -> bool:
     """Whether a fact's value says yes, however it was spelled."""
@@ -48,6 +57,19 @@ def precision(run: Run) -> Precision | None:
 def is_policy_training(run: Run) -> bool:
     """Whether the loss is a policy's (GRPO, PPO): it may be 0, negative and flat, and rise, in good health."""
     return any(_POLICY.search(track.name.lower()) and not track.name.lower().startswith("rewards/") for track in run.tracks)
+
+
+def is_preference_training(run: Run) -> bool:
+    """Whether pairs are compared (DPO, IPO, KTO): IPO's loss begins at 25 where beta is 0.1."""
+    return any(track.name.lower().startswith("rewards/") for track in run.tracks)
+
+
+def is_language_model(run: Run) -> bool:
+    """Whether facts or metrics say that the loss is a language model's mean cross entropy over tokens."""
+    named = " ".join(str(run.environment.value(key) or "").lower() for key in _MODELS)
+    if _OTHER_HEAD.search(named):
+        return False
+    return bool(_LANGUAGE.search(named)) or any(_TOKEN_METRICS.search(track.name.lower()) for track in run.tracks)
 
 
 def writers(run: Run, metric: str) -> tuple[Series, ...]:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import math
+import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import Final
 
-from analyzer.model import Finding
+from analyzer.model import Finding, Severity
 from analyzer.onset import sound
-from analyzer.regime import is_policy_training
+from analyzer.regime import is_language_model, is_policy_training, is_preference_training
 from analyzer.rule import Threshold, at, number, rule
 from analyzer.signals import current
 from parsers import Run, Series, metrics
 
 FIRST: Final = Threshold(3, "Records at the start whose median is the initial loss.")
 ABOVE_CHANCE: Final = Threshold(1.5, "Times ln(vocabulary): a fresh model starts at it, a badly initialised one a little above.")
+LARGEST: Final = Threshold(262144, "Entries of the largest vocabulary in use: guessing costs ln of it, 12.5, or less.")
 TOLERANCE: Final = Threshold(0.15, "Relative distance of train/eval from the number of accumulation steps.")
 MIN_EVALUATIONS: Final = Threshold(2, "Evaluations at which the ratio must be that number: one may be chance.")
 MIN_SHARE: Final = Threshold(0.5, "Share of the evaluations at which the ratio must be that number: half of them.")
 NEAR: Final = Threshold(10, "Records before an evaluation whose median it is compared with.")
+_SUMMING: Final = re.compile(r"4\.4[6-9]\.")
+"""Releases of transformers that summed the loss of many models over the accumulation steps."""
 
 
 @rule(
@@ -30,6 +34,7 @@ NEAR: Final = Threshold(10, "Records before an evaluation whose median it is com
     thresholds={
         "first": FIRST,
         "above-chance": ABOVE_CHANCE,
+        "largest-vocabulary": LARGEST,
         "tolerance": TOLERANCE,
         "min-evaluations": MIN_EVALUATIONS,
         "min-share": MIN_SHARE,
@@ -37,7 +42,7 @@ NEAR: Final = Threshold(10, "Records before an evaluation whose median it is com
     },
 )
 def loss_inflated(run: Run) -> Iterator[Finding]:
-    """Training loss over evaluation loss against the accumulation steps; else the first loss against ln(vocabulary)."""
+    """Training loss over evaluation loss against the accumulation steps; else the first loss against that of guessing."""
     series = run.series(metrics.LOSS)
     assert series is not None
     kept = sound(series)
@@ -45,7 +50,7 @@ def loss_inflated(run: Run) -> Iterator[Finding]:
         return
     steps = _accumulation(run)
     found = _multiple(run, series, kept, steps) if steps else None
-    found = found or _above_chance(run, series, kept, steps)
+    found = found or _above_chance(run, series, kept, steps) or _above_any_vocabulary(run, series, kept, steps)
     if found is not None:
         yield found
 
@@ -104,4 +109,29 @@ def _above_chance(run: Run, series: Series, kept: Sequence[int], steps: int) -> 
         evidence=(at(series, kept[0], "first loss"),),
         first_step=series.steps[kept[0]],
         facts={"first": first, "chance": round(chance, 4), "accumulation_steps": steps or None, "step_source": run.step_source},
+    )
+
+
+def _above_any_vocabulary(run: Run, series: Series, kept: Sequence[int], steps: int) -> Finding | None:
+    """Without a vocabulary or an evaluation: higher than guessing in any vocabulary, and no longer so when divided by the steps.
+
+    A warning where something says that this is a language model, or a release that summed; else a remark: regression and CTC
+    have losses of any size.
+    """
+    chance, first = math.log(LARGEST.value), median(series.values[i] for i in kept[: FIRST.value])
+    if not steps or run.environment.number("model:vocab_size") or run.series(metrics.EVAL_LOSS) is not None:
+        return None
+    if first <= ABOVE_CHANCE.value * chance or first / steps > chance or is_preference_training(run):
+        return None
+    sums = _SUMMING.match(str(run.environment.value("package:transformers") or ""))
+    severity: Severity = "warning" if sums or is_language_model(run) else "info"
+    return Finding(
+        rule="loss-inflated",
+        severity=severity,
+        confidence="medium" if sums else "low",
+        summary=f"loss starts at about {number(first)}, more than guessing costs in any vocabulary; divided by the {steps} "
+        f"accumulation steps it is {number(first / steps)}",
+        evidence=(at(series, kept[0], "first loss"),),
+        first_step=series.steps[kept[0]],
+        facts={"first": first, "accumulation_steps": steps, "step_source": run.step_source},
     )
