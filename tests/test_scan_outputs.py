@@ -54,6 +54,41 @@ def test_parquet_tables_join_on_the_run(tmp_path: Path) -> None:
     assert pl.read_parquet(tmp_path / "one.metrics.parquet").equals(tables["metrics"])
 
 
+SECRET = "hf_abcdefghijklmnopqrstuvwxyzABCDEF"
+
+
+def test_every_form_of_a_batch_is_redacted(tmp_path: Path) -> None:
+    import polars as pl
+
+    place = tmp_path / "home" / "zebulon" / "a"
+    place.mkdir(parents=True)
+    records = [f"{{'loss': {2 - i / 50:.3f}, 'grad_norm': 1.0, 'learning_rate': 1e-05, 'epoch': {i / 100}}}" for i in range(1, 40)]
+    crash = ["Traceback (most recent call last):", '  File "/home/zebulon/train.py", line 5, in <module>', "    main()",
+             f"RuntimeError: zebulon@gpu-17: cannot push with {SECRET}"]  # fmt: skip
+    (place / "run.log").write_text("\n".join([*records, *crash, ""]))
+    outputs = {"--junit": "j.xml", "--sarif": "s.json", "--code-quality": "q.json", "--parquet": "tables"}
+    asked = [part for option, name in outputs.items() for part in (option, tmp_path / name)]
+    assert analyze("scan", tmp_path / "home", *asked, "--cache", "off").returncode == 0
+    texts = [(tmp_path / name).read_text("utf-8") for name in ("j.xml", "s.json", "q.json")]
+    texts += [str(pl.read_parquet(table).rows()) for table in (tmp_path / "tables").iterdir()]
+    assert not [text for text in texts if "zebulon" in text or "gpu-17" in text or SECRET in text]
+    assert sum("RuntimeError" in text for text in texts) == 4
+    analyze("scan", tmp_path / "home", "--junit", tmp_path / "j.xml", "--cache", "off", "--no-redact")
+    assert SECRET in (tmp_path / "j.xml").read_text("utf-8")
+
+
+def test_parquet_holds_every_sample_of_a_long_run_from_the_cache_too(tmp_path: Path) -> None:
+    import polars as pl
+
+    lines = (f"{{'loss': {'nan' if i in (2000, 2001, 2005) else 1 + i % 7}, 'learning_rate': 1e-05}}" for i in range(1, 4001))
+    (tmp_path / "run.log").write_text("\n".join([*lines, ""]))
+    for _ in range(2):
+        done = analyze("scan", tmp_path / "run.log", "--parquet", tmp_path / "out", "--cache", tmp_path / "cache.db")
+        assert done.returncode == 0, done.stderr
+        loss = pl.read_parquet(tmp_path / "out" / "metrics.parquet").filter(pl.col("metric") == "loss")
+        assert loss.height == 4000 and loss["value"].is_nan().sum() == 3
+
+
 def test_parquet_from_the_cache_is_the_same(tmp_path: Path) -> None:
     root, cache = make(tmp_path / "tree"), tmp_path / "cache.db"
     for name in ("a", "b"):

@@ -1,12 +1,13 @@
 """What rules and causes say, and which of it a catalogue lacks: `python -m tests.translations` lists it as lines to fill in.
 
 A cause that nobody has translated is shown in English with a mark, so that adding one takes one file; one that is
-translated is translated whole. Entries whose English text is gone are listed too.
+translated is translated whole. It exits with 1 while anything is missing, so that a release ships whole catalogues.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -75,14 +76,18 @@ def _plain(text: str) -> str:
     return " ".join(text.split())
 
 
-def main() -> None:
-    """Prints what is missing, ready to be filled in, and what is no longer said."""
+def main() -> int:
+    """Prints what is missing, ready to be filled in; 1 where something is."""
+    told = []
     for lang in LANGUAGES[1:]:
-        for text in dict.fromkeys(missing(lang)):
-            print(f'{json.dumps(text, ensure_ascii=False)} = ""')
-        for id_ in untranslated(lang):
-            print(f"# not translated: {id_}")
+        causes_left = untranslated(lang)
+        texts = [*missing(lang), *(text for id_ in causes_left for text in causes_texts()[id_])]
+        lacking = [text for text in dict.fromkeys(texts) if text not in catalogue(lang).sentences]
+        told += [f'{json.dumps(text, ensure_ascii=False)} = ""' for text in lacking]
+        told += [f"# not translated: {id_}" for id_ in causes_left]
+    print("\n".join(told), end="\n" if told else "")
+    return 1 if told else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
