@@ -30,6 +30,8 @@ _EPOCH = Lazy(r"[Ee]poch[\s:\[(#=]{0,4}(?P<epoch>\d{1,9})(?P<slash>\s?/\s?\d)?")
 _EVAL = Lazy(r"\b(?:val|valid|validation|validating|eval|evaluating|evaluation|test|testing|predicting)\b", 2)
 _TELLING: Final = ("loss", "reward", "acc", "ppl", "kl", "norm")
 
+_BEHIND = Lazy(r"[^|]{0,200}\| {0,8}\d{1,12}/\d{1,12} \[[^\]]{0,999}\]\s{0,8}(?P<text>\S.{0,999})$")
+
 
 @dataclass(frozen=True, slots=True)
 class Bar:
@@ -56,6 +58,13 @@ def bars(text: str) -> Iterator[Bar]:
             start = found.end()
             yield from _bar(label, int(found["at"]), int(found["of"]), found["inside"])
         at = text.find(_PERCENT, max(start, at + 1))
+
+
+def behind_bar(text: str) -> str:
+    """What a logger wrote behind the last bar of a fragment, on its line (`…, lr=0.003] 11/24/2026 07:34:03 - INFO …`); or ""."""
+    at = text.rfind(_PERCENT)
+    found = _BEHIND.match(text, at + len(_PERCENT)) if at >= 0 else None
+    return found["text"] if found else ""
 
 
 def _bar(label: str, at: int, of: int, inside: str) -> Iterator[Bar]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from statistics import median
 from typing import Final
 
-from analyzer.model import Finding
+from analyzer.model import Evidence, Finding
 from analyzer.onset import sound
 from analyzer.regime import is_policy_training
 from analyzer.rule import Threshold, at, number, rule
-from analyzer.signals import block_medians, noise
+from analyzer.signals import block_medians, current, is_bad, noise
 from parsers import Run, Series, metrics
 
 MIN_RECORDS: Final = Threshold(20, "Four blocks of five: with fewer, a best level and an end cannot be told apart.")
@@ -28,6 +30,10 @@ RATIO: Final = Threshold(
 LOST: Final = Threshold(0.5, "And half of all that had been gained since the start must be lost again.")
 LEFT: Final = Threshold(3.0, "Times the noise above the best level: the last record below it is the last sound one.")
 SIGMAS: Final = Threshold(5.0, "And it must be this far outside of the noise of one record.")
+STEADY: Final = Threshold(
+    0.25,
+    "Share of the rise within one block up to which it is steady, as harder data make it: real divergences had jumps of more.",
+)
 
 
 @rule(
@@ -44,6 +50,7 @@ SIGMAS: Final = Threshold(5.0, "And it must be this far outside of the noise of 
         "lost": LOST,
         "left": LEFT,
         "sigmas": SIGMAS,
+        "steady": STEADY,
     },
 )
 def divergence(run: Run) -> Iterator[Finding]:
@@ -70,7 +77,40 @@ def divergence(run: Run) -> Iterator[Finding]:
         return
     if rise < LOST.value * (start - levels[best]) or min(levels[-2:]) < levels[best] + rise / 2:
         return
-    yield _finding(run, series, kept, _onset(values, levels, best, width, end), levels[best], end)
+    found = _finding(run, series, kept, _onset(values, levels, best, width, end), levels[best], end)
+    calm = _calm_norm(run, series.steps[kept[best * width]])
+    is_steady = max(b - a for a, b in pairwise(levels[best:])) <= STEADY.value * rise
+    yield _harder_data(found, *calm) if calm and is_steady and end < start else found
+
+
+def _calm_norm(run: Run, step: int) -> tuple[Evidence, float] | None:
+    """(its last record, the highest norm up to `step`), where the gradient norm stays below that from there on.
+
+    None where no norm tells: too few records, or one that clipping holds at its limit.
+    """
+    norm = run.series(metrics.GRAD_NORM)
+    if norm is None:
+        return None
+    pairs = [(norm.steps[i], norm.values[i]) for i in current(norm)]
+    before, after = [v for s, v in pairs if s <= step], [v for s, v in pairs if s > step]
+    if min(len(before), len(after)) < MIN_NOISE.value or any(is_bad(value) for _, value in pairs):
+        return None
+    if max(after) >= max(before):  # equal: held at the limit of clipping
+        return None
+    return at(norm, current(norm)[-1], "the gradient norm is where it was"), max(before)
+
+
+def _harder_data(found: Finding, norm: Evidence, highest: float) -> Finding:
+    """The same rise as a note: a steady one under gradients as small as before is what harder data look like."""
+    return replace(
+        found,
+        severity="info",
+        confidence="low",
+        summary=f"{found.summary}; it rises steadily and the gradient norm never exceeds the {number(highest)} it had before, "
+        "as with data that become harder",
+        evidence=(*found.evidence, norm),
+        facts={**found.facts, "steady": True},
+    )
 
 
 def _lost_soon(values: Sequence[float]) -> int | None:

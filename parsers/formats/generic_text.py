@@ -9,15 +9,18 @@ r"""Last resort: `step 100 loss=0.52 lr 1e-4`-like prints of own training loops.
 A fallback: its rows count only where no other reader found a training loss in the file. A line is claimed when it shows a
 loss and a clock (a step, iteration, update, batch or epoch), begins with `Test`, `Validation` or the like, or is nothing
 but a loss; never when it speaks of a best, final or target value, is a dict, a bar, a command or longer than 1,000
-characters. Only names that mean something here are taken.
+characters. Where a logger wrote behind a bar (tqdm ends no line) what it wrote is read. Only names that mean something
+here are taken.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from parsers import metrics
+from parsers.bars import behind_bar
 from parsers.epochs import EpochClock
 from parsers.lazy import Lazy
 from parsers.line import Line, stamp
@@ -75,10 +78,13 @@ class GenericText:
 
     def feed(self, line: Line) -> Iterable[Record]:
         """The rows of a line, if it is a record."""
+        is_behind = "%|" in line.text
+        if is_behind:
+            line = replace(line, text=behind_bar(line.text), _time=-1.0)
         text = line.text
         if len(text) > MAX_LENGTH or any(mark in text for mark in _ELSEWHERE):
             return
-        if found := _ALONE.match(text.strip()):
+        if not is_behind and (found := _ALONE.match(text.strip())):  # behind a bar it may be the bar's own
             yield Row(line.no, numbers([("loss", found["value"])]), None, "train", line.rank, _time(line))
             return
         values = _metrics(text)

@@ -217,6 +217,22 @@ def test_a_high_learning_rate_leaves_only_two_good_records() -> None:
     assert check("divergence", run(series(values)))[0][0] == "critical"
 
 
+def harder(norm_after: float) -> tuple[Series, Series]:
+    """A fall within 40 records, then a steady rise over 160; the norm before is at most 0.8."""
+    loss = [5.0 - 0.1 * i for i in range(40)] + [1.0 + 0.02 * i for i in range(160)]
+    norm = [0.8 - 0.005 * i for i in range(40)] + [0.6 + (norm_after - 0.6) * i / 160 for i in range(160)]
+    shaken = [value + 0.02 * (-1) ** i for i, value in enumerate(loss)]
+    return series(shaken), series(norm, "grad_norm")
+
+
+def test_a_curriculum_is_a_note_and_a_rise_with_its_gradients_is_a_divergence() -> None:
+    assert [severity for severity, _ in check("divergence", run(*harder(0.7)))] == ["info"]
+    assert [severity for severity, _ in check("divergence", run(*harder(3.0)))] == ["critical"]
+    assert [severity for severity, _ in check("divergence", run(harder(0.7)[0]))] == ["critical"]
+    clipped = series([1.0] * 200, "grad_norm")
+    assert [severity for severity, _ in check("divergence", run(harder(0.7)[0], clipped))] == ["critical"]
+
+
 @pytest.mark.parametrize("id_", ["loss-spike", "divergence", "no-progress", "grad-explosion", "loss-zero", "throughput-drop"])
 @pytest.mark.parametrize("seed", range(20))
 def test_healthy_noise_is_quiet(id_: str, seed: int) -> None:

@@ -94,3 +94,19 @@ def test_step_reports_without_a_loss_do_not_silence_it(tmp_path: Path) -> None:
 def test_long_lines_and_odd_numbers_never_raise(tmp_path: Path) -> None:
     log = "loss " + "x" * 5000 + "\n" + "step " + "9" * 400 + " loss: 1\n" + "loss: 1e999 step 1\n" + "loss " * 180 + "\n"
     assert run_of(tmp_path, log).failures == () and kinds(run_of(tmp_path, log)) == []
+
+
+def test_what_a_logger_wrote_behind_a_bar_is_read(tmp_path: Path) -> None:
+    log = "".join(
+        f"\rSteps:  {i}%|▎   | {i}/99 [00:00<00:01, 105.59it/s, loss=5.6{i}, lr=0.003]"
+        + (f" 11/24/2026 07:34:03 - INFO - train - step={i} train_loss=5.6{i}715 grad_norm=0.{i} lr=3.000e-03\n" if i % 2 else "")
+        for i in range(1, 10)
+    )
+    run = run_of(tmp_path, log)
+    assert points(run, "grad_norm") == [(i, i / 10) for i in (1, 3, 5, 7, 9)]
+    assert points(run, "loss") == [(i, float(f"5.6{i}")) for i in range(1, 10)]
+
+
+def test_a_bar_alone_is_no_line_of_a_logger(tmp_path: Path) -> None:
+    run = run_of(tmp_path, "Epoch 1 step 3 loss: 0.5:  40%|██  | 2/5 [00:01<00:02,  1.31it/s]\n")
+    assert "generic_text" not in run.readers
