@@ -86,7 +86,14 @@ def label_all(given: argparse.Namespace) -> int:
 
 def install(given: argparse.Namespace) -> int:
     """Makes a virtual environment with the packages of `versions.toml`."""
-    packages = [f"{name}=={version}" for name, version in versions()[given.environment]["packages"].items()]
+    packages = []
+    for name, version in versions()[given.environment]["packages"].items():
+        if not isinstance(version, str):
+            print(
+                f"{given.environment} is no single environment, its {name} is one of {', '.join(version)}: install one by hand."
+            )
+            return 2
+        packages.append(f"{name}=={version}")
     subprocess.run([sys.executable, "-m", "venv", str(given.folder)], check=True)  # noqa: S603
     return subprocess.run([str(given.folder / "bin" / "pip"), "install", *packages], check=False).returncode  # noqa: S603
 

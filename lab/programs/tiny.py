@@ -14,16 +14,17 @@ VOCABULARY = 256
 class Markov(Dataset[dict[str, torch.Tensor]]):
     """Sequences with next = (3 · token + 7) mod vocabulary, a share `noise` of them random: learnt in about 100 steps.
 
-    `hardening` makes the noise grow with the index (a curriculum); `injector` is called for every sample that is drawn.
+    `hardening` is the share of the noise that the first sample has; it grows with the index (a curriculum).
+    `injector` is called for every sample that is drawn.
     """
 
     def __init__(
         self, length: int, seed: int, noise: float = 0.2, sequence: int = 32, vocabulary: int = VOCABULARY,
-        injector: Injector | None = None, hardening: bool = False,
+        injector: Injector | None = None, hardening: float = 1.0,
     ) -> None:  # fmt: skip
         source = torch.Generator().manual_seed(seed)
         columns = [torch.randint(0, vocabulary, (length, 1), generator=source)]
-        share = noise * torch.linspace(0.6, 1, length)[:, None] if hardening else torch.full((length, 1), noise)
+        share = noise * torch.linspace(hardening, 1, length)[:, None]
         for _ in range(sequence - 1):
             drawn = torch.randint(0, vocabulary, (length, 1), generator=source)
             is_noise = torch.rand((length, 1), generator=source) < share

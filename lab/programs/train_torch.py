@@ -42,6 +42,7 @@ def command_line() -> argparse.Namespace:
     parser.add_argument("--optimizer", default="adamw", choices=["adamw", "sgd"])
     parser.add_argument("--noise", type=float, default=0.2)
     parser.add_argument("--curriculum", action="store_true", help="samples become harder")
+    parser.add_argument("--easiest", type=float, default=0.6, help="share of the noise that a curriculum begins with")
     parser.add_argument("--samples", type=int, default=4000)
     parser.add_argument("--experts", type=int, default=0)
     parser.add_argument("--freeze", default="", help="parameters whose name holds this are frozen")
@@ -103,7 +104,9 @@ class Loop:
             DEVICE, init_scale=fixed or given.init_scale, growth_interval=10**9 if fixed else given.growth_interval,
             backoff_factor=1 - 1e-12 if fixed else 0.5, enabled=given.precision == "fp16",
         )  # fmt: skip
-        data = Markov(given.samples, given.seed, given.noise, injector=self.place, hardening=given.curriculum)
+        data = Markov(
+            given.samples, given.seed, given.noise, injector=self.place, hardening=given.easiest if given.curriculum else 1.0
+        )
         self.data = batches(data, given.batch_size, given.seed, given.curriculum)
         self.held_out = Markov(64, given.seed + 999, given.noise)
         self.start = 0
