@@ -3,7 +3,8 @@
 Where ranks disagree everybody complains alike, so nobody's own words name the culprit. What does:
 
 - torch's check of collectives (`TORCH_DISTRIBUTED_DEBUG=DETAIL`) prints what each rank was running;
-- the stacks of ranks that waited in vain: the one that stood at another line took another branch;
+- the stacks of ranks that waited in vain: the one that stood at another line took another branch; of two ranks nobody
+  can say which one is wrong, so both are told (`pair`);
 - a message without a rank belongs to the only rank that the launcher saw fail, to the only one that aborted, or to the only
   one that did not lose its peer.
 """
@@ -40,6 +41,23 @@ def apart(incidents: Sequence[Incident], everything: Incidents) -> Apart | None:
     return _odd(ran, mine) or _odd(_frames(mine, everything), mine)
 
 
+def pair(incidents: Sequence[Incident], everything: Incidents) -> str:
+    """What either of two ranks was at, where that is not the same: two have no majority. '' where it is or more are known."""
+    mine = {one.event.rank: one for one in incidents if one.event.rank is not None}
+    if len(mine) != 2 or len(everything.world()) > 2:
+        return ""
+    ran = {rank: found for rank, one in mine.items() if (found := _running(one))}
+    return differing(ran) or differing(_frames(mine, everything))
+
+
+def differing(at: Mapping[int, str]) -> str:
+    """`rank 0 was at ALLREDUCE, rank 1 at ALLGATHER`; '' where both are at the same or not two are known."""
+    if len(at) != 2 or len(set(at.values())) < 2:
+        return ""
+    (one, here), (other, there) = sorted(at.items())
+    return f"rank {one} was at {here}, rank {other} at {there}"
+
+
 def _running(one: Incident) -> str | None:
     """`ALLGATHER of [17]` from a mismatch message, which begins with the rank's own collective."""
     found = _FINGERPRINT.search(one.text("message"))
@@ -50,16 +68,17 @@ def _running(one: Incident) -> str | None:
 
 
 def _frames(mine: Mapping[int, Incident], everything: Incidents) -> dict[int, str]:
-    """Where each rank's stack stood: file and line of the innermost frame."""
+    """Where each rank's stack stood: what the program had called and where, else the innermost frame's file and line."""
     places = {one.place: rank for rank, one in mine.items()}
     found = {}
     for one in everything.all:
         if one.event.kind == kinds.TRACEBACK and one.place in places and one.text("frame"):
-            found[places[one.place]] = f"{one.text('frame').rpartition('/')[2]}:{one.text('frame_line')}"
+            found[places[one.place]] = one.text("call") or f"{one.text('frame').rpartition('/')[2]}:{one.text('frame_line')}"
     return found
 
 
-def _odd(at: Mapping[int, str], mine: Mapping[int, Incident]) -> Apart | None:
+def odd(at: Mapping[int, str]) -> tuple[int, str] | None:
+    """(the one rank of at least three that was at something else than the rest, in words); None where no single one was."""
     counts = Counter(at.values())
     if len(at) < 3 or len(counts) != 2:
         return None
@@ -67,7 +86,12 @@ def _odd(at: Mapping[int, str], mine: Mapping[int, Incident]) -> Apart | None:
     if number != 1:
         return None
     rank = next(rank for rank, what in at.items() if what == other)
-    return Apart(rank, mine[rank], f"rank {rank} was at {other} where the others were at {usual}")
+    return rank, f"rank {rank} was at {other} where the others were at {usual}"
+
+
+def _odd(at: Mapping[int, str], mine: Mapping[int, Incident]) -> Apart | None:
+    found = odd(at)
+    return Apart(found[0], mine[found[0]], found[1]) if found else None
 
 
 def slowest(run: Run) -> tuple[int, str] | None:
@@ -94,7 +118,7 @@ def owner(incident: Incident, everything: Incidents) -> tuple[int | None, str]:
     failed = [one for one in same if one.event.kind == kinds.CHILD_FAILED and not everything.is_collateral(one)]
     is_abort = incident.event.data.get("is_abort") is True
     ranks = {one.event.rank for one in failed if (one.text("signal") == "SIGABRT") == is_abort} - {None}
-    if len(ranks) == 1 and incident.event.kind != kinds.CHILD_FAILED:
+    if len(ranks) == 1 and incident.event.kind != kinds.CHILD_FAILED and not _is_shared(incident, same):
         (rank,) = ranks
         return rank, f"rank {rank} is the only one that the launcher saw fail so"
     victims = {one.event.rank for one in same if one.event.kind in _VICTIMS} - {None}
@@ -103,3 +127,11 @@ def owner(incident: Incident, everything: Incidents) -> tuple[int | None, str]:
         (rank,) = left
         return rank, f"by elimination rank {rank}'s: every other rank lost its peer"
     return None, ""
+
+
+def _is_shared(incident: Incident, others: Sequence[Incident]) -> bool:
+    """Whether another process printed the same: then the launcher's report names only the one that it saw end first."""
+    return any(
+        one.event.kind == incident.event.kind and one.text("message") == incident.text("message")
+        and not one.event.data.get("is_copy") for one in others
+    )  # fmt: skip

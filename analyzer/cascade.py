@@ -140,9 +140,13 @@ def _inference(first: Candidate) -> tuple[int | None, str] | None:
     if first.tier == WAITED and first.finding.rule == "collective-timeout":
         behind, apart = facts.get("rank_behind"), _as_rank(facts.get("rank_apart"))
         if apart is not None:
-            return apart, str(facts.get("apart"))
+            return apart, f"rank {apart} alone was elsewhere"
+        if (both := facts.get("ranks_apart")) is not None:
+            return None, f"ranks {both} went different ways, and nothing says which one is wrong"
         if isinstance(behind, int):
             return behind, f"the ranks stood at different collectives and rank {behind} was the furthest behind"
+        if several := facts.get("ranks_behind"):
+            return None, f"the ranks stood at different collectives and ranks {several} were the furthest behind"
         silent = str(facts.get("ranks_silent") or "")
         if silent.isdigit():
             return int(silent), f"rank {silent} never complained, so it is the one that did not come"
@@ -186,9 +190,11 @@ def _as_rank(value: object) -> int | None:
 
 def _is_told(one: Incident, first: Incident) -> bool:
     """Whether the first cause's own finding speaks of this message, too: it cites a few lines of all that it counts."""
-    if one.event.kind != first.event.kind:
+    if one.event.kind == kinds.COLLECTIVE_TIMEOUT:
+        return first.event.kind == kinds.COLLECTIVE_TIMEOUT
+    if one.event.kind != kinds.TRACEBACK:
         return False
-    return one.event.kind == kinds.COLLECTIVE_TIMEOUT or (one.event.kind == kinds.TRACEBACK and _words(one) == _words(first))
+    return _words(one) == _words(first) or one.text("owner") == first.event.kind == kinds.CUDA_OOM
 
 
 def _words(one: Incident) -> tuple[str, str]:

@@ -18,8 +18,9 @@ from typing import Final, NamedTuple
 from analyzer.cause import FOLDER, PRIORS, Cause, ClauseSpec, complete
 from analyzer.clauses import Case, answer, join, weigh
 from analyzer.gates import candidates, seen
-from analyzer.model import CauseVerdict, Clause, Failure, Match, State
+from analyzer.model import CauseVerdict, Clause, Failure, Finding, Match, State
 from analyzer.relation import CRASHES, elsewhere, is_of_first, is_well
+from parsers import kinds
 
 LEAD: Final = 1.5
 """Log-odds by which a likely cause is ahead of its next rival: odds of about 4.5 to 1."""
@@ -79,8 +80,17 @@ def differential(
 def _is_aside(one: Weighed, case: Case) -> bool:
     """Decoders and benign explanations are; an echo is where the log holds what began it, and it is not that itself."""
     if one.cause.kind == "echo":
-        return case.first is not None and case.first.rule not in FOLLOWED and not is_of_first(one.cause, case)
+        return case.first is not None and not _is_followed(case.first, case) and not is_of_first(one.cause, case)
     return one.cause.kind in ("decoder", "benign")
+
+
+def _is_followed(first: Finding, case: Case) -> bool:
+    """Whether something else may stand behind the first finding; a connection that NCCL itself could not make is no echo."""
+    if first.rule != "communication-error":
+        return first.rule in FOLLOWED
+    began = first.evidence[0].ref
+    events = case.events.get(kinds.COMMUNICATION_ERROR, ())
+    return any(event.data.get("is_peer") for event in events if (event.ref.file, event.ref.line) == (began.file, began.line))
 
 
 def _is_silent(one: Weighed) -> bool:

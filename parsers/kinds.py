@@ -30,10 +30,11 @@ LR_ZERO_WARNING: Final = "lr-zero-warning"
 """`tried to get lr value before scheduler/optimizer started stepping`: every step so far was skipped."""
 
 TRACEBACK: Final = "traceback"
-"""A Python exception with its stack. data: exception, message, frame and frame_line (innermost), header (line of its first
-line), owner (kind of the more specific event, '' where there is none), count, is_copy (torchrun's), is_bare (no stack),
-is_ignored (clean-up code), root_exception, root_message, root_line (first of a chain). Whether it was handled cannot be
-seen in it: `analyzer.incidents` looks whether training went on."""
+"""A Python exception with its stack. data: exception, message, frame and frame_line (innermost), call (what the program's own
+line called, `all_reduce (train.py:132)`; '' where that line is the innermost), header (line of its first line), owner (kind of
+the more specific event, '' where there is none), count, is_copy (torchrun's), is_bare (no stack), is_ignored (clean-up code),
+root_exception, root_message, root_line (first of a chain). Whether it was handled cannot be seen in it: `analyzer.incidents`
+looks whether training went on."""
 CUDA_OOM: Final = "cuda-oom"
 """Device memory exhausted. data: tried (bytes), total, free, allocated, reserved, other (bytes of other processes), gpu."""
 HOST_OOM: Final = "host-oom"

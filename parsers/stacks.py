@@ -22,6 +22,7 @@ CAUSE: Final = "The above exception was the direct cause"
 CONTEXT: Final = "During handling of the above exception"
 
 _FRAME = Lazy(r'File "(?P<file>[^"]{0,400})", line (?P<line>\d{1,9})(?:, in (?P<function>\S{1,120}))?')
+_INSTALLED = Lazy(r"(?:site|dist)-packages/|/lib/python3|^<frozen ")
 _BOXED = Lazy(r"│ (?P<file>\S{1,400}\.py):(?P<line>\d{1,9}) in (?P<function>\S{1,120})")
 
 
@@ -40,6 +41,8 @@ class Caught:
     is_open: bool = False
     """Whether its line ended with a colon: the message goes on below."""
     count: int = 1
+    call: str = ""
+    """What the program itself had called: `all_reduce (train.py:132)`, where the innermost frame is a library's."""
 
     def go_on(self, text: str) -> None:
         """Adds a line to the message, if that was left open."""
@@ -73,6 +76,8 @@ class Stack:
     after_frame: bool = False
     frame: str = ""
     frame_line: int = 0
+    own: str = ""
+    call: str = ""
     text: list[str] = field(default_factory=list)
     size: int = 0
     caught: list[Caught] = field(default_factory=list)
@@ -101,6 +106,10 @@ class Stack:
         if not self.pending:
             self.open(1, "cause")
         self.frame, self.frame_line = found["file"], int(found["line"])
+        if not _INSTALLED.search(self.frame):
+            self.own, self.call = f"{self.frame.rpartition('/')[2]}:{self.frame_line}", ""
+        elif self.own and found["function"]:
+            self.call = f"{found['function']} ({self.own})"
         self.keep(f"{found['file']} in {found['function'] or ''}")
         self.idle = self.tail = 0
         self.after_frame = True
@@ -117,7 +126,12 @@ class Stack:
         elif len(self.caught) < MAX_CHAIN:
             is_open = ref.text.endswith(":")
             text = "\n".join(self.text)
-            self.caught.append(Caught(name, message, ref, text, self.frame, self.frame_line, link, is_open))
+            self.caught.append(
+                Caught(
+                    name, message, ref, text, self.frame, self.frame_line, link, is_open, call="" if self.pending else self.call
+                )
+            )
+        self.own = self.call = ""
         if not self.pending:
             self.text, self.size = [], 0
 

@@ -30,6 +30,7 @@ def render(diagnosis: Diagnosis, lang: str = "en") -> str:
         *_head(diagnosis, s),
         *_findings(diagnosis, s),
         *_ranks(diagnosis, s),
+        *_aftermath(diagnosis),
         *_cause(diagnosis, s),
         *_details(diagnosis, s),
     ]
@@ -104,6 +105,24 @@ def _ranks(diagnosis: Diagnosis, s: Strings) -> Iterator[str]:
         yield f"| {escape(fate.ranks)} | {step} | {escape(fate.error)}{where} | {escape(fate.end)} |"
 
 
+def _aftermath(diagnosis: Diagnosis) -> Iterator[str]:
+    """What followed, counted, and from what the first cause is inferred."""
+    if more := story.aftermath(diagnosis):
+        yield from ("", escape(more))
+
+
+def _timeline(diagnosis: Diagnosis, s: Strings) -> Iterator[str]:
+    """What happened, in order; equal messages are one line with their count."""
+    if not diagnosis.ranks:
+        return
+    yield from ("", f"**{s('ui.timeline')}**", "")
+    for entry in diagnosis.timeline:
+        rank = f"{s('ui.rank', rank=entry.rank)} · " if entry.rank is not None else ""
+        count = f" ×{entry.count}" if entry.count > 1 else ""
+        yield f"- {rank}{escape(entry.text)}{count} ({escape(place(entry.ref.file, entry.ref.line))})"
+    yield ""
+
+
 def _quoted(finding: Finding) -> str:
     evidence = finding.evidence[0]
     lines = evidence.context or ((evidence.ref.line, evidence.ref.text),)
@@ -149,7 +168,7 @@ def _code(text: str) -> str:
 def _details(diagnosis: Diagnosis, s: Strings) -> Iterator[str]:
     run = diagnosis.run
     facts = [*run.packages.items(), *run.hardware.items(), *run.config.items(), *run.arguments.items()]
-    if not facts and len(diagnosis.causes) < 2 and not diagnosis.skips:
+    if not facts and len(diagnosis.causes) < 2 and not diagnosis.skips and not diagnosis.ranks:
         return
     yield from ("", f"<details><summary>{s('md.details')}</summary>", "")
     for rival in diagnosis.causes[1:4] if story.is_told(diagnosis) else ():
@@ -157,6 +176,7 @@ def _details(diagnosis: Diagnosis, s: Strings) -> Iterator[str]:
         yield from ("", *_ledger(rival, s), "")
     if facts:
         yield from fence("\n".join(f"{neutral(str(key))} = {neutral(str(value))[:200]}" for key, value in facts[:MAX_FACTS]))
+    yield from _timeline(diagnosis, s)
     for skip in diagnosis.skips:
         lacking = escape(", ".join(story.missing_name(name, s) for name in skip.missing))
         yield f"- {s('ui.not_judged')}: {escape(skip.rule)} ({s('ui.missing')}: {lacking})"

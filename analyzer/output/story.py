@@ -278,6 +278,15 @@ def ignored(diagnosis: Diagnosis, s: Strings) -> str:
     return s("term.ignored", n=sum(diagnosis.ignored.values()), rules="; ".join(parts))
 
 
+def aftermath(diagnosis: Diagnosis) -> str:
+    """What the first cause says beyond its finding: whose it is, what that is inferred from, what followed and how often."""
+    first = diagnosis.first_cause
+    if first is None or not 0 <= first.finding < len(diagnosis.findings):
+        return ""
+    summary = diagnosis.findings[first.finding].summary
+    return neutral(first.text[len(summary) :].lstrip(";； ")) if first.text.startswith(summary) else ""
+
+
 def origin(diagnosis: Diagnosis) -> str:
     """Where it began: `run.log:112`, empty where there is no first cause."""
     first = diagnosis.first_cause

@@ -169,7 +169,8 @@ class Summary:
             told = " · ".join(neutral(text) for text in (step, fate.error, fate.end) if text)
             name = clip(self.s("ui.rank", rank=fate.ranks), self.width // 3)
             lines.append([("    ", ""), (name, "bold"), ("  ", ""), (clip(told, self.width - cells(name) - 8), "dim")])
-        return lines
+        more = story.aftermath(self.diagnosis)
+        return lines + ([[("    ", ""), (line, "dim")] for line in _rows(more, self.width - 5, 3)] if more else [])
 
     def why(self) -> list[Line]:
         """The leading cause with its ledger, and its rivals."""

@@ -8,7 +8,7 @@ English, and a cause whose title has none is marked. Quotations of the log, iden
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -35,7 +35,7 @@ def translated(diagnosis: Diagnosis, s: Strings) -> Diagnosis:
         findings=tuple(_finding(one, s) for one in diagnosis.findings),
         causes=tuple(cause(one, s) for one in diagnosis.causes),
         notes=tuple(cause(one, s) for one in diagnosis.notes),
-        first_cause=_first(diagnosis.first_cause, s) if diagnosis.first_cause else None,
+        first_cause=_first(diagnosis.first_cause, diagnosis.findings, s) if diagnosis.first_cause else None,
         timeline=tuple(_entry(one, s) for one in diagnosis.timeline),
         ranks=tuple(_fate(one, s) for one in diagnosis.ranks),
         problems=tuple((ref, reader, sentence(reason, s)) for ref, reader, reason in diagnosis.problems),
@@ -137,8 +137,23 @@ def _texts(value: Any, s: Strings) -> Any:
     return [sentence(one, s) if isinstance(one, str) else one for one in value] if isinstance(value, list | tuple) else value
 
 
-def _first(one: FirstCause, s: Strings) -> FirstCause:
-    return replace(one, text=sentence(one.text, s))
+def _first(one: FirstCause, findings: Sequence[Finding], s: Strings) -> FirstCause:
+    """In the words of its finding, and what it says beyond that part by part."""
+    summary = findings[one.finding].summary if 0 <= one.finding < len(findings) else ""
+    if not summary or not one.text.startswith(summary):
+        return replace(one, text=sentence(one.text, s))
+    parts = [_consequence(part, s) for part in one.text[len(summary) :].split("; ") if part]
+    return replace(one, text=s("translate.join").join([_finding(findings[one.finding], s).summary, *parts]))
+
+
+def _consequence(text: str, s: Strings) -> str:
+    """`inferred: …` and `then 2 lost connections, 1 failed child` with what they hold."""
+    for head, comma in (("inferred: ", ""), ("then ", ", ")):
+        if text.startswith(head):
+            rest = text.removeprefix(head)
+            held = [sentence(one, s) for one in (rest.split(comma) if comma else [rest])]
+            return sentence(head + s("translate.comma").join(held), s)
+    return sentence(text, s)
 
 
 def _entry(one: TimelineEntry, s: Strings) -> TimelineEntry:

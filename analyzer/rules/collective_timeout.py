@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Final
 
-from analyzer.apart import apart
+from analyzer.apart import apart, differing, odd, pair
 from analyzer.clock import Clocks
 from analyzer.incidents import Incident, Incidents, finding, is_root, ranges
 from analyzer.model import Finding
@@ -25,6 +25,8 @@ AT_ONCE: Final = 60.0
 MAX_LISTED: Final = 64
 _REPORTS: Final = frozenset({kinds.CHILD_FAILED, kinds.SIGNAL, kinds.SCHEDULER})
 """What others say of a rank: it may never have said a word itself."""
+_EQUAL: Final = frozenset({"ALLREDUCE", "BROADCAST", "_ALLGATHER_BASE", "_REDUCE_SCATTER_BASE"})
+"""Collectives to which every rank of a group brings as many elements as the others."""
 _PHASES: Final = {
     "start-up": "the run was starting",
     kinds.CHECKPOINT: "a checkpoint was being saved",
@@ -99,14 +101,29 @@ def _compared(found: Sequence[Incident]) -> dict[str, Value]:
     by_rank = {one.event.rank: one for one in found if one.event.rank is not None and one.number("seq") is not None}
     if len(by_rank) < 2:
         return {}
-    positions = {(one.number("seq"), one.text("op"), one.text("group")) for one in by_rank.values()}
+    positions = {(_call(one), one.text("group")) for one in by_rank.values()}
     facts: dict[str, Value] = {"is_desync": len(positions) > 1}
-    if len(positions) > 1 and len({one.text("group") for one in by_rank.values()}) == 1:
-        behind = min(
-            by_rank.values(), key=lambda one: (one.number("last_enqueued") or one.number("seq") or 0, one.event.rank or 0)
-        )
-        facts["rank_behind"] = behind.event.rank
-    return facts
+    if len(positions) == 1 or len({one.text("group") for one in by_rank.values()}) > 1:
+        return facts
+    enqueued = {rank: one.number("last_enqueued") or one.number("seq") or 0 for rank, one in by_rank.items()}
+    behind = sorted(rank for rank, number in enqueued.items() if number == min(enqueued.values()))
+    if len(behind) == len(enqueued):
+        return facts | _parted(by_rank)
+    return facts | ({"rank_behind": behind[0]} if len(behind) == 1 else {"ranks_behind": ranges(behind)})
+
+
+def _parted(by_rank: Mapping[int, Incident]) -> dict[str, Value]:
+    """Ranks that had enqueued as much as one another, but not the same: the one that is alone, or both of two."""
+    at = {rank: _call(one) for rank, one in by_rank.items()}
+    if found := odd(at):
+        return {"rank_apart": found[0], "apart": found[1]}
+    return {"ranks_apart": ranges(sorted(at)), "apart": text} if (text := differing(at)) else {}
+
+
+def _call(one: Incident) -> str:
+    """`ALLREDUCE number 81 of 65536`."""
+    numel = one.number("numel") if one.text("op") in _EQUAL else None
+    return f"{one.text('op')} number {one.number('seq')}" + (f" of {numel:.0f}" if numel is not None else "")
 
 
 def _missing(incidents: Incidents, found: Sequence[Incident]) -> dict[str, Value]:
@@ -143,8 +160,11 @@ def _dumped(dumps: Recorded | None) -> dict[str, Value]:
 
 def _stacks(incidents: Incidents, found: Sequence[Incident]) -> dict[str, Value]:
     """The one rank whose stack stood elsewhere than all others': it took another branch."""
-    odd = apart(found, incidents)
-    return {"rank_apart": odd.rank, "apart": odd.text} if odd else {}
+    one = apart(found, incidents)
+    if one:
+        return {"rank_apart": one.rank, "apart": one.text}
+    text = pair(found, incidents)
+    return {"ranks_apart": "0-1", "apart": text} if text else {}
 
 
 def _summary(first: Incident, facts: dict[str, Value]) -> str:
@@ -164,6 +184,8 @@ def _summary(first: Incident, facts: dict[str, Value]) -> str:
         text += "; the ranks stood at different collectives"
         if facts.get("rank_behind") is not None:
             text += f", rank {facts['rank_behind']} was behind"
+        elif facts.get("ranks_behind"):
+            text += f", ranks {facts['ranks_behind']} were behind"
     elif facts.get("ranks_silent"):
         silent = str(facts["ranks_silent"])
         text += f"; nothing was heard of rank{'' if silent.isdigit() else 's'} {silent}"

@@ -187,7 +187,7 @@ def _events(stack: Stack) -> Iterator[Record]:
         kind, details = owner(chain)
         data: dict[str, Value] = {
             "exception": last.name, "message": last.message, "frame": last.frame, "frame_line": last.frame_line,
-            "header": stack.header.line, "owner": kind, "count": max((one.count for one in chain), default=1),
+            "call": last.call, "header": stack.header.line, "owner": kind, "count": max((one.count for one in chain), default=1),
             "is_copy": stack.is_copy, "is_ignored": stack.is_ignored, "is_bare": stack.is_bare,
         }  # fmt: skip
         if len(chain) > 1:

@@ -313,3 +313,69 @@ def test_the_rank_that_did_not_wait_but_printed_a_line_is_named(tmp_path: Path) 
     assert found.first_cause is not None
     assert found.first_cause.rank == 37
     assert "rank 37 did not wait, it printed FileNotFoundError" in found.first_cause.text
+
+
+def waited(rank: int, op: str, seq: int, enqueued: int) -> str:
+    return WAIT.format(rank=rank, minute=30, seq=seq, op=op) + (
+        f"[rank{rank}]:[E1124 02:30:00.6 ProcessGroupNCCL.cpp:2303] [PG ID 0 PG GUID 0(default_pg) Rank {rank}]  failure detected by "
+        f"watchdog at work sequence id: {seq} PG status: last enqueued work: {enqueued}, last completed work: {seq - 1}\n"
+    )
+
+
+def test_of_two_ranks_at_different_collectives_neither_is_blamed_and_both_are_told(tmp_path: Path) -> None:
+    found = diagnosis_of(tmp_path, STEPS + waited(0, "ALLREDUCE", 81, 81) + waited(1, "ALLGATHER", 81, 81))
+    assert first(found)[2:] == (None, True)
+    assert found.first_cause is not None
+    assert "rank 0 was at ALLREDUCE number 81 of 1, rank 1 at ALLGATHER number 81" in found.first_cause.text
+    assert "ranks 0-1 went different ways, and nothing says which one is wrong" in found.first_cause.text
+
+
+def test_the_one_rank_of_three_at_another_collective_is_named_though_none_is_behind(tmp_path: Path) -> None:
+    found = diagnosis_of(
+        tmp_path, STEPS + "".join(waited(rank, "ALLGATHER" if rank == 2 else "ALLREDUCE", 81, 82) for rank in range(3))
+    )
+    assert first(found)[2:] == (2, True)
+
+
+def test_two_ranks_that_are_both_behind_are_both_told(tmp_path: Path) -> None:
+    found = diagnosis_of(
+        tmp_path, STEPS + "".join(waited(rank, "ALLREDUCE", 80 + (rank < 2), 80 + (rank < 2)) for rank in range(4))
+    )
+    assert first(found)[2:] == (None, True)
+    assert found.first_cause is not None
+    assert "ranks 2-3 were the furthest behind" in found.first_cause.text
+
+
+def test_of_two_stacks_that_stand_elsewhere_both_calls_are_told(tmp_path: Path) -> None:
+    def wait(rank: int, line: int, call: str) -> str:
+        rows = (
+            "Traceback (most recent call last):", f'  File "/home/user/train.py", line {line}, in train',
+            f'  File "/opt/venv/lib/python3.11/site-packages/torch/distributed/distributed_c10d.py", line 39{rank}, in {call}',
+            "RuntimeError: [/pytorch/third_party/gloo/gloo/transport/tcp/unbound_buffer.cc:78] Timed out waiting 15000ms for recv "
+            "operation to complete",
+        )  # fmt: skip
+        return "".join(f"[rank{rank}]: {row}\n" for row in rows)
+
+    found = diagnosis_of(tmp_path, STEPS + wait(0, 132, "all_reduce") + wait(1, 95, "barrier"))
+    assert first(found)[2:] == (None, True)
+    assert found.first_cause is not None
+    assert "rank 0 was at all_reduce (train.py:132), rank 1 at barrier (train.py:95)" in found.first_cause.text
+
+
+def test_an_exception_of_several_processes_is_not_the_one_s_that_the_launcher_saw_end_first(tmp_path: Path) -> None:
+    text = STEPS + stack("ModuleNotFoundError: No module named 'apex'") * 3 + child_failed((3, 1, 103))
+    found = diagnosis_of(tmp_path, text)
+    assert first(found)[0::2] == ("dependency-error", None)
+    assert found.first_cause is not None
+    assert "further exception" not in found.first_cause.text
+
+
+def test_a_connection_that_nccl_could_not_make_leaves_no_echo_among_the_causes(tmp_path: Path) -> None:
+    text = (
+        stack("torch.distributed.DistBackendError: NCCL error in: NCCLUtils.cpp:230, unhandled cuda error, NCCL version 2.27.5", "[rank0]: ")
+        + stack("torch.distributed.DistBackendError: NCCL error in: NCCLUtils.cpp:230, remote process exited or there was a network error", "[rank1]: ")
+        + "[2026-03-28 00:24:53,125] [ERROR] [launch.py:341:sigkill_handler] ['python3', '--local_rank=3'] exits with return code = -11\n"
+    )  # fmt: skip
+    found = diagnosis_of(tmp_path, text)
+    assert first(found)[::2] == ("communication-error", 0)
+    assert not {"peer-rank-died-connection-reset", "bad-sample-decoder-crash"} & {one.id for one in found.causes}
