@@ -8,8 +8,8 @@ from typing import Final
 from analyzer.model import Curve
 from parsers import Run, Series
 
-BUCKETS: Final = 500
-"""Two points a bucket on a chart of at most 1,000 pixels: more would be drawn over each other."""
+BUCKETS: Final = 1000
+"""Two points a bucket on a chart of at most 2,000 pixels: more would be drawn over each other."""
 MAX_CURVES: Final = 40
 
 

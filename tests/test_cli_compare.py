@@ -205,6 +205,16 @@ def test_the_terminal_form_puts_differences_first(tmp_path: Path) -> None:
         assert words in done.stdout, words
 
 
+def test_together_is_said_only_as_far_as_both_runs_go(tmp_path: Path) -> None:
+    records = [f"{{'loss': {2 - i / 100}, 'grad_norm': 1.0, 'learning_rate': 1e-05, 'epoch': {i / 100}}}" for i in range(1, 81)]
+    (tmp_path / "a.log").write_text("\n".join(records[:40]))
+    (tmp_path / "b.log").write_text("\n".join(records))
+    assert (
+        "beyond its noise up to step 40, where the shorter run ends"
+        in analyze("compare", tmp_path / "a.log", tmp_path / "b.log").stdout
+    )
+
+
 def test_json_is_valid_and_the_same_each_time(tmp_path: Path) -> None:
     text = analyze("compare", HEALTHY, NAN, "--format", "json").stdout
     got = json.loads(text, parse_constant=lambda name: pytest.fail(name))

@@ -49,6 +49,9 @@ def headline(one: Comparison, s: Strings) -> str:
     """Where they part, in one line."""
     first = one.first
     if first is None or first.step is None:
+        ends = sorted(last for last in (one.good.run.last_step, one.bad.run.last_step) if last is not None)
+        if len(ends) == 2 and ends[0] < ends[1]:
+            return s("compare.no_first_until", step=number(ends[0]))
         return s("compare.no_first")
     name = neutral(s.name("metric", first.metric))
     return f"{s('compare.first', step=number(first.step))} · {name} {parted(first, s)}"

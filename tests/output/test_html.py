@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -176,3 +177,10 @@ def test_an_index_of_hostile_and_of_no_runs() -> None:
     assert "<script>alert" not in page and "<img" not in page
     assert "No runs were found." in html.render_index([])
     assert "没有找到训练日志" in html.render_index([], "zh")
+
+
+@pytest.mark.parametrize(("count", "is_open"), [(40, True), (41, False)])
+def test_a_long_list_of_packages_is_folded(count: int, is_open: bool) -> None:
+    one = diagnoses.healthy()
+    page = html.render(replace(one, run=replace(one.run, packages={f"p{i}": "1.0" for i in range(count)})))
+    assert f"<details{' open' if is_open else ''}><summary>Packages ({count})" in page
