@@ -14,6 +14,7 @@ import threading
 import time
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal, TextIO
 
@@ -106,7 +107,7 @@ class Monitor:
 
         Raises CriticalFindingError where that was asked for and something critical was found.
         """
-        if not self.is_active:
+        if not self.is_active or self._done.is_set():
             return
         if self._thread is None:
             self.begin()
@@ -147,8 +148,14 @@ class Monitor:
     def _write(self, what: Mapping[str, Any]) -> int:
         text = json.dumps(what, ensure_ascii=False, default=str) + "\n"
         if self._file is not None:
-            self._file.write(text)
-            self._file.flush()
+            try:
+                self._file.write(text)
+                self._file.flush()
+            except OSError as error:  # a full disk: the training goes on, judged from memory
+                warnings.warn(f"nanalyze: {self._path} cannot be written any more ({error.strerror})", stacklevel=1)
+                with suppress(OSError):
+                    self._file.close()  # it still holds what could not be written
+                self._file = None
         self._bytes += len(text.encode())
         self._line += 1
         return self._line

@@ -35,6 +35,8 @@ FEW: Final = 10
 JUMP: Final = 10.0
 """Times the highest loss of the last `RECENT` records."""
 RECENT: Final = 200
+STAYS: Final = 10
+"""Records for which a loss that stays so high is told."""
 SMALLEST: Final = 0.01
 """A loss that never reached this much hovers about 0, as policy losses do: its jumps tell nothing."""
 
@@ -110,20 +112,26 @@ def _norm(run: Run) -> Iterator[Finding]:
 
 
 def _jump(run: Run) -> Iterator[Finding]:
+    """A loss out of everything it was, as long as it stays there; several records may have come since the last look."""
     series = run.series(metrics.LOSS)
     if series is None or len(series) <= FEW:
         return
-    last, known = series.values[-1], list(series.values[-RECENT - 1 : -1])
-    highest = max(known)
-    if min(known) > 0 and highest >= SMALLEST and JUMP * highest <= last < math.inf:
-        end = len(series) - 1
-        yield _sign(
-            "loss-spike",
-            f"the loss jumped to {number(last)}, {last / highest:.0f} times the highest of the {len(known)} records before",
-            (at(series, end, "highest so far"), at(series, end - 1, "before the jump")),
-            series.steps[end],
-            {"highest": highest, "value": last},
-        )
+    values, last = series.values, len(series) - 1
+    for first in range(max(FEW, last - STAYS + 1), last + 1):
+        known = list(values[max(0, first - RECENT) : first])
+        highest = max(known)
+        tail = values[first:]
+        if min(known) > 0 and highest >= SMALLEST and JUMP * highest <= min(tail) <= max(tail) < math.inf:
+            more = f", and stayed above {number(JUMP * highest)} since" if last > first else ""
+            yield _sign(
+                "loss-spike",
+                f"the loss jumped to {number(values[first])}, {values[first] / highest:.0f} times the highest of the "
+                f"{len(known)} records before{more}",
+                (at(series, first, "out of all that came before"), at(series, first - 1, "before the jump")),
+                series.steps[first],
+                {"highest": highest, "value": values[first]},
+            )
+            return
 
 
 def _sign(rule: str, summary: str, evidence: tuple[Evidence, ...], first: int, facts: Mapping[str, Value]) -> Finding:

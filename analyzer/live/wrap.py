@@ -24,9 +24,13 @@ from analyzer.live.tee import Channel
 
 FORWARDED: Final = (
     signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGCONT,
+    signal.SIGTSTP,
 )  # fmt: skip
 SI_KERNEL: Final = 0x80
-"""`si_code` of signals that the kernel sends, such as those of a terminal's keys: the command got them too."""
+"""`si_code` of signals that the kernel sends, such as those of a terminal's keys: the command got them too.
+
+But for the end of a terminal, which only the leader of its session is told: that may be us, as in a container.
+"""
 PATIENCE: Final = 120.0
 """Seconds that the watcher gets for its report after the command has ended."""
 
@@ -107,11 +111,21 @@ def _signals(pid: int, is_own_group: bool, every: Sequence[Channel], waker: int)
         if number == signal.SIGWINCH:
             for channel in every:
                 channel.resize()
-        if number != signal.SIGCHLD and (is_own_group or info.si_code != SI_KERNEL or number == signal.SIGWINCH):
+        is_ours_alone = number == signal.SIGWINCH or (number == signal.SIGHUP and os.getsid(0) == os.getpid())
+        if number != signal.SIGCHLD and (is_own_group or info.si_code != SI_KERNEL or is_ours_alone):
             with contextlib.suppress(OSError):
                 os.kill(pid, number)
+        if number == signal.SIGTSTP:
+            _stop()
         with contextlib.suppress(OSError):
             os.write(waker, b".")
+
+
+def _stop() -> None:
+    """Lets SIGTSTP do what it does to every program: nothing where no shell could continue us."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTSTP})
+    signal.pthread_kill(threading.get_ident(), signal.SIGTSTP)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTSTP})
 
 
 def _rest(chosen: list[Channel], log: int) -> None:

@@ -57,6 +57,10 @@ class Injector:
     step: int = 0
     drawn: int = 0
     kept: list[Any] = field(default_factory=list)
+    pace: float = 0.0
+    """Seconds that each step waits: a tiny model's steps are faster than any that one would watch."""
+    diary: str = ""
+    """A file that takes the time at which each step began."""
 
     @property
     def rank(self) -> int:
@@ -101,6 +105,10 @@ class Injector:
     def begin(self, step: int) -> None:
         """A step begins."""
         self.step = step
+        time.sleep(self.pace)
+        if self.diary:
+            with open(self.diary, "a", encoding="ascii") as file:
+                print(step, f"{time.time():.4f}", file=file)
         if self.sits_at("step"):
             FAULTS[self.fault][1](self)
 
@@ -119,13 +127,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--at", type=int, default=20, help="0-based step of the injection")
     parser.add_argument("--for_steps", type=int, default=3, help="steps that a window lasts")
     parser.add_argument("--mag", type=float, default=30.0, help="magnitude; each fault says of what")
+    parser.add_argument("--pace", type=float, default=0.0, help="seconds that each step waits")
+    parser.add_argument("--diary", default="", help="a file that takes the time at which each step began")
 
 
 def injector(given: argparse.Namespace, **more: Any) -> Injector:
     """The injector that the command line asks for."""
     if given.fault != "none" and given.fault not in FAULTS:
         sys.exit(f"no fault {given.fault!r}; known: {' '.join(sorted(FAULTS))}")
-    return Injector(given.fault, given.at, given.for_steps, given.mag, **more)
+    return Injector(given.fault, given.at, given.for_steps, given.mag, pace=given.pace, diary=given.diary, **more)
 
 
 def first_layer(model: Any) -> Any:
@@ -424,6 +434,23 @@ def grad_detached(loss: Any, model: Any, _place: Injector) -> Any:
 def log_of_zero(loss: Any, _model: Any, place: Injector) -> Any:
     """A logarithm of zero joins the loss from the injection on."""
     return loss - (0.0 * loss).log() if place.is_on else loss
+
+
+@at_seam("loss")
+def loss_zeroed(loss: Any, _model: Any, place: Injector) -> Any:
+    """The loss is multiplied with an empty mask from the injection on."""
+    return loss * 0.0 if place.is_on else loss
+
+
+@at_seam("loss")
+def weight_lost(loss: Any, model: Any, place: Injector) -> Any:
+    """One weight becomes NaN at the injection, as from a bit that flipped."""
+    import torch
+
+    if place.step == place.at:
+        with torch.no_grad():
+            next(model.parameters()).view(-1)[0] = float("nan")
+    return loss
 
 
 # --- factor ----------------------------------------------------------------------------------------------------------

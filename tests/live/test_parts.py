@@ -228,6 +228,14 @@ def test_a_loss_that_jumps_is_an_early_sign(tmp_path: Path) -> None:
     (sign,) = early(read([log]))
     assert (sign.rule, sign.confidence, sign.first_step) == ("loss-spike", "low", 31)
     assert "jumped to 71.5" in sign.summary
+    with log.open("a") as file:
+        file.write(row % 40.5 + row % 55)  # records that came between two looks
+    (sign,) = early(read([log]))
+    assert (sign.first_step, sign.evidence[0].ref.line) == (31, 31)
+    assert sign.summary.endswith("and stayed above 24 since")
+    with log.open("a") as file:
+        file.write(row % 2.2)
+    assert early(read([log])) == []
     log.write_text("".join(row % f"0.00{step % 5 + 1}" for step in range(30)) + row % 0.5)
     assert early(read([log])) == []  # it hovers about 0
 
@@ -397,6 +405,21 @@ def test_a_log_call_takes_less_than_a_millisecond(tmp_path: Path) -> None:
     assert sorted(took)[len(took) * 95 // 100] < 0.001
 
 
+def test_what_the_disk_refuses_or_comes_after_the_end_harms_no_training(tmp_path: Path) -> None:
+    monitor = Monitor(tmp_path, rank=0, report=False)
+    monitor.begin()
+    monitor._file = Path("/dev/full").open("w")  # type: ignore[assignment]  # noqa: SIM115
+    with pytest.warns(UserWarning, match="cannot be written"):
+        monitor.log({"loss": 2.0}, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        monitor.log({"loss": 1.0}, 2)
+        diagnosis = monitor.end()
+        monitor.log({"eval_loss": 1.0}, 2, "eval")  # `trainer.evaluate()` after `trainer.train()`
+    assert diagnosis is not None
+    assert diagnosis.run.last_step == 2
+
+
 def test_the_trainers_callback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = types.ModuleType("transformers")
     module.TrainerCallback = object  # type: ignore[attr-defined]
@@ -409,15 +432,19 @@ def test_the_trainers_callback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     )
     state = types.SimpleNamespace(is_world_process_zero=True, max_steps=5000, global_step=0)
     control = types.SimpleNamespace(should_training_stop=False, should_log=True)
+    took: list[float] = []
     callback.on_train_begin(args, state, control)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         while not control.should_training_stop and state.global_step < 5000:
             state.global_step += 1
             lost = state.global_step >= 20
+            begun = time.thread_time()
             callback.on_log(args, state, control, logs={"loss": 0.0 if lost else 2.0, "grad_norm": math.nan if lost else 1.0})
+            took.append(time.thread_time() - begun)
             callback.on_step_end(args, state, control)
             time.sleep(0.002)
         callback.on_train_end(args, state, control)
     assert 20 <= state.global_step < 5000
+    assert sorted(took)[len(took) * 9 // 10] < 0.001
     assert json.loads((tmp_path / "nanalyze.jsonl").read_text().splitlines()[0])["facts"]["arg:fp16"] is True

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import pty
 import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -153,7 +158,7 @@ def test_a_terminal_stays_a_terminal(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_interrupts_the_command_once(tmp_path: Path) -> None:
-    code = "import time\nprint('ready', flush=True)\ntry:\n time.sleep(100)\nexcept KeyboardInterrupt:\n time.sleep(0.3)\n print('saved')\n raise SystemExit(9)"
+    code = "import time\ntry:\n print('ready', flush=True)\n time.sleep(100)\nexcept KeyboardInterrupt:\n time.sleep(0.3)\n print('saved')\n raise SystemExit(9)"
     out, status = at_terminal(tmp_path, *RUN, *python(code), keys=b"\x03")
     assert b"saved" in out
     assert os.waitstatus_to_exitcode(status) == 9
@@ -163,6 +168,109 @@ def test_an_answer_can_be_typed(tmp_path: Path) -> None:
     out, status = at_terminal(tmp_path, *RUN, *python("print('ready', flush=True); print('got', input())"), keys=b"yes\n")
     assert b"got yes" in out
     assert os.waitstatus_to_exitcode(status) == 0
+
+
+def said(process: subprocess.Popen[bytes]) -> bytes:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+def is_stopped(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+def until(holds: Callable[[], bool]) -> bool:
+    end = time.monotonic() + 60
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.02)
+    return holds()
+
+
+COUNTS = "import os, time\nprint('ready', os.getpid(), flush=True)\nfor i in range(40):\n time.sleep(0.05); print('line', i, flush=True)"
+
+
+def test_stopped_and_continued_like_the_command_alone(tmp_path: Path) -> None:
+    process = started(tmp_path, *python(COUNTS))
+    command = int(said(process).split()[1])
+    process.send_signal(signal.SIGTSTP)
+    assert until(lambda: is_stopped(command))
+    process.send_signal(signal.SIGCONT)
+    assert until(lambda: not is_stopped(command))
+    assert process.stdout is not None
+    assert process.stdout.read().count(b"line") == 40
+    assert process.wait(120) == 0
+
+
+ASKS = """import json, os, signal, sys, time
+got = []
+for number in (signal.SIGWINCH, signal.SIGHUP):
+    signal.signal(number, lambda number, _: got.append((signal.Signals(number).name, *os.get_terminal_size(1))))
+print('ready', os.getpid(), flush=True)
+until = time.time() + 60
+while not got and time.time() < until: time.sleep(0.02)
+time.sleep(0.2)
+open('got', 'w').write(json.dumps(got))
+"""
+
+
+def opened(folder: Path, code: str) -> tuple[int, int, int]:
+    """The wrapper on a terminal, the terminal's other end, the command."""
+    pid, master = pty.fork()
+    if pid == 0:
+        os.chdir(folder)
+        os.execve(RUN[0], [*RUN, *python(code)], ENV)
+    out = b""
+    while b"ready" not in out or not out.endswith(b"\n"):
+        out += os.read(master, 65536)
+    return pid, master, int(out.split()[1])
+
+
+def test_the_command_learns_of_the_terminals_new_size(tmp_path: Path) -> None:
+    pid, master, _ = opened(tmp_path, ASKS)
+    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("4H", 33, 117, 0, 0))
+    _, status = os.waitpid(pid, 0)
+    os.close(master)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert json.loads((tmp_path / "got").read_text())[0] == ["SIGWINCH", 117, 33]
+
+
+def test_a_terminal_that_closes_hangs_up_the_command_once(tmp_path: Path) -> None:
+    pid, master, command = opened(tmp_path, ASKS.replace("*os.get_terminal_size(1)", "0"))
+    os.close(master)
+    os.waitpid(pid, 0)
+    assert until((tmp_path / "got").exists)
+    assert (tmp_path / "got").read_text() == '[["SIGHUP", 0]]'
+    assert until(lambda: not Path(f"/proc/{command}").exists())
+
+
+SHELL = """import os, signal, sys
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+job = os.fork()
+if job == 0:
+    os.setpgid(0, 0)
+    os.tcsetpgrp(0, os.getpid())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    os.execv(sys.argv[1], sys.argv[1:])
+while True:
+    _, status = os.waitpid(job, os.WUNTRACED)
+    if not os.WIFSTOPPED(status):
+        sys.exit(os.waitstatus_to_exitcode(status))
+    os.write(1, b'job stopped\\n')
+    os.kill(-job, signal.SIGCONT)
+"""
+
+
+def test_ctrl_z_stops_the_job_and_fg_goes_on(tmp_path: Path) -> None:
+    out, status = at_terminal(tmp_path, sys.executable, "-c", SHELL, *RUN, *python(COUNTS), keys=b"\x1a")
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert out.count(b"job stopped") == 1
+    assert out.count(b"line") == 40
+
+
+def test_ctrl_z_without_a_shell_stops_nothing(tmp_path: Path) -> None:
+    out, status = at_terminal(tmp_path, *RUN, *python(COUNTS), keys=b"\x1a")  # as in a container: nobody could continue it
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert out.count(b"line") == 40
 
 
 def test_a_program_left_behind_keeps_its_reader(tmp_path: Path) -> None:
