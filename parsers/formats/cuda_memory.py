@@ -32,22 +32,26 @@ _OOM = Lazy(
     r"|RESOURCE_EXHAUSTED: Out of memory|OutOfMemoryError: Allocation on device"
 )
 _FIELDS = {
-    "tried": Lazy(r"[Tt]r(?:ied|ying) to allocate (?:more than )?(?P<size>[\d.]+ ?(?:[KMGT]iB|EB|bytes))"),
-    "total": Lazy(r"total capaci?ty of (?P<size>[\d.]+ [KMGT]iB)|(?P<old>[\d.]+ [KMGT]iB) total capacity"),
-    "free": Lazy(r"of which (?P<size>[\d.]+ (?:[KMGT]iB|bytes)) is free|(?P<old>[\d.]+ (?:[KMGT]iB|bytes)) free"),
+    "tried": Lazy(r"[Tt]r(?:ied|ying) to allocate (?:more than )?(?P<size>[\d.]{1,24} ?(?:[KMGT]iB|EB|bytes))"),
+    "total": Lazy(r"total capaci?ty of (?P<size>[\d.]{1,24} [KMGT]iB)|(?<![\d.])(?P<old>[\d.]{1,24} [KMGT]iB) total capacity"),
+    "free": Lazy(
+        r"of which (?P<size>[\d.]{1,24} (?:[KMGT]iB|bytes)) is free|(?<![\d.])(?P<old>[\d.]{1,24} (?:[KMGT]iB"
+        r"|bytes)) free"
+    ),
     "allocated": Lazy(
-        r"memory (?P<size>[\d.]+ (?:[KMGT]iB|bytes)) is allocated by PyTorch|(?P<old>[\d.]+ (?:[KMGT]iB"
+        r"memory (?P<size>[\d.]{1,24} (?:[KMGT]iB|bytes)) is allocated by PyTorch|(?<![\d.])(?P<old>[\d.]{1,24} (?:[KMGT]iB"
         r"|bytes)) already allocated"
     ),
     "reserved": Lazy(
-        r"and (?P<size>[\d.]+ (?:[KMGT]iB|bytes)) is reserved by PyTorch but unalloc|(?P<old>[\d.]+ (?:[KMGT]iB"
+        r"and (?P<size>[\d.]{1,24} (?:[KMGT]iB|bytes)) is reserved by PyTorch but unalloc"
+        r"|(?<![\d.])(?P<old>[\d.]{1,24} (?:[KMGT]iB"
         r"|bytes)) reserved in total"
     ),
-    "own": Lazy(r"this process has (?P<size>[\d.]+ (?:[KMGT]iB|bytes)) memory in use"),
+    "own": Lazy(r"this process has (?P<size>[\d.]{1,24} (?:[KMGT]iB|bytes)) memory in use"),
 }  # fmt: skip
-_OTHER = Lazy(r"Process \d+ has (?P<size>[\d.]+ (?:[KMGT]iB|bytes)) memory in use")
-_GPU = Lazy(r"\(?GPU (?P<gpu>\d+)[; ]")
-_RANK = Lazy(r"\[rank(?P<rank>\d+)\]:")
+_OTHER = Lazy(r"Process \d+ has (?P<size>[\d.]{1,24} (?:[KMGT]iB|bytes)) memory in use")
+_GPU = Lazy(r"\(?GPU (?P<gpu>\d{1,9})[; ]")
+_RANK = Lazy(r"\[rank(?P<rank>\d{1,9})\]:")
 _BESIDE = ("UserWarning", "memory mapping failed with OOM", "Will retry", "will retry", "retrying", "Retrying")
 """Words of lines that tell of an allocation that was caught, not of one that ended anything."""
 
