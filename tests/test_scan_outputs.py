@@ -62,7 +62,9 @@ def test_every_form_of_a_batch_is_redacted(tmp_path: Path) -> None:
 
     place = tmp_path / "home" / "zebulon" / "a"
     place.mkdir(parents=True)
-    records = [f"{{'loss': {2 - i / 50:.3f}, 'grad_norm': 1.0, 'learning_rate': 1e-05, 'epoch': {i / 100}}}" for i in range(1, 40)]
+    records = [
+        f"{{'loss': {2 - i / 50:.3f}, 'grad_norm': 1.0, 'learning_rate': 1e-05, 'epoch': {i / 100}}}" for i in range(1, 40)
+    ]
     crash = ["Traceback (most recent call last):", '  File "/home/zebulon/train.py", line 5, in <module>', "    main()",
              f"RuntimeError: zebulon@gpu-17: cannot push with {SECRET}"]  # fmt: skip
     (place / "run.log").write_text("\n".join([*records, *crash, ""]))
