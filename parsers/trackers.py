@@ -3,7 +3,7 @@
 multirun/2026-11-24/10-00-00/3/.hydra/          Hydra: each job of a sweep is a run, though its folder is a bare number
 mlruns/0/4f2a…/meta.yaml + metrics/ + params/   MLflow's file store: files without a suffix below metrics/ and params/;
                                                 the only run of a store beside a run's log belongs to that run
-wandb/run-20261124_100000-ab12/                 W&B: files/ belongs to it, debug*.log are the client's own
+wandb/run-20261124_100000-ab12/                 W&B: files/ belongs to it (its config.yaml, too), debug*.log are the client's own
 wandb/offline-run-…                             the only one beside a run's log belongs to that run, and its output.log is
                                                 what that log holds already
 """
@@ -26,6 +26,7 @@ class Marked:
         self.runs: set[str] = set()
         self._stores: set[str] = set()
         self._wandb: dict[str, list[str]] = {}
+        self._configured: set[str] = set()
 
     def see(self, place: str, names: Sequence[str], below: Sequence[str]) -> None:
         """Takes a folder in."""
@@ -39,8 +40,13 @@ class Marked:
             parent = os.path.dirname(place)
             self._wandb.setdefault(os.path.dirname(parent) if os.path.basename(parent) == "wandb" else parent, []).append(place)
 
-    def kind(self, place: str, name: str) -> Literal["data"] | None:
-        """What a file is, if it is a part of MLflow's store."""
+        if "config.yaml" in names and self._is_of_wandb(place, names):
+            self._configured.add(place)
+
+    def kind(self, place: str, name: str) -> Literal["data", "environment"] | None:
+        """What a file is, if it is a part of MLflow's store, or W&B's `config.yaml` (a name that others use as well)."""
+        if name == "config.yaml" and place in self._configured:
+            return "environment"
         store = self._store(place)
         return "data" if store is not None and (place != store or name == "meta.yaml") else None
 
@@ -67,6 +73,10 @@ class Marked:
             if len(runs) == 1 and home in logs_at and (place == runs[0] or place.startswith(f"{runs[0]}/")):
                 return home
         return None
+
+    def _is_of_wandb(self, place: str, names: Sequence[str]) -> bool:
+        parent, folder = os.path.split(place)
+        return (folder == "files" and parent in self.runs) or "wandb-metadata.json" in names or "wandb-summary.json" in names
 
     def _stores_of(self, home: str) -> int:
         """How many runs of a store two folders below (`mlruns/<experiment>/<run>`) there are."""

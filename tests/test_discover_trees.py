@@ -39,6 +39,15 @@ def test_wandb_runs_leave_the_clients_own_logs_out(tmp_path: Path) -> None:
     assert not any("debug" in file for run in got.values() for file in run)
 
 
+def test_only_a_config_of_wandb_is_a_part_of_the_run(tmp_path: Path) -> None:
+    run = "wandb/run-20261124_100001-ab/files"
+    got = tree(tmp_path / "a", f"{run}/output.log", f"{run}/config.yaml", "config.yaml")
+    assert got == {"wandb/run-20261124_100001-ab": [f"{run}/output.log", f"{run}/config.yaml"]}
+    copied = tree(tmp_path / "b", "output.log", "config.yaml", "wandb-metadata.json")
+    assert copied == {".": ["output.log", "config.yaml", "wandb-metadata.json"]}
+    assert tree(tmp_path / "c", "run.log", "config.yaml") == {".": ["run.log"]}
+
+
 def test_the_only_wandb_run_beside_a_log_belongs_to_it(tmp_path: Path) -> None:
     got = tree(tmp_path, "a/run.log", "a/wandb/run-20261124_100001-ab/run-ab.wandb")
     assert got == {"a": ["a/run.log", "a/wandb/run-20261124_100001-ab/run-ab.wandb"]}
