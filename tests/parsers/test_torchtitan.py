@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from parsers import kinds as k
+from parsers import read
 from tests.parsers.runs import assert_any_chunking_is_the_same, kinds, lines, points, run_of
+from tests.samples import FOLDER
 
 STEP = (
     "[rank0]:[titan] 2026-05-24 20:12:{:02d},106 - root - INFO - \x1b[31mstep: {:2d}  \x1b[32mloss: {}  \x1b[38;2;180;60;0mgrad_norm: "
@@ -54,3 +56,11 @@ def test_older_layouts(tmp_path: Path) -> None:
 
 def test_any_chunking(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert_any_chunking_is_the_same(monkeypatch, tmp_path, LOG)
+
+
+def test_a_real_run_is_read_whole() -> None:
+    run = read([FOLDER / "torchtitan" / "healthy-cpu" / "run.log"])
+    assert points(run, "loss")[0] == (1, 8.11397) and points(run, "loss")[-1] == (40, 3.04996)
+    assert [len(points(run, name)) for name in ("loss", "grad_norm", "throughput_tokens", "memory_gpu")] == [40] * 4
+    assert run.environment.value("run:planned_steps") == 40 and k.RUN_END in kinds(run)
+    assert not run.problems
