@@ -9,7 +9,7 @@ from parsers.registry import text_formats
 from tests.samples import Sample, samples
 
 OWN = {
-    "accelerate": {"tqdm_postfix"},
+    "accelerate": {"generic_text", "tqdm_postfix"},
     "amp": {"generic_text"},
     "composer": {"composer"},
     "deepspeed": {"deepspeed"},
@@ -24,6 +24,7 @@ OWN = {
     "peft": {"hf_trainer"},
     "torch": {"generic_text", "tqdm_postfix"},
     "torch-distributed": {"generic_text"},
+    "torchtitan": {"torchtitan"},
     "trl": {"hf_trainer"},
     "ultralytics": {"ultralytics"},
     "wandb": {"generic_text"},
