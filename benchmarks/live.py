@@ -82,12 +82,7 @@ class Told:
         """Warned in time and stopped (a crash stops by itself), or silent on a healthy run that ended well."""
         if self.fault == "none":
             return not self.said and self.watch_code == self.code == 0
-        return (
-            self.lag is not None
-            and self.lag <= self.allowed
-            and self.code != 0
-            and self.watch_code == (5 if self.code < 0 else 1)
-        )
+        return self.lag is not None and self.lag <= self.allowed and self.code != 0 and self.watch_code in (0, 5)
 
     def __str__(self) -> str:
         lag = "never" if self.lag is None else f"{self.lag:.2f}"
@@ -127,13 +122,12 @@ def one(python: str, kind: Kind, seed: int, fault: str, at: int) -> Told:
         command += ["--pace", "0.03", "--diary", "diary"]
         with (folder / "run.log").open("wb") as log:
             program = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment())
-        ended: list[float] = []
         with ThreadPoolExecutor(1) as waiter:
-            waiter.submit(lambda: (program.wait(), ended.append(time.time())))
+            gone = waiter.submit(lambda: (program.wait(), time.time())[1])
             watch_code, said = watched(folder / "run.log", program.pid)
             if program.poll() is None and watch_code not in (0, 1, 5):
                 program.send_signal(signal.SIGKILL)
-        return judged(seed, fault, at, kind.every, steps(folder / "diary"), said, (watch_code, program.returncode), ended[0])
+        return judged(seed, fault, at, kind.every, steps(folder / "diary"), said, (watch_code, program.returncode), gone.result())
 
 
 def watched(log: Path, process: int) -> tuple[int, list[tuple[float, str]]]:

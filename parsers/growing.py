@@ -71,6 +71,11 @@ class Growing:
         return self._text.alarms if self._text is not None else 0
 
     @property
+    def has_half_said(self) -> bool:
+        """Whether the text ends in what would be a sign of failure if nothing more came."""
+        return self._text is not None and self._text.has_half_said
+
+    @property
     def behind(self) -> int:
         """Bytes that stand in the file and were not read yet."""
         return max(0, self.size - self._text.offset) if self._text else 0

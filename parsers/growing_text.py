@@ -69,6 +69,11 @@ class GrowingText:
         """Bytes of the file that were read."""
         return self._meter.bytes
 
+    @property
+    def has_half_said(self) -> bool:
+        """Whether the text ends in what would be a sign of failure if nothing more came: a stack that may go on."""
+        return any(is_alarming(record) for _, record in self._scanner.peek(True))
+
     def feed(self, data: bytes) -> None:
         """The next bytes of the file, in any pieces; the first piece holds at least 512 bytes."""
         if not self._meter.bytes:

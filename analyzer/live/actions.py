@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import queue
 import shlex
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -84,7 +86,10 @@ class Actions:
             return
         if plan.stop_file:
             stop.ask(plan.stop_file, reason, self._say)
-        if plan.target:
+        if plan.target and not plan.target.is_alive() and not plan.stop_file:
+            self._say(f"{plan.target.name} is gone already")
+            self.has_stopped, self._has_told = False, True
+        elif plan.target:
             stop.stop(plan.target, plan.grace, self._say)
 
     def close(self, timeout: float = 90.0) -> None:
@@ -110,17 +115,20 @@ class Actions:
         """Runs the command with the document on its standard input; log text reaches it nowhere else."""
         env = {**os.environ, **facts(finding, root)}
         try:
-            done = subprocess.run(  # noqa: S603 - the user's own words, no shell
-                self._plan.command, input=document.encode(), env=env, timeout=COMMAND_TIMEOUT, check=False,
-                stdout=subprocess.DEVNULL,
-            )  # fmt: skip
+            process = subprocess.Popen(  # noqa: S603 - the user's own words, no shell
+                self._plan.command, env=env, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+            )
+            process.communicate(document.encode(), timeout=COMMAND_TIMEOUT)
         except subprocess.TimeoutExpired:
+            with suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)  # what it has started hangs with it
+            process.wait()
             self._say(f"{self._plan.command[0]} was ended after {COMMAND_TIMEOUT:g} s")
         except OSError as error:
             self._say(f"{self._plan.command[0]} cannot be run ({error.strerror})")
         else:
-            if done.returncode:
-                self._say(f"{self._plan.command[0]} ended with {done.returncode}")
+            if process.returncode:
+                self._say(f"{self._plan.command[0]} ended with {process.returncode}")
 
     def _post(self, finding: Finding, root: str) -> None:
         step = "" if finding.first_step is None else f" at step {finding.first_step}"

@@ -61,6 +61,11 @@ class Follower:
         return sum(one.alarms for one in self._growing.values())
 
     @property
+    def has_half_said(self) -> bool:
+        """Whether a file ends in what would be a sign of failure if nothing more came."""
+        return any(one.has_half_said for one in self._growing.values())
+
+    @property
     def size(self) -> int:
         """Bytes of all files."""
         return sum(one.size for one in self._growing.values())

@@ -38,7 +38,7 @@ def code(reason: Reason, diagnoses: Sequence[Diagnosis], fail_on: str) -> int:
     codes = {exit_code(one, fail_on) for one in diagnoses} or {NOTHING}
     if FOUND in codes:
         return FOUND
-    if reason == "quiet":
+    if reason == "quiet" and diagnoses:
         return QUIET
     return OK if OK in codes else max(codes)
 

@@ -19,6 +19,8 @@ from analyzer.symptoms import symptoms
 from parsers import Run, SourceRef, UnreadableError
 from parsers.discover import RunFiles
 
+HUSH: Final = 0.5
+"""Seconds without a byte after which the end of what was read is looked at for a stack that is half said."""
 ENDED: Final[dict[Outcome, float]] = {"completed": 3.0, "crashed": 60.0, "killed": 60.0, "stopped": 10.0}
 """Seconds of silence after which a run whose log tells its end is over: a launcher may start a failed one again."""
 
@@ -40,6 +42,7 @@ class Session:
         self._alarms = 0
         self._is_stale = False
         self._is_settling = False
+        self._is_heard = True  # the end of what was read was looked at
         self._is_warm = False  # the first judgement loads the rules, which is paid once in the process's life
         self._is_caught_up = False
         self._restarts = 0
@@ -65,12 +68,15 @@ class Session:
         grew = self.follower.poll()
         if grew:
             self._changed = now
-            self._is_stale = True
+            self._is_stale, self._is_heard = True, False
         self._feel(now)
         if self.follower.behind and not is_over:
             return []
         stalls = self.rhythm.stall(now) is not None
-        settled = (self._is_settling or self._is_stale) and self.rhythm.silence(now) >= SETTLE + (self.rhythm.usual or 0.0)
+        is_quiet = self._quiet_in(now) <= 0
+        if is_quiet and not self._is_heard:
+            self._is_heard, self._is_settling = True, self._is_settling or self.follower.has_half_said
+        settled = (self._is_settling or self._is_stale) and is_quiet
         if not (self._is_stale or settled or is_over or stalls != self._stalls()):
             self._is_caught_up = self._is_caught_up or self.follower.exists
             return []
@@ -82,12 +88,20 @@ class Session:
             self._is_settling = False  # once in a silence: nothing will be different until something new comes
         return changes
 
+    def due(self, now: float) -> float | None:
+        """Seconds until a look is worth while although nothing more comes; None where there is nothing to wait for."""
+        return max(0.0, self._quiet_in(now)) if self._is_settling or not self._is_heard else None
+
     def ended(self, now: float) -> bool:
         """Whether the log tells the run's end and nothing came since, long enough to believe it."""
         if self.run is None or self._is_stale:
             return False
         limit = ENDED.get(outcome(self.run))
         return limit is not None and self.silence(now) >= limit
+
+    def _quiet_in(self, now: float) -> float:
+        """Seconds until nothing seems to follow what came last."""
+        return max(SETTLE + (self.rhythm.usual or 0.0) - self.rhythm.silence(now), HUSH - self.silence(now))
 
     def _feel(self, now: float) -> None:
         """Takes the pulse: records that came since the last look. What was there before is no rhythm."""

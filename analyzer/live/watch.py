@@ -95,7 +95,8 @@ class Watcher:
             if reason:
                 return reason
             if not any(session.follower.behind for session in self.sessions):
-                self._waker.wait(busy)
+                dues = [due for session in self.sessions if (due := session.due(now)) is not None]
+                self._waker.wait(busy, min(dues, default=SLOW))
 
     def finish(self) -> list[Diagnosis]:
         """The diagnoses of the files as they stand: of each run that anything was written of."""

@@ -5,6 +5,7 @@ The address is a secret (a chat's token stands in it): it is never printed and r
 
 from __future__ import annotations
 
+import http.client
 import json
 import time
 import urllib.error
@@ -21,6 +22,8 @@ TRIES: Final = 4
 WAITS: Final = (1.0, 3.0, 9.0)
 """Seconds before each further try."""
 TIMEOUT: Final = 10.0
+LONGEST: Final = 4096
+"""Bytes of an answer that are read."""
 _HOSTS: Final[Mapping[str, Form]] = {
     "hooks.slack.com": "slack", "open.feishu.cn": "feishu", "open.larksuite.com": "feishu", "oapi.dingtalk.com": "dingtalk",
     "qyapi.weixin.qq.com": "dingtalk",
@@ -75,13 +78,24 @@ def send(url: str, message: Mapping[str, Any], sleep: Callable[[float], None] = 
             sleep(WAITS[again - 1])
         try:
             with opener.open(request, timeout=TIMEOUT) as answer:
-                answer.read(4096)
-            return ""
+                refused = _refusal(message, answer.read1(LONGEST))
+            return f"{host} refused the message (code {refused})" if refused else ""
         except urllib.error.HTTPError as error:
             problem = f"{host} answered {error.code}"
             error.close()
             if error.code < 500 and error.code not in (408, 425, 429):
                 break
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:  # the last: what answered speaks no HTTP
             problem = f"{host} cannot be reached ({type(error).__name__})"
     return problem
+
+
+def _refusal(message: Mapping[str, Any], answer: bytes) -> int:
+    """The number with which Feishu (`code`), DingTalk and WeCom (`errcode`) refuse a message that they answer with 200."""
+    name = "code" if "msg_type" in message else "errcode" if "msgtype" in message else ""
+    try:
+        told = json.loads(answer)
+    except (ValueError, RecursionError):
+        return 0
+    code = told.get(name) if isinstance(told, dict) else 0
+    return code if isinstance(code, int) else 0

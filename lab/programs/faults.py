@@ -444,12 +444,9 @@ def loss_zeroed(loss: Any, _model: Any, place: Injector) -> Any:
 
 @at_seam("loss")
 def weight_lost(loss: Any, model: Any, place: Injector) -> Any:
-    """One weight becomes NaN at the injection, as from a bit that flipped."""
-    import torch
-
+    """The first row of the first weight becomes NaN after the forward pass of the injection, as from bits that flipped."""
     if place.step == place.at:
-        with torch.no_grad():
-            next(model.parameters()).view(-1)[0] = float("nan")
+        next(model.parameters()).data[0] = float("nan")
     return loss
 
 

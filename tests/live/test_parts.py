@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -261,12 +262,14 @@ def test_healthy_runs_are_silent_at_every_length(tmp_path: Path) -> None:
 class Chat(BaseHTTPRequestHandler):
     answers: ClassVar[list[int]] = []
     bodies: ClassVar[list[dict[str, Any]]] = []
+    told: ClassVar[bytes] = b""
 
     def do_POST(self) -> None:
         self.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
         self.send_response(self.answers.pop(0) if self.answers else 200)
         self.send_header("Location", "http://127.0.0.1:9/elsewhere")
         self.end_headers()
+        self.wfile.write(self.told)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -274,7 +277,7 @@ class Chat(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def chat() -> Any:
-    Chat.answers, Chat.bodies = [], []
+    Chat.answers, Chat.bodies, Chat.told = [], [], b""
     server = HTTPServer(("127.0.0.1", 0), Chat)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/T000/secret-token"
@@ -296,6 +299,39 @@ def test_a_refused_message_is_told_without_its_secret(chat: str, answer: int) ->
     assert str(answer) in problem
     assert "secret" not in problem
     assert len(Chat.bodies) == 1
+
+
+@pytest.mark.parametrize(
+    ("form", "told", "problem"),
+    [
+        ("feishu", b'{"code": 19024, "msg": "Key Words Not Found"}', "code 19024"),
+        ("dingtalk", b'{"errcode": 310000, "errmsg": "keywords not in content"}', "code 310000"),
+        ("dingtalk", b'{"errcode": 0, "errmsg": "ok"}', ""),
+        ("json", b'{"code": 200}', ""),
+        ("feishu", b"[" * 4000, ""),
+        ("feishu", b"\xff<html>", ""),
+    ],
+)
+def test_chats_that_refuse_with_200_are_told(chat: str, form: Any, told: bytes, problem: str) -> None:
+    Chat.told = told
+    said = webhook.send(chat, webhook.body(form, "lost", {}), lambda _: None)
+    assert said == (f"127.0.0.1 refused the message ({problem})" if problem else "")
+    assert len(Chat.bodies) == 1
+
+
+def test_what_speaks_no_http_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            for _ in range(webhook.TRIES):
+                one, _address = server.accept()
+                one.recv(65536)
+                one.sendall(b"SSH-2.0-x\r\n")
+                one.close()
+
+        threading.Thread(target=answer, daemon=True).start()
+        problem = webhook.send(f"http://127.0.0.1:{server.getsockname()[1]}/secret", {"text": "x"}, lambda _: None)
+    assert problem == "127.0.0.1 cannot be reached (BadStatusLine)"
 
 
 def test_bodies_are_what_the_chats_expect() -> None:
