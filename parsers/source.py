@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from parsers.container_lines import ENOUGH, Joiner, is_container_log
 from parsers.model import MAX_TEXT, SourceRef
@@ -122,23 +122,17 @@ class _Zstd:
         self._is_begun = False
         self._ready = memoryview(b"")
 
-    def read(self, size: int = -1) -> bytes:
-        """`size` bytes (all where it is negative), less only at the end."""
-        wanted = size if size >= 0 else sys.maxsize
-        parts: list[memoryview] = []
-        while wanted > 0:
-            if not self._ready:
-                more = self._more()
-                if more is None:
-                    break
-                self._ready = memoryview(more)
-            parts.append(self._ready[:wanted])
-            self._ready = self._ready[wanted:]
-            wanted -= len(parts[-1])
-        data = b"".join(parts)
-        if not data and size and self._is_begun:
-            raise EOFError("Compressed file ended before the end of its last frame")
-        return data
+    def read1(self, size: int) -> bytes:
+        """At most `size` bytes, b'' only at the end."""
+        while not self._ready:
+            more = self._more()
+            if more is None:
+                if self._is_begun:
+                    raise EOFError("Compressed file ended before the end of its last frame")
+                return b""
+            self._ready = memoryview(more)
+        data, self._ready = self._ready[:size], self._ready[size:]
+        return data.tobytes()
 
     def _more(self) -> bytes | None:
         """What the next stored bytes expand to, None where there are none."""
@@ -151,6 +145,36 @@ class _Zstd:
         data = self._frame.decompress(stored)
         self._is_begun = not self._frame.eof
         return data
+
+
+class _Patient:
+    """A decompressor's stream that gives all that was made before it broke off; the error comes with the next `read`."""
+
+    STEP: Final = 2**17  # bytes that one `read1` makes: as fast as whole blocks, and an error costs none of those before
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._error: Exception | None = None
+
+    def read(self, size: int = -1) -> bytes:
+        """`size` bytes (all where it is negative), less only at the end or before the damage. Raises what `read1` raised."""
+        if self._error is not None:
+            raise self._error
+        wanted = size if size >= 0 else sys.maxsize
+        parts: list[bytes] = []
+        while wanted > 0:
+            try:
+                part = self._stream.read1(min(wanted, self.STEP))
+            except Exception as error:  # whatever it is, it is raised: now or with the next read
+                if not parts:
+                    raise
+                self._error = error
+                break
+            if not part:
+                break
+            parts.append(part)
+            wanted -= len(part)
+        return b"".join(parts)
 
 
 _DECOMPRESSORS: Final[dict[bytes, Callable[[BinaryIO], BinaryIO]]] = {
@@ -187,23 +211,22 @@ class _Pushback:
 
 
 def head(path: str | Path, size: int = 4096) -> bytes:
-    """The first bytes of a file as they come out of its decompressor, b'' where it is empty or broken.
+    """The first bytes of a file as they come out of its decompressor, those before the damage where it is broken.
 
     Those behind the hole where it begins with one: a log cut by `logrotate copytruncate` under its writer begins with NULs.
     Raises UnreadableError where the path cannot be opened.
     """
     with ExitStack() as stack:
-        stream = _open(path, Meter(), stack)
+        stream, data = _open(path, Meter(), stack), b""
         try:
-            data = b""
             while len(data) < size and (more := stream.read(size - len(data))):
                 data += more  # a stream may give less than was asked for
             return data if data.strip(b"\0") else _behind_hole(stream, data)[:size]
         except (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError):
-            return b""
+            return data
         except Exception as error:  # zstandard.ZstdError, without importing it for plain files
             if type(error).__module__.startswith("zstandard"):
-                return b""
+                return data
             raise
 
 
@@ -240,7 +263,7 @@ def _open(path: str | Path, meter: Meter, stack: ExitStack) -> BinaryIO:
     whole = _Pushback(metered, first)
     for magic, decompress in _DECOMPRESSORS.items():
         if first.startswith(magic):
-            return decompress(whole)  # type: ignore[arg-type]
+            return _Patient(decompress(whole))  # type: ignore[arg-type, return-value]
     return whole  # type: ignore[return-value]
 
 

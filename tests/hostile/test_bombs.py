@@ -8,6 +8,8 @@ import io
 import lzma
 import tarfile
 import zipfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -86,9 +88,35 @@ def test_arguments_in_a_zip_bomb_are_not_inflated(tmp_path: Path) -> None:
     assert found.code == 0 and found.seconds < 10 and found.megabytes < 256
 
 
-def test_what_an_archive_held_before_it_broke_off_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "run.log.gz"
-    packed = gzip.compress(SAMPLE.read_bytes() * 200)  # what was not yet given out of its last 2 MB is lost
+def _cut_archive(path: Path, kind: str, data: bytes) -> None:
+    pack: dict[str, Callable[[bytes], bytes]] = {
+        "gz": gzip.compress, "bz2": partial(bz2.compress, compresslevel=1), "xz": lzma.compress,
+        "zst": zstandard.ZstdCompressor().compress,
+    }  # fmt: skip
+    packed = pack[kind](data)
     path.write_bytes(packed[: len(packed) * 9 // 10])
+
+
+@pytest.mark.parametrize("kind", ["gz", "bz2", "xz", "zst"])
+@pytest.mark.parametrize("times", [1, 8])  # less than a block of text, and more
+def test_what_an_archive_held_before_it_broke_off_is_judged(
+    tmp_path: Path, kind: str, times: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / f"run.log.{kind}"
+    rows = "".join(f"{{'loss': {2 + number % 97 / 100}, 'epoch': {number / 9000:.4f}}}\n" for number in range(9000))
+    _cut_archive(path, kind, rows.encode() * times)
     found = inside(capsys, str(path))
     assert found.code == 0 and "loss" in found.out
+    assert " ".join(found.out.split()).count("breaks off or is damaged") == 1
+
+
+@pytest.mark.parametrize("kind", ["gz", "bz2", "xz", "zst"])
+def test_a_damaged_archive_gives_what_came_before(tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / f"run.log.{kind}"
+    rows = "".join(f"{{'loss': {2 + number % 97 / 100}, 'epoch': {number / 9000:.4f}}}\n" for number in range(20_000))
+    _cut_archive(path, kind, rows.encode())
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) * 3 // 4 :] = bytes(len(damaged) // 4)
+    path.write_bytes(damaged)
+    found = inside(capsys, str(path))
+    assert found.code == 0 and "breaks off or is damaged" in " ".join(found.out.split())
