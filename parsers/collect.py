@@ -18,6 +18,8 @@ MAX_EVENTS: Final = 400
 """First events of one kind that are kept per file; the rest is counted: 10,000 equal warnings add no evidence."""
 MAX_LATE: Final = 200
 """Last events of one kind that are kept beside them: thousands of caught exceptions must not hide the one that was not."""
+MAX_PROBLEMS: Final = 100
+"""Places of one file that could not be read which are named; how many more there are is said once."""
 WHOLE_FILES: Final = 64
 """Files of a run, in their order, of which everything is kept."""
 SLIM_EVENTS: Final = 8
@@ -43,6 +45,8 @@ class Collected:
     problems: list[Problem] = field(default_factory=list)
     failures: list[tuple[str, str]] = field(default_factory=list)
     late: dict[str, deque[Event]] = field(default_factory=dict)
+    unnamed: int = 0
+    """Problems that are not kept."""
     counts: Counter[str] = field(default_factory=Counter)
 
     def add(self, tables: Tables, reader: str, record: Record, is_text: bool) -> None:
@@ -51,8 +55,7 @@ class Collected:
             tables.add(reader, record, is_text)
             return
         if isinstance(record, Problem):
-            if not self.is_slim or len(self.problems) < SLIM_EVENTS:
-                self.problems.append(record)
+            self._add_problem(record)
             return
         if isinstance(record, Fact):
             self.facts.append(record)
@@ -63,6 +66,12 @@ class Collected:
         self._add_event(record)
         if record.kind not in (kinds.SIGNATURE, kinds.WARNING):
             self.readers.add(reader)
+
+    def _add_problem(self, problem: Problem) -> None:
+        if len(self.problems) < (SLIM_EVENTS if self.is_slim else MAX_PROBLEMS):
+            self.problems.append(problem)
+        else:
+            self.unnamed += 1
 
     def _add_event(self, event: Event) -> None:
         self.counts[event.kind] += 1
@@ -80,6 +89,10 @@ class Collected:
         if rank is not None:
             self.events = [replace(e, rank=rank) if e.rank is None and e.ref.rank == rank else e for e in self.events]
             tables.set_rank(rank)
+        if self.unnamed and not self.is_slim:
+            last = self.problems[-1]
+            self.problems.append(Problem(last.ref, last.reader, f"{self.unnamed} places more of this file could not be read."))
+            self.unnamed = 0
         if self.is_slim:
             steps.resolve(tables, Environment(self.facts))
             tables.thin(SLIM_FIRST, SLIM_LAST)

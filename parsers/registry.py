@@ -33,6 +33,8 @@ FIRST: Final = 100
 """Fragments of a file that are sorted before the others."""
 SHORT: Final = 4
 """Bytes a fragment: of blocks with shorter ones on average (millions of empty lines) no list of fragments is made."""
+MAX_LATE: Final = 8000
+"""Bytes that are kept of a line that a reader passes over and may read at the end."""
 MAX_MASKS: Final = 4096
 """Sets of readers whose members are kept in a table; hostile logs could ask for more."""
 
@@ -399,6 +401,9 @@ class Scanner:
             return
         hints = tuple([names[hit] for hit in hits])
         if not self._hungry and self._is_refuted(mask, hints, fragment):
+            late = getattr(self._readers[mask.bit_length() - 1], "late", None)
+            if late is not None:
+                late.append((number, fragment[:MAX_LATE], hints, self._rank))
             return
         line = make_line(self._file, number, fragment[:MAX_FRAGMENT])
         line.hints = hints

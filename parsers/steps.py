@@ -72,7 +72,9 @@ def resolve(tables: Tables, environment: Environment) -> str:
     if not stepless:
         return "printed" if tables.by_key or tables.bulk else "none"
     aside = [table for table in stepless if _is_aside(table)]
-    train = [table for table in stepless if table.kind == "train" and table not in aside]
+    set_aside = {id(table) for table in aside}  # by identity: to compare tables is to compare all their rows
+    train = [table for table in stepless if table.kind == "train" and id(table) not in set_aside]
+    done = set_aside | {id(table) for table in train}
     clock = training_clock(tables, train, environment)
     source = "none"
     for group in _groups(train):
@@ -81,9 +83,10 @@ def resolve(tables: Tables, environment: Environment) -> str:
     if not train and any(table.has_steps for table in tables.by_key.values()):
         source = "printed"
     anchors = _anchors(tables, clock)
+    by_epoch = _by_epoch(train)
     for table in stepless:
-        if table not in train and table not in aside:
-            _resolve_eval(table, clock, anchors, _by_epoch(train))
+        if id(table) not in done:
+            _resolve_eval(table, clock, anchors, by_epoch)
     own = {} if clock.seq else _anchors_by_rank(tables)
     for rank in dict.fromkeys(table.rank for table in aside):
         of_rank = own.get(rank) or (own.get(0) if rank is None else None) or anchors

@@ -15,6 +15,9 @@ UNKNOWN: Final = -(2**62)
 """Stands for "no step printed" in integer columns."""
 MAX_STEP: Final = 2**53
 """What is printed as a step and is larger is none: no run counts so far, and no axis could show it."""
+MAX_TABLES: Final = 8192
+"""Tables of one file that its rows may begin: kinds of rows of a few thousand ranks. Of rows beyond, the names are kept that are
+known by then, in as many tables again; what belongs to none of those is dropped."""
 
 
 def holds_loss(kind: RowKind, names: Iterable[str]) -> bool:
@@ -135,6 +138,8 @@ class Tables:
     """(reader, points) of metrics that came whole: they have their steps and are shared, not copied."""
     parts: list[tuple[int, str]] = field(default_factory=list)
     """(`seq` before its first row, file) of each piece of a rotated log; empty where `file` is all there is."""
+    _names: frozenset[str] = frozenset()
+    """All names of metrics, once there are `MAX_TABLES` tables."""
 
     def add(self, reader: str, record: Row | Columns | Tick, is_text: bool = True) -> None:
         """Files a row or a tick under its table, as the next in order."""
@@ -146,12 +151,23 @@ class Tables:
             self.bulk.append((reader, record))
             return
         names = tuple([name for name, _ in record.values])
-        key = (reader, record.kind, record.rank, record.engine, names)
-        table = self.by_key.get(key)
+        table = self.by_key.get((reader, record.kind, record.rank, record.engine, names))
+        if table is None:
+            if len(self.by_key) >= MAX_TABLES:
+                record = self._in_known_names(record)
+                names = tuple([name for name, _ in record.values])
+            key = (reader, record.kind, record.rank, record.engine, names)
+            table = self.by_key.get(key)
+            if table is None and (not names or len(self.by_key) >= 2 * MAX_TABLES):
+                return
         if table is None:
             table = Table(self.file, reader, record.kind, record.rank, record.engine, names, is_text)
             self.by_key[key] = table
         table.append(self.seq, record)
+
+    def _in_known_names(self, record: Row) -> Row:
+        self._names = self._names or frozenset(name for table in self.by_key.values() for name in table.names)
+        return record._replace(values=tuple([pair for pair in record.values if pair[0] in self._names]))
 
     def parts_of(self, seqs: Sequence[int]) -> tuple[tuple[int, str], ...]:
         """(first index, file) for points with these `seq`, in order: see `Series.parts`."""

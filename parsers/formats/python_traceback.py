@@ -18,18 +18,22 @@ that kind at the same place. Whether it was handled cannot be seen here: the ana
 
 Without prefixes the stacks of many ranks are mixed line by line; then every header is paired with one exception line
 and the stack is a mixture. A stack that is never closed is reported without an exception.
+
+Of a log that is all tracebacks `ENOUGH` lines are read whole. Behind them a header or an exception line that differs from
+one before in digits alone is passed over, but the last ones of the file, and a problem says how many were.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from parsers import exceptions, kinds
 from parsers.exception_kinds import LAUNCHER
 from parsers.lazy import Lazy
-from parsers.line import Line
-from parsers.model import Event, Record, Value
+from parsers.line import Line, make_line
+from parsers.model import Event, Problem, Record, SourceRef, Value
 from parsers.registry import text_reader
 from parsers.stacks import CAUSE, CONTEXT, Caught, Stack, owner, prefix_of
 
@@ -42,6 +46,13 @@ TAIL: Final = 8
 """Lines after an exception line in which its message goes on or a chain is announced."""
 MAX_OPEN: Final = 4096
 """Stacks open at once: one a rank."""
+ENOUGH: Final = 20_000
+"""Lines that are read whole: of more tracebacks than a thousand the collector keeps the first and the last only."""
+MAX_WORDS: Final = 4096
+"""Lines of different words that are read behind them."""
+MAX_LATE: Final = 256
+"""The last headers and exception lines that are read although they say nothing new: what ended the program is among them."""
+_DIGITS: Final = b"0123456789"
 
 _RANK = Lazy(r"\[rank(?P<rank>\d{1,7})\]: ?$")
 _ENTRY_RANK = Lazy(r"rank\s*: (?P<rank>\d{1,7}) \(local_rank: ")
@@ -70,6 +81,24 @@ class PythonTraceback:
         self._open: dict[Key, Stack] = {}
         self._entry_rank: int | None = None
         self._is_ignoring = False
+        self._file = ""
+        self._fed = 0
+        self._passed = 0
+        self._known: set[bytes] = set()
+        self._last = b""
+        self.late: deque[tuple[int, bytes, tuple[bytes, ...], int | None]] = deque(maxlen=MAX_LATE)
+        """Number, bytes, hints and rank of the last lines that were passed over; the scanner adds to them."""
+
+    def refutes(self, _: Iterable[bytes], fragment: bytes) -> bool:
+        """Whether so much was read that this line, of no open stack, would say nothing new."""
+        if self._fed < ENOUGH or not (fragment == self._last or self._is_known(_words(fragment))):
+            return False
+        self._last = fragment
+        self._passed += 1
+        return True
+
+    def _is_known(self, words: bytes) -> bool:
+        return words in self._known or len(self._known) >= MAX_WORDS
 
     @property
     def hungry(self) -> bool:
@@ -78,7 +107,28 @@ class PythonTraceback:
 
     def feed(self, line: Line) -> Iterable[Record]:
         """Events of the chains that this line completes."""
-        key = (line.rank, line.local_rank, line.host, line.actor)
+        self._file, self._fed = line.file, self._fed + 1
+        if self._fed > ENOUGH and line.hints and self._is_repetition(line):
+            self.late.append((line.no, line.raw.encode(), line.hints, line.rank))
+            if _key(line) in self._open:
+                yield from self._emit(_key(line))
+            return
+        yield from self._read(line)
+
+    def _is_repetition(self, line: Line) -> bool:
+        """Whether a header, or an exception line that no open stack waits for, says nothing new."""
+        stack = self._open.get(_key(line))
+        if stack is not None and stack.pending and HEADER not in line.text:
+            return False
+        words = _words(line.raw.encode())
+        if not self._is_known(words):
+            self._known.add(words)
+            return False
+        self._passed += 1
+        return True
+
+    def _read(self, line: Line) -> Iterator[Record]:
+        key = _key(line)
         if HEADER in line.text:
             yield from self._header(key, line)
             return
@@ -94,7 +144,18 @@ class PythonTraceback:
             self._bare(key, line)
 
     def close(self) -> Iterable[Record]:
-        """The chains that the end of the file cut off."""
+        """The chains that the end of the file cut off, and the last ones that were passed over."""
+        yield from self._emit_all()
+        for number, data, hints, rank in self.late:
+            line = make_line(self._file, number, data)
+            line.hints, line.rank = hints, rank if line.rank is None else line.rank
+            yield from self._read(line)
+        yield from self._emit_all()
+        if self._passed > len(self.late):
+            said = f"tracebacks without end: {self._passed - len(self.late)} lines that differ in numbers alone were passed over."
+            yield Problem(SourceRef(self._file, self.late[0][0]), "python_traceback", said)
+
+    def _emit_all(self) -> Iterator[Record]:
         for key in list(self._open):
             yield from self._emit(key)
 
@@ -133,6 +194,15 @@ class PythonTraceback:
         stack = self._open.pop(key)
         if stack.caught or stack.pending:
             yield from _events(stack)
+
+
+def _words(fragment: bytes) -> bytes:
+    """What a line says besides its numbers."""
+    return fragment[:400].strip().translate(None, _DIGITS)
+
+
+def _key(line: Line) -> Key:
+    return line.rank, line.local_rank, line.host, line.actor
 
 
 def _is_done(stack: Stack, line: Line) -> bool:

@@ -24,6 +24,7 @@ from parsers.wandb_records import MAGIC, Damage, records
 _HISTORY, _CONFIG, _STATS, _RUN, _EXIT, _ENVIRONMENT = 2, 5, 7, 17, 18, 26
 _STEPS: Final = ("train/global_step", "trainer/global_step", "global_step")
 _DROPPED: Final = frozenset({*_STEPS, "_step", "_timestamp", "_runtime", "_wandb"})
+_HELD_OUT: Final = ("eval", "val", "test")
 _ENVIRONMENT_FACTS: Final = {2: "package:python", 6: "run:script", 18: "hardware:gpu", 25: "package:cuda"}
 _Items = dict[str, object]
 
@@ -105,8 +106,8 @@ def _history(data: bytes, ref: SourceRef) -> Iterator[Record]:
     step = int(at) if at is not None and abs(at) < 1e15 else None
     time = objects.as_number(items.get("_timestamp"))
     found = [(name, value) for name, value in objects.numbers(items) if name not in _DROPPED]
-    train = tuple(pair for pair in found if not pair[0].startswith(("eval", "val", "test")))
-    held_out = tuple(pair for pair in found if pair not in train)
+    held_out = tuple(pair for pair in found if pair[0].startswith(_HELD_OUT))
+    train = tuple(pair for pair in found if not pair[0].startswith(_HELD_OUT))
     if any(not name.endswith("epoch") for name, _ in train):
         yield Row(ref.line, train, step, "train", None, time)
     if held_out:

@@ -24,7 +24,7 @@ class Outcome(NamedTuple):
     seconds: float
     """CPU, the processes it started included."""
     megabytes: float
-    """The most memory that it held."""
+    """The most memory that it held; 0 where that was less than this process holds itself, which hides it."""
 
 
 def environment(**changes: str | None) -> dict[str, str]:
@@ -41,6 +41,7 @@ def run(
     cwd: Path | None = None, before: Callable[[], None] | None = None, prefix: Sequence[str] = (), limit: float = 120.0,
 ) -> Outcome:  # fmt: skip
     """Runs the command to its end; fails where it takes longer than `limit` seconds."""
+    ours = _held()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         process = subprocess.Popen(
             [*prefix, *command(*arguments)], stdin=stdin or subprocess.DEVNULL, stdout=stdout or out, stderr=err, env=env or environment(),
@@ -57,7 +58,18 @@ def run(
         for file in (out, err):
             file.seek(0)
             texts.append(file.read().decode("utf-8", "replace"))
-    return Outcome(process.returncode, *texts, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    return Outcome(process.returncode, *texts, usage.ru_utime + usage.ru_stime, _peak(usage.ru_maxrss / 1024, ours))
+
+
+def _held() -> float:
+    """Megabytes that this process holds: a child begins with them, and the system counts them as its own."""
+    if not os.path.exists("/proc/self/statm"):
+        return 0.0
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def _peak(counted: float, ours: float) -> float:
+    return 0.0 if counted < ours + 8 else counted
 
 
 def said(outcome: Outcome) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import time
 from pathlib import Path
 
 import pytest
 
 from analyzer.batch.names import inside as below
 from analyzer.batch.names import page_name
+from parsers import tree
 from tests.hostile.running import SAMPLE, inside, run, said
 
 ODD = [
@@ -108,3 +110,23 @@ def test_an_error_names_a_path_without_obeying_it(tmp_path: Path, capsys: pytest
                       ("--config", "\x1b[2J", str(SAMPLE)), ("--only", "\x1b[2J", str(SAMPLE)), ("--fact", "\x1b[2J", str(SAMPLE))):  # fmt: skip
         found = inside(capsys, *arguments)
         assert found.code in (2, 3) and "\x1b" not in found.err and "\x07" not in found.err, arguments
+
+
+def test_a_pattern_that_would_match_for_ever_ends_after_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Endless(tree._Bounded):
+        """Stars alone were never found to take so long: this is what the limit is for."""
+
+        def __init__(self, _: str, said: str) -> None:
+            super().__init__("^(a|a)*[bc]$", said)
+
+    runs = tmp_path / ("a" * 100)
+    runs.mkdir()
+    shutil.copy(SAMPLE, runs / ("a" * 100))
+    monkeypatch.setattr(tree, "_Bounded", Endless)
+    monkeypatch.chdir(tmp_path)
+    begin = time.process_time()
+    found = inside(capsys, "scan", "a" * 100, "--include", "*a*a", "--cache", "off", "-j", "1")
+    assert found.code == 2 and said(found) == "the pattern '*a*a' takes too long: use fewer *."
+    assert time.process_time() - begin < 3 * tree.MAX_MATCH

@@ -37,9 +37,7 @@ def test_one_thing_over_and_over(tmp_path: Path, unit: bytes) -> None:
     path = filled(tmp_path / "run.log", unit, size)
     found = run(str(path))
     assert found.code in (0, 3) and "Traceback" not in found.err and len(found.err.splitlines()) <= 1
-    # 30,000 tracebacks a megabyte are 30,000 events: three times the aim, and still in proportion to the size
-    each = 5 * SECONDS_PER_MB if unit.startswith(b"Traceback") else SECONDS_PER_MB
-    assert found.seconds < START + each * size and found.megabytes < MEMORY
+    assert found.seconds < START + SECONDS_PER_MB * size and found.megabytes < MEMORY
 
 
 @pytest.mark.slow
@@ -51,28 +49,46 @@ def test_at_full_size(tmp_path: Path, unit: bytes, size: int) -> None:
     assert found.seconds < START + SECONDS_PER_MB * size and found.megabytes < MEMORY
 
 
-def test_a_hole_of_a_gigabyte_is_passed_over(tmp_path: Path) -> None:
+def test_tracebacks_without_end(tmp_path: Path) -> None:
+    path, size = tmp_path / "run.log", 24
+    stack = (
+        "Traceback (most recent call last):\n"
+        '  File "/home/user/exp/train.py", line 150, in <module>\n    engine.train_batch(data)\n'
+        '  File "/home/user/venv/lib/python3.11/site-packages/deepspeed/runtime/engine.py", line 3100, in train_batch\n'
+        "    self._step(batch, {0})\nValueError: cannot reshape array of size {0} into shape (3,)\n"
+    )
+    with path.open("w") as file:
+        for number in range(size * 2**20 // len(stack)):
+            file.write(stack.format(number))
+        file.write(stack.format(999_999_999))
+    found = run(str(path), "--format", "json")
+    assert found.code == 0 and found.seconds < START + SECONDS_PER_MB * size and found.megabytes < MEMORY
+    assert "size 0 into" in found.out and "differ in numbers alone were passed over" in found.out
+
+
+@pytest.mark.parametrize("size", [256, pytest.param(1024, marks=pytest.mark.slow)])
+def test_a_hole_is_passed_over(tmp_path: Path, size: int) -> None:
     path = tmp_path / "run.log"
     with path.open("wb") as file:
-        file.truncate(2**30)
+        file.truncate(size * 2**20)
     found = run(str(path))
     assert found.code == 3 and said(found)
-    assert found.seconds < START + SECONDS_PER_MB * 1024 and found.megabytes < MEMORY
+    assert found.seconds < START + SECONDS_PER_MB * size and found.megabytes < MEMORY
 
 
 def test_a_million_names_are_not_a_million_tables(tmp_path: Path) -> None:
     path = tmp_path / "run.log"
     with path.open("w") as file:
-        for number in range(150_000):
+        for number in range(60_000):
             file.write(f"{{'loss': 1.0, 'm{number}': {number}.5, 'epoch': 0.1}}\n")
     size = path.stat().st_size / 2**20
     found = run(str(path))
-    assert found.code == 0 and found.seconds < START + 10 and found.megabytes < 512, (size, found.seconds, found.megabytes)
+    assert found.code == 0 and found.seconds < START + 5 and found.megabytes < MEMORY, (size, found.seconds, found.megabytes)
 
 
 @pytest.mark.parametrize("name", ["trainer_state.json", "ds_config.json", "wandb-summary.json", "metrics.jsonl", "run.log"])
 def test_a_dictionary_of_very_many_keys(tmp_path: Path, name: str) -> None:
-    inner = {f"k{number}": 0.5 for number in range(200_000)}
+    inner = {f"k{number}": 0.5 for number in range(50_000)}
     state = {
         "log_history": [{"step": 1, "loss": 2.0, **inner}],
         "global_step": 1,
@@ -85,7 +101,7 @@ def test_a_dictionary_of_very_many_keys(tmp_path: Path, name: str) -> None:
     path.write_text(json.dumps(state))
     found = run(str(path))
     assert found.code in (0, 3) and len(found.err.splitlines()) <= 1
-    assert found.seconds < START + 10 and found.megabytes < 768, (found.seconds, found.megabytes)
+    assert found.seconds < START + 3 and found.megabytes < MEMORY, (found.seconds, found.megabytes)
 
 
 @pytest.mark.parametrize("opening", ['{"a":', "["])

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from parsers import kinds
+from parsers.formats import python_traceback
+from parsers.read import read
 from tests.failures import PEER, STEPS, events_of, stack
 
 
@@ -163,6 +165,20 @@ def test_ten_thousand_caught_exceptions_do_not_hide_the_last(tmp_path: Path) -> 
     events = events_of(tmp_path, text, kinds.TRACEBACK)
     assert len(events) < 700
     assert events[-1].data["exception"] == "KeyError"
+
+
+def test_of_tracebacks_without_end_what_is_new_and_the_last_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(python_traceback, "ENOUGH", 1000)
+    again = "".join(stack(f"ValueError: sample {i}") for i in range(900))
+    path = tmp_path / "run.log"
+    path.write_text(again + stack("KeyError: 'new'") + again * 3 + stack("ValueError: sample 99999"))
+    run = read([path], strict=True)
+    events = [event for event in run.events if event.kind == kinds.TRACEBACK]
+    assert "new" in {str(event.data["message"]).strip("'") for event in events}
+    assert events[-1].data["message"] == "sample 99999" and events[-1].ref.text == "ValueError: sample 99999"
+    assert [event.ref.line for event in events] == sorted(event.ref.line for event in events)
+    (problem,) = run.problems
+    assert "differ in numbers alone were passed over" in problem.reason
 
 
 def test_an_optional_import_does_not_own_what_was_raised_while_it_was_handled(tmp_path: Path) -> None:

@@ -108,3 +108,12 @@ def test_noise_never_raises(tmp_path: Path) -> None:
         assert read([run_log(tmp_path, b":W&B\xe1\xbe\0" + noise)], strict=True).tracks == ()
     framed = log([bytes((seed * 31 + i * 17) % 256 for i in range(60)) for seed in range(40)])
     assert read([run_log(tmp_path, framed)], strict=True).failures == ()
+
+
+def test_places_that_cannot_be_read_are_named_a_hundred_times_and_then_counted(tmp_path: Path) -> None:
+    from tests.fuzz.framing import RECORD, wandb_log
+
+    path = tmp_path / "run-abc.wandb"
+    path.write_bytes(wandb_log(RECORD.join([b"\xff"] * 5000)))
+    problems = read([path]).problems
+    assert len(problems) == 101 and "4900 places more" in problems[-1].reason
