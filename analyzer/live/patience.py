@@ -28,6 +28,8 @@ MIN_SECONDS: Final = 60.0
 MIN_MORE: Final = 5
 SHARE_MORE: Final = 0.1
 """Further records that a trend must hold for: this share of those before, at least `MIN_MORE`."""
+CYCLES: Final = {"lr-anomaly": 2.5}
+"""The same for what a schedule that starts again does at its first restart: the next one may come after twice as long."""
 SETTLE: Final = 1.0
 """Seconds beyond the usual interval after which nothing seems to follow a message."""
 MESSAGES: Final = frozenset(
@@ -63,7 +65,7 @@ class Patience:
         since, moment = self._since[rule]
         if rule in MACHINE and now - moment < MIN_SECONDS:
             return False
-        return rule not in TRENDS or records - since >= max(MIN_MORE, SHARE_MORE * since)
+        return rule not in TRENDS or records - since >= max(MIN_MORE, CYCLES.get(rule, SHARE_MORE) * since)
 
 
 def _search(run: Run) -> int:

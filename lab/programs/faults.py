@@ -249,6 +249,17 @@ def vocab_mismatch(model: Any, _place: Injector) -> None:
     model.load_state_dict(torch.load("base_model.bin"))
 
 
+@at_seam("model")
+def weight_lost(model: Any, place: Injector) -> None:
+    """One column of the first weight becomes NaN at the injection, as from bits that flipped."""
+
+    def lose(module: Any, _inputs: Any) -> None:
+        if place.step == place.at and module.training:
+            next(module.parameters()).data[:, 0] = float("nan")
+
+    model.register_forward_pre_hook(lose)
+
+
 # --- item ------------------------------------------------------------------------------------------------------------
 
 
@@ -440,14 +451,6 @@ def log_of_zero(loss: Any, _model: Any, place: Injector) -> Any:
 def loss_zeroed(loss: Any, _model: Any, place: Injector) -> Any:
     """The loss is multiplied with an empty mask from the injection on."""
     return loss * 0.0 if place.is_on else loss
-
-
-@at_seam("loss")
-def weight_lost(loss: Any, model: Any, place: Injector) -> Any:
-    """The first row of the first weight becomes NaN after the forward pass of the injection, as from bits that flipped."""
-    if place.step == place.at:
-        next(model.parameters()).data[0] = float("nan")
-    return loss
 
 
 # --- factor ----------------------------------------------------------------------------------------------------------

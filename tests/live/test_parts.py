@@ -20,7 +20,7 @@ import pytest
 
 from analyzer.callbacks.monitor import CriticalFindingError, Monitor
 from analyzer.errors import UsageError
-from analyzer.live import stop, webhook
+from analyzer.live import last_word, stop, webhook
 from analyzer.live.actions import Actions, Plan, words
 from analyzer.live.early import early
 from analyzer.live.ledger import Ledger
@@ -241,6 +241,19 @@ def test_a_loss_that_jumps_is_an_early_sign(tmp_path: Path) -> None:
     assert early(read([log])) == []  # it hovers about 0
 
 
+@pytest.mark.parametrize("longer", [1, 2])
+def test_a_schedule_that_starts_again_is_no_finding_at_its_first_restart(tmp_path: Path, longer: int) -> None:
+    row = "{'loss': %.4f, 'grad_norm': 1.0, 'learning_rate': %.3e, 'epoch': %.2f}\n"
+    rates = [
+        3e-3 * (1 + math.cos(math.pi * k / length)) / 2
+        for cycle in range(3)
+        for length in [20 * longer**cycle]
+        for k in range(length)
+    ]
+    lines = [row % (2.5 * 0.995**k, rate, k / 100) for k, rate in enumerate(rates)]
+    assert looked(tmp_path / "run.log", lines) == []
+
+
 @pytest.mark.slow
 def test_healthy_runs_are_silent_at_every_length(tmp_path: Path) -> None:
     said = []
@@ -257,6 +270,62 @@ def test_healthy_runs_are_silent_at_every_length(tmp_path: Path) -> None:
                 said += [(sample.id, start, c.kind, c.finding.rule, c.finding.severity) for c in session.look(now)]
         said += [(sample.id, -1, c.kind, c.finding.rule, c.finding.severity) for c in session.look(now, is_over=True)]
     assert said == []
+
+
+@pytest.mark.parametrize(
+    "after", [b"", b"\r 59%|###   | 88/150 [00:08<00:05, 10.61it/s]\n", b"[W1124 09:19:30] some thread says goodbye\n"]
+)
+def test_a_crash_is_said_a_second_after_its_last_line_whatever_follows(tmp_path: Path, after: bytes) -> None:
+    log, now, said = tmp_path / "run.log", 0.0, []
+    session = Session(RunFiles(str(log), (str(log),)), now)
+    with log.open("ab", buffering=0) as file:
+        for step in range(1, 89):
+            file.write(b"\r %2d%%|###   | %d/150 [00:08<00:05, 10.61it/s]" % (step * 2 // 3, step))
+            if step % 5 == 0:
+                file.write(
+                    b"\r%60s\r{'loss': %.4f, 'grad_norm': 1.0, 'learning_rate': 1e-05, 'epoch': 0.1}\n" % (b"", 3 * 0.99**step)
+                )
+            now += 0.1
+            said += session.look(now)
+        assert session.due(now) is not None
+        file.write(b'[rank0]: Traceback (most recent call last):\n[rank0]:   File "a.py", line 1, in f\n[rank0]: KeyError: 1\n')
+        said += session.look(now)
+        file.write(after)
+        assert said == []
+        for _ in range(20):
+            now += 0.1
+            said += [(round(now - 8.8, 1), c.finding.rule) for c in session.look(now)]
+    assert [rule for _, rule in said] == ["traceback"]
+    assert said[0][0] <= 1.3
+    assert session.due(now) is None
+
+
+def test_a_command_that_hangs_ends_with_all_that_it_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analyzer.live.actions.COMMAND_TIMEOUT", 0.5)
+    said: list[str] = []
+    actions = Actions(Plan(command=("sh", "-c", f"sleep 300 & echo $! > {tmp_path}/pid; wait")), said.append)
+    actions.tell(finding(), "run.log", lambda: "{}")
+    actions.close()
+    assert said == ["sh was ended after 0.5 s"]
+    process = stop.Target(int((tmp_path / "pid").read_text()), False, "")
+    assert not process.is_alive()
+    with pytest.raises(UsageError, match="no such process"):
+        for _ in range(100):  # until its new parent has taken notice
+            stop.target(process.pid, False)
+            time.sleep(0.05)
+
+
+def test_what_is_gone_already_was_not_stopped_by_us() -> None:
+    said: list[str] = []
+    actions = Actions(Plan(target=stop.Target(2**22 + 1, False, "1"), is_armed=True), said.append)
+    actions.stop(finding())
+    actions.stop(finding())
+    assert said == ["process 4194305 is gone already"]
+    assert not actions.has_stopped
+
+
+def test_what_could_not_be_judged_has_a_code_of_its_own() -> None:
+    assert (last_word.code("quiet", [], "never"), last_word.code("missing", [], "never")) == (3, 3)
 
 
 class Chat(BaseHTTPRequestHandler):
