@@ -85,8 +85,12 @@ def _options(wish: argparse.Namespace, inputs: Sequence[bytes], words: Sequence[
         (kept / f"seed-{number:04}").write_bytes(data)
     dictionary = KEPT / f"{wish.target}.dict"
     dictionary.write_text("".join(f'"{_escaped(word)}"\n' for word in words), "ascii")
-    common = [f"-artifact_prefix={FOUND}/{wish.target}-", f"-timeout={HANG}", f"-report_slow_units={HANG}",
-              f"-rss_limit_mb={MEMORY}"]
+    common = [
+        f"-artifact_prefix={FOUND}/{wish.target}-",
+        f"-timeout={HANG}",
+        f"-report_slow_units={HANG}",
+        f"-rss_limit_mb={MEMORY}",
+    ]
     if wish.minimise:
         return [*common, "-minimize_crash=1", f"-max_total_time={round(wish.minutes * 60)}", wish.minimise]
     from tests.fuzz.targets import MAX_LENGTH
