@@ -28,8 +28,11 @@ MIN_SECONDS: Final = 60.0
 MIN_MORE: Final = 5
 SHARE_MORE: Final = 0.1
 """Further records that a trend must hold for: this share of those before, at least `MIN_MORE`."""
-CYCLES: Final = {"lr-anomaly": 2.5}
-"""The same for what a schedule that starts again does at its first restart: the next one may come after twice as long."""
+LONGER: Final = {"lr-anomaly": 2.5, "no-progress": 1.0}
+"""The same where more is needed: a schedule that starts again may do so the second time after twice as long; an adapter may need
+as many records as there were before its loss falls at all."""
+MIN_FLAT: Final = 20
+"""Further records for which gradients of 0 that are only a warning must hold: all answers of a batch may get the same reward."""
 SETTLE: Final = 1.0
 """Seconds beyond the usual interval after which nothing seems to follow a message."""
 MESSAGES: Final = frozenset(
@@ -65,7 +68,9 @@ class Patience:
         since, moment = self._since[rule]
         if rule in MACHINE and now - moment < MIN_SECONDS:
             return False
-        return rule not in TRENDS or records - since >= max(MIN_MORE, CYCLES.get(rule, SHARE_MORE) * since)
+        if rule == "grad-zero" and finding.severity == "warning" and records - since < MIN_FLAT:
+            return False
+        return rule not in TRENDS or records - since >= max(MIN_MORE, LONGER.get(rule, SHARE_MORE) * since)
 
 
 def _search(run: Run) -> int:
