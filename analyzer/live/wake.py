@@ -59,11 +59,11 @@ class Waker:
                 self._told[path] = is_seen and _is_local(path, mounts)
         self._told = {path: told for path, told in self._told.items() if path in folders or path in files}
 
-    def wait(self, is_busy: bool, longest: float = SLOW) -> None:
+    def wait(self, is_busy: bool, longest: float | None = None) -> None:
         """Returns when something may have changed, at the latest after `longest`. `is_busy`: something did a moment ago."""
         self._pause = SLOW if self.is_told else FAST if is_busy else min(SLOW, self._pause * 1.3)
         time.sleep(GAP)
-        self._poll.poll(1000 * (min(self._pause, max(longest, FAST)) - GAP))
+        self._poll.poll(1000 * (min(self._pause, self._pause if longest is None else max(longest, FAST)) - GAP))
         for event in self._inotify.read(timeout=0) if self._inotify is not None else ():
             self.has_news = self.has_news or event.wd in self._folders or bool(event.mask & _moves())
 

@@ -96,7 +96,7 @@ class Watcher:
                 return reason
             if not any(session.follower.behind for session in self.sessions):
                 dues = [due for session in self.sessions if (due := session.due(now)) is not None]
-                self._waker.wait(busy, min(dues, default=SLOW))
+                self._waker.wait(busy, min(dues, default=None))
 
     def finish(self) -> list[Diagnosis]:
         """The diagnoses of the files as they stand: of each run that anything was written of."""

@@ -40,6 +40,7 @@ def test_a_write_wakes_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     waker.wait(is_busy=False)
     assert waited(waker, lambda: log.write_text("x")) < 2
     assert not waker.has_news
+    waker.wait(is_busy=False, longest=0.2)  # writing told twice: changed, closed
     assert waited(waker, lambda: os.rename(log, tmp_path / "run.log.1")) < 2
     assert waker.has_news
     assert waited(waker, lambda: None) >= 4.9

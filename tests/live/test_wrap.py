@@ -194,6 +194,7 @@ def test_stopped_and_continued_like_the_command_alone(tmp_path: Path) -> None:
     command = int(said(process).split()[1])
     process.send_signal(signal.SIGTSTP)
     assert until(lambda: is_stopped(command))
+    time.sleep(0.5)  # the wrapper stops a moment after
     process.send_signal(signal.SIGCONT)
     assert until(lambda: not is_stopped(command))
     assert process.stdout is not None
@@ -208,7 +209,7 @@ for number in (signal.SIGWINCH, signal.SIGHUP):
 print('ready', os.getpid(), flush=True)
 until = time.time() + 60
 while not got and time.time() < until: time.sleep(0.02)
-time.sleep(0.2)
+time.sleep(0.7)
 open('got', 'w').write(json.dumps(got))
 """
 
@@ -231,7 +232,11 @@ def test_the_command_learns_of_the_terminals_new_size(tmp_path: Path) -> None:
     _, status = os.waitpid(pid, 0)
     os.close(master)
     assert os.waitstatus_to_exitcode(status) == 0
-    assert json.loads((tmp_path / "got").read_text())[0] == ["SIGWINCH", 117, 33]
+    assert json.loads((tmp_path / "got").read_text())[-1] == [
+        "SIGWINCH",
+        117,
+        33,
+    ]  # the kernel's own may come before the size does
 
 
 def test_a_terminal_that_closes_hangs_up_the_command_once(tmp_path: Path) -> None:
