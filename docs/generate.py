@@ -13,7 +13,6 @@ from analyzer.cli import COMMANDS, HELP, MAIN
 from analyzer.knowledge import pages as knowledge
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCE = "https://github.com/nanalyze/nanalyze/blob/main/"
 TOP = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 
 
@@ -30,17 +29,17 @@ def pages() -> Iterator[tuple[str, str]]:
 
 
 def relinked(text: str) -> str:
-    """A file of the top folder as a page: its links lead into docs/ or to the source."""
+    """A file of the top folder as a page: its links lead into docs/; what the site does not hold is named."""
 
     def link(found: re.Match[str]) -> str:
-        target, anchor = found[1], found[2] or ""
+        bang, words, target, anchor = found[1], found[2], found[3], found[4] or ""
         if target in TOP:
-            return f"]({TOP[target]}{anchor})"
+            return f"[{words}]({TOP[target]}{anchor})"
         if target.startswith("docs/") and (ROOT / target).is_file() and not target.endswith(".py"):
-            return f"]({target.removeprefix('docs/')}{anchor})"
-        return f"]({SOURCE}{target}{anchor})"
+            return f"{bang}[{words}]({target.removeprefix('docs/')}{anchor})"
+        return words if words.strip("`") == target else f"{words} (`{target}`)"
 
-    return re.sub(r"\]\((?!https?://|#)([^)#\s]+)(#[^)]*)?\)", link, text)
+    return re.sub(r"(!?)\[([^\]]*)\]\((?!https?://|#)([^)#\s]+)(#[^)]*)?\)", link, text)
 
 
 def cli() -> str:

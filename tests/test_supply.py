@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 import tomli as toml
 
+from analyzer.version import VERSION
+from tests import release
 from tests.samples import ROOT
 
 BUILD = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
@@ -61,3 +63,15 @@ def test_the_bill_of_materials_names_what_the_wheel_asks_for(wheels: list[Path])
     assert asked == {text.replace(" ", "").replace('"', "'") for text in wanted}
     (ours, *others) = made["dependencies"]
     assert ours["ref"] == made["metadata"]["component"]["purl"] and set(ours["dependsOn"]) == {one["ref"] for one in others}
+
+
+def test_a_release_whose_parts_disagree_is_refused() -> None:
+    assert release.complaints(f"v{VERSION}") == []
+    assert release.complaints("v9.9.9") == [f"the tag is v9.9.9, analyzer/version.py says {VERSION}"]
+
+
+def test_the_metadata_passes_the_registrys_check(tmp_path: Path) -> None:
+    files = release.build(tmp_path)
+    assert [file.suffix for file in files] == [".whl", ".gz"]
+    done = subprocess.run([sys.executable, "-m", "twine", "check", "--strict", *map(str, files)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
