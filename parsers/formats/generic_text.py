@@ -74,7 +74,8 @@ class GenericText:
     hungry = False
 
     def __init__(self) -> None:
-        self._clock = EpochClock()
+        self._clocks: dict[str, EpochClock] = {}
+        self._first = ""
 
     def feed(self, line: Line) -> Iterable[Record]:
         """The rows of a line, if it is a record."""
@@ -85,20 +86,30 @@ class GenericText:
         if len(text) > MAX_LENGTH or any(mark in text for mark in _ELSEWHERE):
             return
         if not is_behind and (found := _ALONE.match(text.strip())):  # behind a bar it may be the bar's own
-            yield Row(line.no, numbers([("loss", found["value"])]), None, "train", line.rank, _time(line))
+            engine = self._engine(line)
+            yield Row(line.no, numbers([("loss", found["value"])]), None, "train", line.rank, _time(line), engine)
             return
         values = _metrics(text)
         if not any("loss" in name.lower() and "scale" not in name.lower() for name, _ in values) or _NOT_A_RECORD.search(text):
             return
-        clock = self._step(text) or ((None, None) if _EVAL_WORD.match(text.strip()) else None)
+        engine = self._engine(line)
+        clock = self._step(text, self._clocks[engine]) or ((None, None) if _EVAL_WORD.match(text.strip()) else None)
         if clock is not None:
-            yield from _rows(line, values, *clock)
+            yield from _rows(line, values, *clock, engine)
 
     def close(self) -> Iterable[Record]:
         """Nothing is left over."""
         return ()
 
-    def _step(self, text: str) -> tuple[int | None, int | None] | None:
+    def _engine(self, line: Line) -> str:
+        """'' for the actor that trained first, the name of another: an actor and a critic in one log count for themselves."""
+        if not self._clocks:
+            self._first = line.actor
+        engine = "" if line.actor in ("", self._first) else line.actor
+        self._clocks.setdefault(engine, EpochClock())
+        return engine
+
+    def _step(self, text: str, clock: EpochClock) -> tuple[int | None, int | None] | None:
         """(step, epoch), or None where the line has no clock."""
         found = _EPOCH.search(text)
         epoch = int(found["epoch"]) if found else None
@@ -107,10 +118,10 @@ class GenericText:
             of = int(steps[0]["of"]) if steps[0]["of"] else None
             at = int(steps[0]["at"].replace(",", ""))
             is_global = _unit(steps[0]["unit"]) == "global"
-            return (at if is_global else self._clock.step(epoch, at, of)), epoch
+            return (at if is_global else clock.step(epoch, at, of)), epoch
         bracket = _BRACKET.search(text, found.end() if found else 0)
         if bracket and epoch is not None:
-            return (None if bracket["share"] else self._clock.step(epoch, int(bracket["at"]), int(bracket["of"]))), epoch
+            return (None if bracket["share"] else clock.step(epoch, int(bracket["at"]), int(bracket["of"]))), epoch
         return None if epoch is None else (epoch, epoch)
 
 
@@ -137,7 +148,7 @@ def _metrics(text: str) -> Numbers:
     return numbers(kept, _CONVERT)
 
 
-def _rows(line: Line, values: Numbers, step: int | None, epoch: int | None) -> Iterator[Row]:
+def _rows(line: Line, values: Numbers, step: int | None, epoch: int | None, engine: str) -> Iterator[Row]:
     """Training and evaluation values as rows of their own."""
     is_eval_line = bool(_EVAL_WORD.search(line.text)) and not _TRAIN_WORD.search(line.text)
     groups: dict[RowKind, list[tuple[str, float]]] = {"train": [], "eval": []}
@@ -146,7 +157,7 @@ def _rows(line: Line, values: Numbers, step: int | None, epoch: int | None) -> I
     for kind, pairs in groups.items():
         if pairs:
             extra = [("epoch", float(epoch))] if epoch is not None and kind == "train" else []
-            yield Row(line.no, tuple(pairs + extra), step, kind, line.rank, _time(line))
+            yield Row(line.no, tuple(pairs + extra), step, kind, line.rank, _time(line), engine)
 
 
 def _time(line: Line) -> float | None:

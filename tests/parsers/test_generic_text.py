@@ -110,3 +110,15 @@ def test_what_a_logger_wrote_behind_a_bar_is_read(tmp_path: Path) -> None:
 def test_a_bar_alone_is_no_line_of_a_logger(tmp_path: Path) -> None:
     run = run_of(tmp_path, "Epoch 1 step 3 loss: 0.5:  40%|██  | 2/5 [00:01<00:02,  1.31it/s]\n")
     assert "generic_text" not in run.readers
+
+
+def test_an_actor_and_a_critic_stay_two_series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "".join(
+        f"(Actor pid=101) step {i} loss={2.5 - i / 10:.2f}\n(Critic pid=102) step {i} loss={0.9 / i if i < 6 else math.nan}\n"
+        for i in range(1, 8)
+    )
+    run = run_of(tmp_path, text)
+    assert points(run, "loss") == [(i, pytest.approx(2.5 - i / 10)) for i in range(1, 8)]
+    critic = run.series("Critic/loss")
+    assert critic is not None and list(critic.steps) == [1, 2, 3, 4, 5, 6, 7] and math.isnan(critic.values[5])
+    assert_any_chunking_is_the_same(monkeypatch, tmp_path, text)
