@@ -13,7 +13,7 @@ from analyzer.cli import COMMANDS, HELP, MAIN
 from analyzer.knowledge import pages as knowledge
 
 ROOT = Path(__file__).resolve().parent.parent
-TOP = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+TOP = {"README.md": "index.md", "README.zh.md": "zh.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 
 
 def pages() -> Iterator[tuple[str, str]]:
