@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,22 @@ class Outcome(NamedTuple):
     seconds: float
     """CPU, the processes it started included."""
     megabytes: float
-    """The most memory that it held; 0 where that was less than this process holds itself, which hides it."""
+    """The most memory that it held."""
+
+
+_MEASURED = """
+import os, resource, signal, sys
+out = int(sys.argv[1]); os.set_inheritable(out, False)
+child = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ)
+status = os.waitpid(child, 0)[1]
+os.write(out, str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss).encode())
+code = os.waitstatus_to_exitcode(status)
+if code < 0:
+    signal.signal(-code, signal.SIG_DFL) if -code != signal.SIGKILL else None
+    os.kill(os.getpid(), -code)
+os._exit(code)
+"""
+"""A small process between: a child of this one, which may be large, would be charged with what this one holds."""
 
 
 def environment(**changes: str | None) -> dict[str, str]:
@@ -41,13 +57,14 @@ def run(
     cwd: Path | None = None, before: Callable[[], None] | None = None, prefix: Sequence[str] = (), limit: float = 120.0,
 ) -> Outcome:  # fmt: skip
     """Runs the command to its end; fails where it takes longer than `limit` seconds."""
-    ours = _held()
+    reading, writing = os.pipe()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         process = subprocess.Popen(
-            [*prefix, *command(*arguments)], stdin=stdin or subprocess.DEVNULL, stdout=stdout or out, stderr=err, env=env or environment(),
-            cwd=cwd, preexec_fn=before,
+            [*prefix, sys.executable, "-S", "-c", _MEASURED, str(writing), *command(*arguments)], stdin=stdin or subprocess.DEVNULL,
+            stdout=stdout or out, stderr=err, env=env or environment(), cwd=cwd, preexec_fn=before, pass_fds=(writing,), start_new_session=True,
         )  # fmt: skip
-        late = threading.Timer(limit, process.kill)
+        os.close(writing)
+        late = threading.Timer(limit, os.killpg, (process.pid, signal.SIGKILL))
         late.start()
         _, status, usage = os.wait4(process.pid, 0)
         late.cancel()
@@ -58,18 +75,9 @@ def run(
         for file in (out, err):
             file.seek(0)
             texts.append(file.read().decode("utf-8", "replace"))
-    return Outcome(process.returncode, *texts, usage.ru_utime + usage.ru_stime, _peak(usage.ru_maxrss / 1024, ours))
-
-
-def _held() -> float:
-    """Megabytes that this process holds: a child begins with them, and the system counts them as its own."""
-    if not os.path.exists("/proc/self/statm"):
-        return 0.0
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-def _peak(counted: float, ours: float) -> float:
-    return 0.0 if counted < ours + 8 else counted
+    with os.fdopen(reading, "rb") as told:
+        peak = int(told.read() or 0) / 1024
+    return Outcome(process.returncode, *texts, usage.ru_utime + usage.ru_stime, peak)
 
 
 def said(outcome: Outcome) -> str:
