@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import tomli as toml
 
+from analyzer import demo
 from analyzer.version import VERSION
 from tests import release
 from tests.samples import ROOT
@@ -35,7 +36,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     place = tmp_path_factory.mktemp("supply")
     copy = place / "elsewhere"
     copy.mkdir()
-    for name in ("templates", "parsers", "analyzer"):
+    for name in ("templates", "parsers", "analyzer", f"sample_logs/hf-deepspeed/{demo.RUN}"):
         shutil.copytree(ROOT / name, copy / name, copy_function=shutil.copyfile, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "NOTICE", ".gitignore"):
         shutil.copyfile(ROOT / name, copy / name)

@@ -26,7 +26,7 @@ def test_the_wheel_holds_two_packages_and_their_data(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     roots = {name.split("/")[0] for name in names if ".dist-info" not in name}
     assert roots == {"analyzer", "parsers"}
-    assert {"analyzer/py.typed", "parsers/py.typed", "analyzer/templates/report.html.j2"} <= set(names)
+    assert {"analyzer/py.typed", "parsers/py.typed", "analyzer/templates/report.html.j2", "analyzer/sample/run.log"} <= set(names)
     assert "analyzer/rules/loss_zero.md" in names
     assert "analyzer/causes/ds-zero12-overlap-multirank.toml" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
