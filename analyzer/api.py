@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from analyzer import diagnosis as work
 from analyzer import model
 from analyzer.diagnosis import Options
+from analyzer.output.forms import shared
 from parsers import Run
 
 if TYPE_CHECKING:
@@ -54,23 +55,15 @@ class Diagnosis(model.Diagnosis):
 
     def to_markdown(self, lang: str = "en", *, redact: bool = True) -> str:
         """The report as Markdown, short, with folded details: made to be pasted into an issue."""
-        from analyzer.output import markdown
-
-        return markdown.render(self._shared(redact), lang)
+        return shared(self.document, "markdown", lang, redact)
 
     def to_html(self, lang: str = "en", *, redact: bool = True) -> str:
         """The post-mortem as one self-contained HTML page."""
-        from analyzer.output import html
-        from analyzer.output.redact import redact as hide
-
-        clean, hidden = hide(self.document) if redact else (self.document, None)
-        return html.render(clean, lang, redacted=hidden)
+        return shared(self.document, "html", lang, redact)
 
     def to_json(self, *, redact: bool = True) -> str:
         """The result document (its JSON Schema: docs/schema)."""
-        from analyzer.output import document
-
-        return document.dumps(self._shared(redact))
+        return shared(self.document, "json", redacts=redact)
 
     def __str__(self) -> str:
         """The summary that the terminal shows, 100 columns wide and without colour."""
@@ -85,20 +78,11 @@ class Diagnosis(model.Diagnosis):
         """
         from html import escape
 
-        from analyzer.output import html
-        from analyzer.output.redact import redact as hide
-
-        clean, hidden = hide(self.document)
-        page = html.render(clean, redacted=hidden, shared_bundle=True)  # without the 5 MB of the chart library
+        page = shared(self.document, "html", with_bundle=False)  # the chart library alone has 5 MB
         return (
             f'<iframe sandbox srcdoc="{escape(page, quote=True)}" title="nanalyze" '
             'style="width: 100%; height: 720px; border: 1px solid #8888; border-radius: 6px"></iframe>'
         )
-
-    def _shared(self, redact: bool) -> model.Diagnosis:
-        from analyzer.output.redact import redact as hide
-
-        return hide(self.document)[0] if redact else self.document
 
     @property
     def document(self) -> model.Diagnosis:

@@ -22,12 +22,12 @@ from analyzer.version import VERSION
 
 State = Literal["ok", "absent", "bad"]
 
-EXTRAS: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
-    "ray": (("ray",), "analyze scan --engine ray"),
-    "remote": (("fsspec",), "s3://, gs://, hf://, sftp:// paths"),
-    "mcp": (("mcp",), "analyze mcp"),
+EXTRAS: Final[Mapping[str, tuple[str, str]]] = {
+    "ray": ("ray", "analyze scan --engine ray"),
+    "remote": ("fsspec", "s3://, gs://, hf://, sftp:// paths"),
+    "mcp": ("mcp", "analyze mcp"),
 }
-"""Extra → (packages that it brings, what it is for)."""
+"""Extra → (the package that it brings, what it is for)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +89,10 @@ def _packages() -> Iterator[Check]:
 
 
 def _extras() -> Iterator[Check]:
-    for extra, (packages, purpose) in EXTRAS.items():
-        versions = [_version(package) for package in packages]
-        if all(versions):
-            yield Check(f"[{extra}]", "ok", f"{', '.join(str(one) for one in versions)} for {purpose}")
+    for extra, (package, purpose) in EXTRAS.items():
+        version = _version(package)
+        if version:
+            yield Check(f"[{extra}]", "ok", f"{version} for {purpose}")
         else:
             yield Check(f"[{extra}]", "absent", f"not installed; for {purpose}", f"pip install 'nanalyze[{extra}]'")
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from analyzer.errors import FOUND, NOTHING, OK, OURS, USAGE, AnalyzerError, UsageError
 from analyzer.writing import exit_code, write
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     from analyzer.scan import Extras
     from parsers import Fact
     from parsers.discover import RunFiles
-
-_SUFFIXES: Final = {
-    ".html": "html", ".htm": "html", ".json": "json", ".md": "markdown", ".markdown": "markdown", ".txt": "terminal",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +60,10 @@ class Request:
             return self.format
         if self.output is None:
             return "terminal"
-        form = _SUFFIXES.get(self.output.suffix.lower())
+        from analyzer.output.forms import BY_SUFFIX
+
+        suffix = self.output.suffix.lower()
+        form = "terminal" if suffix == ".txt" else BY_SUFFIX.get(suffix)
         if form is None:
             raise UsageError(f"cannot tell a format from {self.output}: end it in .html, .json or .md, or add --format.")
         return form
@@ -349,24 +348,10 @@ def _unjudged(diagnosis: Diagnosis) -> str:
 
 def drawn(diagnosis: Diagnosis, form: str, request: Request) -> str:
     """The report in one form; what is meant to be passed on is redacted unless the user said no."""
-    from analyzer.output import document
+    if form in ("html", "markdown", "json"):
+        from analyzer.output.forms import shared
 
-    if request.redact and form in ("html", "markdown", "json"):
-        from analyzer.output.redact import redact
-
-        diagnosis, redacted = redact(diagnosis)
-    else:
-        redacted = None
-    if form == "json":
-        return document.dumps(diagnosis)
-    if form == "html":
-        from analyzer.output import html
-
-        return html.render(diagnosis, lang=request.lang, redacted=redacted)
-    if form == "markdown":
-        from analyzer.output import markdown
-
-        return markdown.render(diagnosis, lang=request.lang)
+        return shared(diagnosis, form, request.lang, request.redact)  # type: ignore[arg-type]
     from analyzer.output import terminal
 
     return terminal.render(diagnosis, color=None if request.output is None else False, lang=request.lang)

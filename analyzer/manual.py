@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from analyzer.cli import HELP, MAIN
+from analyzer.cli import HELP
 from analyzer.commands import app
 from analyzer.errors import OK
 from analyzer.shells import commands
@@ -26,8 +26,8 @@ def _man() -> Iterator[str]:
     yield "finds the symptoms with their first step and line, weighs the known root causes and says what to do."
     yield "Offline and deterministic."
     for one in commands(app):
-        yield f".SH {'OPTIONS' if one.name == MAIN else f'ANALYZE {one.name.upper()}'}"
-        if one.name != MAIN:
+        yield f".SH {'OPTIONS' if one.is_main else f'ANALYZE {one.name.upper()}'}"
+        if not one.is_main:
             yield f"{_roff(one.help)}\n.PP\n.B analyze {one.name}\n{_roff(one.arguments)}"
         for option in one.options:
             value = f" {_roff(option.metavar)}" if option.takes else ""

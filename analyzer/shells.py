@@ -16,8 +16,6 @@ from analyzer.errors import OK, UsageError
 if TYPE_CHECKING:
     import typer
 
-MAIN: Final = "diagnose"
-"""The main job: its name is not typed."""
 SHELLS: Final = ("bash", "zsh", "fish")
 
 
@@ -34,9 +32,10 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command: its name, its first sentence, its options and its arguments."""
+    """A command: its name, its first sentence, its options and its arguments. `is_main`: its name is not typed."""
 
     name: str
+    is_main: bool
     help: str
     options: tuple[Choice, ...]
     arguments: str
@@ -44,11 +43,12 @@ class Command:
 
 def commands(app: typer.Typer) -> tuple[Command, ...]:
     """All commands, the main job first: read from their functions' annotations, which every version of typer keeps."""
-    made = [_command(str(one.name or getattr(one.callback, "__name__", "")), one.callback) for one in app.registered_commands]
-    return tuple(sorted(made, key=lambda one: (one.name != MAIN, one.name)))
+    made = [_command(one) for one in app.registered_commands]
+    return tuple(sorted(made, key=lambda one: (not one.is_main, one.name)))
 
 
-def _command(name: str, function: Any) -> Command:
+def _command(declared: Any) -> Command:
+    function, name = declared.callback, declared.name or declared.callback.__name__
     hints = get_type_hints(function, include_extras=True)
     options, arguments = [], []
     for parameter in inspect.signature(function).parameters.values():
@@ -57,7 +57,7 @@ def _command(name: str, function: Any) -> Command:
             options.append(_option(parameter.name, kind, info))
         else:
             arguments.append(info.metavar or parameter.name.upper())
-    return Command(name, inspect.getdoc(function).split("\n")[0], tuple(options), " ".join(arguments))  # type: ignore[union-attr]
+    return Command(name, bool(declared.hidden), inspect.getdoc(function).split("\n")[0], tuple(options), " ".join(arguments))  # type: ignore[union-attr]
 
 
 def _option(name: str, kind: Any, info: Any) -> Choice:
@@ -77,13 +77,13 @@ def completion(shell: str, app: typer.Typer) -> int:
 
 
 def _bash(known: tuple[Command, ...]) -> Iterator[str]:
-    names = " ".join(one.name for one in known if one.name != MAIN)
+    names = " ".join(one.name for one in known if not one.is_main)
     yield "# analyze: completion for bash; `analyze completion bash > ~/.local/share/bash-completion/completions/analyze`"
     yield "_analyze() {"
     yield '  local cur="${COMP_WORDS[COMP_CWORD]}" prev="${COMP_WORDS[COMP_CWORD-1]}" job="${COMP_WORDS[1]}" words=""'
     yield '  case "$job" in'
     for one in known:
-        pattern = "*" if one.name == MAIN else one.name
+        pattern = "*" if one.is_main else one.name
         if pattern != "*":
             yield f'    {pattern}) case "$prev" in {_bash_values(one)} esac; words="{_options(one)}" ;;'
     main = known[0]
@@ -115,11 +115,11 @@ def _zsh(known: tuple[Command, ...]) -> Iterator[str]:
     yield "# analyze: completion for zsh; `analyze completion zsh > ~/.zfunc/_analyze` with ~/.zfunc in $fpath"
     yield "_analyze() {"
     yield "  local -a jobs"
-    yield "  jobs=(" + " ".join(f"'{one.name}:{_quoted(one.help)}'" for one in known if one.name != MAIN) + ")"
+    yield "  jobs=(" + " ".join(f"'{one.name}:{_quoted(one.help)}'" for one in known if not one.is_main) + ")"
     yield "  if (( CURRENT == 2 )) && [[ $words[2] != -* ]]; then _describe command jobs; _files; return; fi"
     yield "  case $words[2] in"
     for one in (*known[1:], known[0]):
-        yield f"    {'*' if one.name == MAIN else one.name}) _arguments -s {' '.join(_zsh_options(one))} '*:file:_files' ;;"
+        yield f"    {'*' if one.is_main else one.name}) _arguments -s {' '.join(_zsh_options(one))} '*:file:_files' ;;"
     yield "  esac"
     yield "}"
     yield '_analyze "$@"'
@@ -137,11 +137,11 @@ def _quoted(text: str) -> str:
 
 
 def _fish(known: tuple[Command, ...]) -> Iterator[str]:
-    names = " ".join(one.name for one in known if one.name != MAIN)
+    names = " ".join(one.name for one in known if not one.is_main)
     yield "# analyze: completion for fish; `analyze completion fish > ~/.config/fish/completions/analyze.fish`"
     for one in known:
-        seen = f"not __fish_seen_subcommand_from {names}" if one.name == MAIN else f"__fish_seen_subcommand_from {one.name}"
-        if one.name != MAIN:
+        seen = f"not __fish_seen_subcommand_from {names}" if one.is_main else f"__fish_seen_subcommand_from {one.name}"
+        if not one.is_main:
             yield f"complete -c analyze -n __fish_use_subcommand -a {one.name} -d '{_fish_quoted(one.help)}'"
         for option in one.options:
             spelt = " ".join(f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}" for name in option.names)

@@ -266,3 +266,17 @@ def test_what_nobody_asked_for_longest_is_forgotten_first(tmp_path: Path, monkey
     assert count(path) == (3, 3)
     with sqlite3.connect(path) as base:
         assert all("sweep-01" in place for (place,) in base.execute("select root from cards"))
+
+
+def test_a_scan_that_only_looks_up_keeps_nobody_from_writing(tmp_path: Path) -> None:
+    root, path = make(tmp_path / "runs"), tmp_path / "cache.db"
+    scanned(root, path)
+    with sqlite3.connect(path) as base:
+        base.execute("update cards set at = 1000")
+        keys = [key for (key,) in base.execute("select key from cards")]
+    with caches.Cache(path, b"") as cache:
+        assert len(cache.known(keys)) == 3
+        other = sqlite3.connect(path, timeout=0)
+        other.execute("delete from places")  # raises where the look-up still holds the lock
+        other.commit()
+        other.close()

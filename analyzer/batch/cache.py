@@ -130,11 +130,9 @@ class Cache:
     def _note_use(self, keys: Sequence[bytes]) -> None:
         now = int(time.time())
         for some in _by(ASKED, keys):
-            if self._base is None:
-                return
             with self._tolerant():
-                marks = ",".join("?" * len(some))
-                self._base.execute(f"update cards set at = ? where at < ? and key in ({marks})", [now, now - FRESH, *some])  # noqa: S608 (question marks only)
+                self._of("update cards set at = ? where at < ? and key in", some, now, now - FRESH)
+        self.flush()  # an open transaction would keep other scans from writing
 
     def prune(self, limit: int = LIMIT) -> int:
         """Forgets the results that were asked for longest ago until three quarters of `limit` are left; how many.
@@ -149,9 +147,8 @@ class Cache:
                 oldest = [key for (key,) in self._base.execute("select key from cards order by at, key limit ?", (ASKED,))]
                 if not oldest:
                     break
-                marks = ",".join("?" * len(oldest))
-                self._base.execute(f"delete from documents where key in ({marks})", oldest)  # noqa: S608
-                self._base.execute(f"delete from cards where key in ({marks})", oldest)  # noqa: S608
+                self._of("delete from documents where key in", oldest)
+                self._of("delete from cards where key in", oldest)
                 self._base.commit()
                 forgotten += len(oldest)
         return forgotten
@@ -206,10 +203,15 @@ class Cache:
                 self._base.commit()
 
     def _rows(self, select: str, values: Sequence[object]) -> Iterable[tuple[Any, ...]]:
+        """The rows of a statement that ends in `in`."""
+        found = self._of(select, values)
+        return found.fetchall() if found is not None else ()
+
+    def _of(self, statement: str, values: Sequence[object], *before: object) -> sqlite3.Cursor | None:
+        """Runs a statement that ends in `in` for these values, `before` filling its earlier places."""
         if self._base is None or not values:
-            return ()
-        marks = ",".join("?" * len(values))
-        return self._base.execute(f"{select} ({marks})", list(values)).fetchall()
+            return None
+        return self._base.execute(f"{statement} ({','.join('?' * len(values))})", [*before, *values])
 
     @contextmanager
     def _tolerant(self) -> Iterator[None]:
@@ -228,9 +230,8 @@ class Cache:
 
 def _opened(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(
-        os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    )  # quotes of logs are nobody else's; SQLite gives its other files the same
+    # Quotes of logs are nobody else's. SQLite gives its other files the same permissions.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     try:
         return _connected(path)
     except sqlite3.DatabaseError as error:

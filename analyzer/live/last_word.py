@@ -9,8 +9,7 @@ from typing import Final, Literal
 
 from analyzer.errors import FOUND, NOTHING, OK
 from analyzer.model import Diagnosis
-from analyzer.output import document
-from analyzer.output.redact import redact
+from analyzer.output import forms
 from analyzer.writing import exit_code, write
 
 STOPPED: Final = 5
@@ -45,16 +44,5 @@ def code(reason: Reason, diagnoses: Sequence[Diagnosis], fail_on: str) -> int:
 
 def report(path: Path, diagnosis: Diagnosis, redacts: bool = True, lang: str = "en") -> None:
     """Writes a report; its suffix says which form."""
-    shown, redacted = redact(diagnosis) if redacts else (diagnosis, None)
-    if path.suffix == ".json":
-        text = document.dumps(shown)
-    elif path.suffix == ".md":
-        from analyzer.output import markdown
-
-        text = markdown.render(shown, lang=lang)
-    else:
-        from analyzer.output import html
-
-        text = html.render(shown, lang=lang, redacted=redacted)
-    write(path, text)
+    write(path, forms.shared(diagnosis, forms.BY_SUFFIX.get(path.suffix, "html"), lang, redacts))
     print(f"{path}", file=sys.stderr)

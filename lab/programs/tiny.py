@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import Any
 
 import torch
@@ -9,6 +10,19 @@ from faults import Injector
 from torch.utils.data import Dataset
 
 VOCABULARY = 256
+
+
+def training(parser: argparse.ArgumentParser) -> None:
+    """The options of a loop that is written out."""
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=120)
+    parser.add_argument("--batch_size", type=int, default=8)
+    parser.add_argument("--learning_rate", type=float, default=3e-3)
+    parser.add_argument("--warmup_steps", type=int, default=5)
+    parser.add_argument("--accumulate", type=int, default=1)
+    parser.add_argument("--noise", type=float, default=0.2)
+    parser.add_argument("--save_every", type=int, default=0)
+    parser.add_argument("--resume", default="", help="checkpoint to go on from")
 
 
 class Markov(Dataset[dict[str, torch.Tensor]]):

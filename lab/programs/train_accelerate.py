@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from accelerate.logging import get_logger
 from accelerate.utils import set_seed
 from faults import arguments, injector
-from tiny import Markov, TinyLM
+from tiny import Markov, TinyLM, training
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from train_torch import factor
@@ -20,17 +20,9 @@ def main() -> None:
     """Trains."""
     parser = argparse.ArgumentParser()
     arguments(parser)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=120)
-    parser.add_argument("--batch_size", type=int, default=8)
-    parser.add_argument("--learning_rate", type=float, default=3e-3)
-    parser.add_argument("--warmup_steps", type=int, default=5)
+    training(parser)
     parser.add_argument("--schedule", default="cosine")
     parser.add_argument("--precision", default="no", choices=["no", "fp16", "bf16"])
-    parser.add_argument("--accumulate", type=int, default=1)
-    parser.add_argument("--noise", type=float, default=0.2)
-    parser.add_argument("--save_every", type=int, default=0)
-    parser.add_argument("--resume", default="")
     given = parser.parse_args()
     logging.basicConfig(
         format="%(asctime)s - %(levelname)s - %(name)s - %(message)s", datefmt="%m/%d/%Y %H:%M:%S", level=logging.INFO

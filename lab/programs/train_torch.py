@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from faults import Injector, arguments, injector
-from tiny import Markov, TinyLM
+from tiny import Markov, TinyLM, training
 from torch.utils.data import DataLoader
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -27,20 +27,14 @@ def command_line() -> argparse.Namespace:
     """The options."""
     parser = argparse.ArgumentParser()
     arguments(parser)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=120)
-    parser.add_argument("--batch_size", type=int, default=8)
-    parser.add_argument("--learning_rate", type=float, default=3e-3)
-    parser.add_argument("--warmup_steps", type=int, default=5)
+    training(parser)
     parser.add_argument("--schedule", default="linear", choices=["constant", "linear", "cosine", "restarts", "wsd"])
     parser.add_argument("--precision", default="fp32", choices=sorted(TYPES))
     parser.add_argument("--init_scale", type=float, default=65536.0)
     parser.add_argument("--growth_interval", type=int, default=2000)
-    parser.add_argument("--accumulate", type=int, default=1)
     parser.add_argument("--clip", type=float, default=1.0)
     parser.add_argument("--log_clipped", action="store_true", help="print the norm after clipping")
     parser.add_argument("--optimizer", default="adamw", choices=["adamw", "sgd"])
-    parser.add_argument("--noise", type=float, default=0.2)
     parser.add_argument("--curriculum", action="store_true", help="samples become harder")
     parser.add_argument("--easiest", type=float, default=0.6, help="share of the noise that a curriculum begins with")
     parser.add_argument("--samples", type=int, default=4000)
@@ -49,9 +43,7 @@ def command_line() -> argparse.Namespace:
     parser.add_argument("--unfreeze_at", type=int, default=-1)
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--eval_every", type=int, default=0)
-    parser.add_argument("--save_every", type=int, default=0)
     parser.add_argument("--pause", type=float, default=0.0, help="seconds that an evaluation or a checkpoint takes longer")
-    parser.add_argument("--resume", default="", help="checkpoint to go on from")
     parser.add_argument("--weights", default="", help="checkpoint of which only the weights are taken, as for fine-tuning")
     parser.add_argument("--log_every", type=int, default=1)
     parser.add_argument("--style", default="plain", choices=["plain", "epoch", "logger", "bar"])

@@ -27,19 +27,19 @@ from lab.two_gpu.cases import Case
 from lab.two_gpu.outcome import outcome
 
 HERE: Final = Path(__file__).parent
+SHIM: Final = HERE.parent / "programs" / "old_deepspeed"
+"""What DeepSpeed up to 0.12 needs under a newer torch and numpy."""
 PROGRAMS: Final = (HERE / "llava.py", HERE.parent / "torchrun_faults.py")
 DEEPSPEED: Final = "import sys; sys.argv[0] = 'deepspeed'; from deepspeed.launcher.runner import main; main()"
 PORT: Final = 29700
 
 
 def unpack(wheels: Path, into: Path) -> None:
-    """Every wheel below `into`: DeepSpeed's a folder each, the others in `base`; the shim for old versions in `shim`."""
+    """Every wheel below `into`: DeepSpeed's a folder each, the others in `base`."""
     for wheel in sorted(wheels.glob("*.whl")):
         name, version = wheel.name.split("-")[:2]
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(into / (f"deepspeed-{version}" if name == "deepspeed" else "base"))
-    (into / "shim").mkdir(parents=True, exist_ok=True)
-    shutil.copy(HERE / "old_deepspeed.py", into / "shim" / "sitecustomize.py")
 
 
 def run_all(cases: Sequence[Case], wheels: Path, into: Path, jobs: int, deadline: float, is_cpu: bool) -> list[dict[str, Any]]:
@@ -108,7 +108,7 @@ def _command(case: Case, port: int, is_cpu: bool) -> list[str]:
 
 
 def _environment(case: Case, packages: Path, is_cpu: bool) -> dict[str, str]:
-    places = [packages / "shim", packages / "base", *([packages / f"deepspeed-{case.deepspeed}"] if case.deepspeed else [])]
+    places = [SHIM, packages / "base", *([packages / f"deepspeed-{case.deepspeed}"] if case.deepspeed else [])]
     forced = {"DS_ACCELERATOR": "cpu", "CUDA_VISIBLE_DEVICES": ""} if is_cpu else {}
     forced["TORCH_EXTENSIONS_DIR"] = str(packages / f"built-{case.deepspeed}")  # a build that was killed leaves a lock behind
     path = os.pathsep.join([*map(str, places), *filter(None, [os.environ.get("PYTHONPATH")])])

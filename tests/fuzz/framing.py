@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterable
 from typing import Final
 
 from parsers.wandb_records import BLOCK
@@ -19,9 +20,14 @@ def event_file(payloads: bytes) -> bytes:
 
 
 def wandb_log(payloads: bytes) -> bytes:
-    """Each payload as records of a transaction log, cut where its blocks end."""
+    """Each payload as a record of a transaction log."""
+    return transaction_log(payloads.split(RECORD))
+
+
+def transaction_log(records: Iterable[bytes]) -> bytes:
+    """A transaction log as W&B's client frames it: records are cut where its blocks end."""
     data = bytearray(b":W&B" + struct.pack("<HB", 0xBEE1, 0))
-    for record in payloads.split(RECORD):
+    for record in records:
         at, is_first = 0, True
         while is_first or at < len(record):
             room = BLOCK - len(data) % BLOCK

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import struct
-import zlib
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from parsers import kinds as k
 from parsers import read
 from parsers.wandb_records import BLOCK
+from tests.fuzz.framing import transaction_log
 from tests.parsers.runs import kinds, lines, points
 
 
@@ -34,24 +34,6 @@ def history(**items: str) -> bytes:
     return field(2, b"".join(field(1, field(2, key.replace("__", "/")) + field(16, text)) for key, text in items.items()))
 
 
-def log(records: list[bytes]) -> bytes:
-    """A transaction log as the client frames it."""
-    data = bytearray(b":W&B" + struct.pack("<HB", 0xBEE1, 0))
-    for record in records:
-        at, first = 0, True
-        while first or at < len(record):
-            room = BLOCK - len(data) % BLOCK
-            if room < 7:
-                data += bytes(room)
-                continue
-            part = record[at : at + room - 7]
-            at += len(part)
-            kind = (1 if at >= len(record) else 2) if first else (4 if at >= len(record) else 3)
-            data += struct.pack("<IHB", zlib.crc32(part, zlib.crc32(bytes([kind]))), len(part), kind) + part
-            first = False
-    return bytes(data)
-
-
 def run_log(folder: Path, data: bytes) -> Path:
     path = folder / "run-abc.wandb"
     path.write_bytes(data)
@@ -67,7 +49,7 @@ CONFIG = field(5, field(1, field(1, "lr") + field(16, "2e-05")) + field(1, field
 def test_history_config_memory_and_exit(tmp_path: Path) -> None:
     stats = field(7, field(3, field(1, "gpu.0.memoryAllocatedBytes") + field(16, str(3 * 2**30))))
     nan = history(train__loss="NaN", eval__loss="2.5", train__global_step="6")
-    run = read([run_log(tmp_path, log([CONFIG, *STEPS, stats, nan, field(18, field(1, 1))]))], strict=True)
+    run = read([run_log(tmp_path, transaction_log([CONFIG, *STEPS, stats, nan, field(18, field(1, 1))]))], strict=True)
     got = points(run, "loss")
     assert got[0] == (1, 3.0) and [step for step, _ in got] == [1, 2, 3, 4, 5, 6] and math.isnan(got[-1][1])
     assert points(run, "memory_gpu") == [(5, 3.0)] and points(run, "eval_loss") == [(6, 2.5)]
@@ -78,25 +60,25 @@ def test_history_config_memory_and_exit(tmp_path: Path) -> None:
 
 def test_typed_values_and_own_step(tmp_path: Path) -> None:
     item = field(1, field(1, "loss") + varint(6 << 3 | 1) + struct.pack("<d", 0.5)) + field(1, field(1, "_step") + field(5, 7))
-    run = read([run_log(tmp_path, log([field(2, item), field(18, field(1, 0))]))], strict=True)
+    run = read([run_log(tmp_path, transaction_log([field(2, item), field(18, field(1, 0))]))], strict=True)
     assert points(run, "loss") == [(7, 0.5)] and kinds(run) == [k.RUN_END]
 
 
 def test_records_over_block_borders(tmp_path: Path) -> None:
     big = history(train__loss="1.0", train__global_step="9", note=f'"{"x" * (3 * BLOCK)}"')
     many = STEPS * 400
-    run = read([run_log(tmp_path, log([*many, big, *STEPS]))], strict=True)
+    run = read([run_log(tmp_path, transaction_log([*many, big, *STEPS]))], strict=True)
     assert len(points(run, "loss")) == len(many) + 1 + len(STEPS) and run.problems == ()
 
 
 @pytest.mark.parametrize("cut", [1, 6, 9, 40])
 def test_a_file_that_breaks_off_keeps_what_came_before(tmp_path: Path, cut: int) -> None:
-    run = read([run_log(tmp_path, log(STEPS)[:-cut])], strict=True)
+    run = read([run_log(tmp_path, transaction_log(STEPS)[:-cut])], strict=True)
     assert len(points(run, "loss")) == 4 and run.problems == ()
 
 
 def test_a_wrong_check_sum_is_a_problem(tmp_path: Path) -> None:
-    data = bytearray(log(STEPS))
+    data = bytearray(transaction_log(STEPS))
     data[30] ^= 1
     run = read([run_log(tmp_path, bytes(data))], strict=True)
     assert len(points(run, "loss")) == 4 and "check sum" in run.problems[0].reason
@@ -106,7 +88,7 @@ def test_noise_never_raises(tmp_path: Path) -> None:
     for seed in range(20):
         noise = bytes((seed * 31 + i * i * 7 + i // 3) % 256 for i in range(3000))
         assert read([run_log(tmp_path, b":W&B\xe1\xbe\0" + noise)], strict=True).tracks == ()
-    framed = log([bytes((seed * 31 + i * 17) % 256 for i in range(60)) for seed in range(40)])
+    framed = transaction_log([bytes((seed * 31 + i * 17) % 256 for i in range(60)) for seed in range(40)])
     assert read([run_log(tmp_path, framed)], strict=True).failures == ()
 
 

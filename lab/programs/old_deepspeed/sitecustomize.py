@@ -21,7 +21,7 @@ def _free_socket() -> socket.socket:
 
 
 def _mend_torch(module: Any) -> None:
-    module.log = getattr(module, "log", None) or module.logger
+    module.log = getattr(module, "log", None) or getattr(module, "logger", None)
     module._get_socket_with_port = getattr(module, "_get_socket_with_port", _free_socket)
 
 
