@@ -1,7 +1,8 @@
 """A small data-parallel program that fails on purpose: one fault, one function.
 
 Started by torchrun (`python -m torch.distributed.run --nproc-per-node 4 torchrun_faults.py FAULT`), by `deepspeed` or by
-`accelerate launch`; needs torch alone. On gloo and CPUs, or with `--backend nccl` on a GPU a rank.
+`accelerate launch`; needs torch alone. On gloo and CPUs, or with `--backend nccl` on a GPU a rank, or on one for all with
+`--share`.
 Rank 0 prints `step N loss X`; every rank holds the same linear model and sums its gradients itself, so that the
 collectives of a step are plain to see: one all-reduce a step, one barrier before a checkpoint.
 
@@ -106,6 +107,11 @@ def lone_checkpoint(options: argparse.Namespace, rank: int) -> None:
     dist.barrier()
 
 
+def share_gpu() -> None:
+    """All ranks on one GPU: NCCL refuses two ranks of a host there, so that each says it is a host of its own with one GPU."""
+    os.environ.update(NCCL_HOSTID=f"rank-{os.environ['RANK']}", NCCL_SOCKET_IFNAME="lo", LOCAL_RANK="0")
+
+
 def device(options: argparse.Namespace) -> torch.device:
     """The GPU of this rank with NCCL, else the CPU."""
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if options.backend == "nccl" else torch.device("cpu")
@@ -125,7 +131,10 @@ def main() -> None:
     parser.add_argument(
         "--local_rank", type=int, default=0, help="given by DeepSpeed's launcher, which also says it in LOCAL_RANK"
     )
+    parser.add_argument("--share", action="store_true", help="NCCL with every rank on the first GPU")
     options = parser.parse_args()
+    if options.share:
+        share_gpu()
     if options.backend == "nccl":
         torch.cuda.set_device(device(options))
     if options.fault == "late_output":

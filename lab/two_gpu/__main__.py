@@ -11,7 +11,7 @@ import sys
 import tarfile
 from pathlib import Path
 
-from lab.two_gpu.cases import SUPPORT, VERSIONS, failures, race
+from lab.two_gpu.cases import SUPPORT, VERSIONS, Machine, failures, race
 from lab.two_gpu.outcome import table
 from lab.two_gpu.runs import run_all
 
@@ -26,9 +26,12 @@ def main(words: list[str] | None = None) -> int:
     running = commands.add_parser("run", help="failures, then the race; keeps logs, results.jsonl and two_gpu.tar.xz")
     running.add_argument("wheels", type=Path)
     running.add_argument("--into", type=Path, required=True)
-    running.add_argument("--only", default="*", help="pattern of the cases' names")
+    running.add_argument("--only", nargs="+", default=["*"], help="patterns of the cases' names")
     running.add_argument("--jobs", type=int, default=4, help="runs at a time: both GPUs are shared")
     running.add_argument("--deadline", type=float, default=570.0, help="seconds after which no run is waited for")
+    running.add_argument("--gpus", type=int, default=2, help="how many there are")
+    running.add_argument("--ranks", type=int, help="how many take part (as many as GPUs); two share one GPU")
+    running.add_argument("--steps", type=int, default=300, help="steps of the race")
     running.add_argument("--cpu", action="store_true", help="a dry run: gloo and CPUs, a smaller model, four steps")
     drawing = commands.add_parser("table", help="results.jsonl as Markdown")
     drawing.add_argument("folder", type=Path)
@@ -51,8 +54,10 @@ def prepare(given: argparse.Namespace) -> int:
 
 def run(given: argparse.Namespace) -> int:
     """Runs the cases; 1 when none ended."""
-    cases = [case for case in (*failures(given.cpu), *race(given.cpu)) if fnmatch.fnmatch(case.name, given.only)]
-    rows = run_all(cases, given.wheels, given.into, given.jobs, given.deadline, given.cpu)
+    machine = Machine(0, given.ranks or 2) if given.cpu else Machine(given.gpus, given.ranks or given.gpus)
+    known = (*failures(machine), *race(machine, given.steps))
+    cases = [case for case in known if any(fnmatch.fnmatch(case.name, pattern) for pattern in given.only)]
+    rows = run_all(cases, given.wheels, given.into, given.jobs, given.deadline, machine)
     with tarfile.open(given.into / "two_gpu.tar.xz", "w:xz") as archive:
         for place in sorted(given.into.iterdir()):
             if place.is_dir() or place.name == "results.jsonl":

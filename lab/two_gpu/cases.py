@@ -39,13 +39,31 @@ class Case:
     """Seconds after which the run is stopped."""
 
 
-def race(is_cpu: bool) -> list[Case]:
+@dataclass(frozen=True)
+class Machine:
+    """What there is to run on. `gpus` 0: CPUs and gloo, a smaller model. More `ranks` than GPUs share the first one."""
+
+    gpus: int = 2
+    ranks: int = 2
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several ranks run on one GPU."""
+        return 0 < self.gpus < self.ranks
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What the programs are told."""
+        return ("--share",) if self.is_shared else ()
+
+
+def race(machine: Machine, steps: int) -> list[Case]:
     """Every version × overlap × bucket × seed; first all versions with what is most suspected, so that a deadline costs seeds."""
     wanted = itertools.product(SEEDS, BUCKETS, (True, False), VERSIONS)
-    return [_race(version, overlap, bucket, seed, is_cpu) for seed, bucket, overlap, version in wanted]
+    return [_race(version, overlap, bucket, seed, machine, steps) for seed, bucket, overlap, version in wanted]
 
 
-def _race(version: str, overlap: bool, bucket: str, seed: int, is_cpu: bool) -> Case:
+def _race(version: str, overlap: bool, bucket: str, seed: int, machine: Machine, steps: int) -> Case:
     config: dict[str, object] = {
         "train_micro_batch_size_per_gpu": 4, "gradient_accumulation_steps": 2, "gradient_clipping": 1.0,
         "bf16": {"enabled": True},
@@ -54,9 +72,10 @@ def _race(version: str, overlap: bool, bucket: str, seed: int, is_cpu: bool) -> 
         },
         "zero_allow_untested_optimizer": True, "steps_per_print": 1_000_000,
     }  # fmt: skip
-    small = ("--steps", "4", "--seen", "64", "--width", "64", "--tokens", "16") if is_cpu else ()
+    small = () if machine.gpus else ("--seen", "64", "--width", "64", "--tokens", "16")
+    options = ("--seed", str(seed), "--steps", str(steps if machine.gpus else 4), *small, *machine.options)
     name = f"race-ds{version}-{'overlap' if overlap else 'plain'}-{bucket}-s{seed}"
-    return Case(name, "llava.py", ("--seed", str(seed), *small), deepspeed=version, config=config, fault="race", limit=240.0)
+    return Case(name, "llava.py", options, deepspeed=version, config=config, fault="race", limit=240.0)
 
 
 FAULTS: Final[dict[str, tuple[tuple[str, ...], str, tuple[str, ...]]]] = {
@@ -72,7 +91,7 @@ _RANKS: Final = {"lone_checkpoint": 0}
 """The faulty rank, 1 where none is named."""
 
 
-def failures(is_cpu: bool) -> list[Case]:
+def failures(machine: Machine) -> list[Case]:
     """Every fault and its healthy twin: alone, with NCCL's own log, with the flight recorder, under the other launchers."""
     settings = {
         "plain": {}, "info": {"NCCL_DEBUG": "INFO"}, "recorder": RECORDER, "detail": {"TORCH_DISTRIBUTED_DEBUG": "DETAIL"},
@@ -80,15 +99,15 @@ def failures(is_cpu: bool) -> list[Case]:
     wanted = [("torchrun", name, fault) for name in settings for fault in ("healthy", *FAULTS)]
     wanted += [(launcher, "plain", fault) for launcher in ("deepspeed", "accelerate")
                for fault in ("healthy", "rank_raises", "rank_killed", "rank_sleeps")]  # fmt: skip
-    return [_failure(launcher, name, settings[name], fault, is_cpu) for launcher, name, fault in wanted]
+    return [_failure(launcher, name, settings[name], fault, machine) for launcher, name, fault in wanted]
 
 
-def _failure(launcher: str, setting: str, environment: dict[str, str], fault: str, is_cpu: bool) -> Case:
+def _failure(launcher: str, setting: str, environment: dict[str, str], fault: str, machine: Machine) -> Case:
     expected, mark, options = FAULTS.get(fault, ((), "", ()))
     rank = None if fault == "healthy" else _RANKS.get(fault, 1)
-    backend = ("--backend", "gloo" if is_cpu else "nccl", "--timeout", "10" if is_cpu else "20")
+    backend = ("--backend", "nccl", "--timeout", "20") if machine.gpus else ("--backend", "gloo", "--timeout", "10")
     at = ("--at", "20", "--rank", str(-1 if rank is None else rank))
     return Case(
-        f"{fault}-{launcher}-{setting}", "torchrun_faults.py", (fault, *at, *backend, *options), launcher,
+        f"{fault}-{launcher}-{setting}", "torchrun_faults.py", (fault, *at, *backend, *options, *machine.options), launcher,
         VERSIONS[-1] if launcher == "deepspeed" else "", {}, environment, rank, fault, expected, mark,
     )  # fmt: skip

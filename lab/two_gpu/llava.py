@@ -17,6 +17,7 @@ import deepspeed
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
+from torchrun_faults import share_gpu
 
 VOCABULARY = 512
 PATCHES = 16
@@ -93,7 +94,10 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=96)
     parser.add_argument("--local_rank", type=int, default=-1)
     parser.add_argument("--deepspeed_config", type=Path, default=Path("ds_config.json"))
+    parser.add_argument("--share", action="store_true", help="NCCL with every rank on the first GPU")
     options = parser.parse_args()
+    if options.share:
+        share_gpu()
     config = json.loads(options.deepspeed_config.read_text("utf-8"))
     torch.manual_seed(options.seed)
     deepspeed.init_distributed("nccl" if torch.cuda.is_available() else "gloo")

@@ -23,7 +23,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
-from lab.two_gpu.cases import Case
+from lab.two_gpu.cases import Case, Machine
 from lab.two_gpu.outcome import outcome
 
 HERE: Final = Path(__file__).parent
@@ -42,7 +42,9 @@ def unpack(wheels: Path, into: Path) -> None:
             archive.extractall(into / (f"deepspeed-{version}" if name == "deepspeed" else "base"))
 
 
-def run_all(cases: Sequence[Case], wheels: Path, into: Path, jobs: int, deadline: float, is_cpu: bool) -> list[dict[str, Any]]:
+def run_all(
+    cases: Sequence[Case], wheels: Path, into: Path, jobs: int, deadline: float, machine: Machine
+) -> list[dict[str, Any]]:
     """Runs as many cases as the deadline (seconds from now) allows; the rows of those that ended, also in `results.jsonl`."""
     until, lock, rows = time.monotonic() + deadline, Lock(), []
     with tempfile.TemporaryDirectory() as folder:
@@ -54,7 +56,7 @@ def run_all(cases: Sequence[Case], wheels: Path, into: Path, jobs: int, deadline
             left = until - time.monotonic()
             if left < min(case.limit, 60) / 2:
                 return
-            row = _run(case, PORT + number, Path(folder), into, min(left, case.limit), is_cpu)
+            row = _run(case, PORT + number, Path(folder), into, min(left, case.limit), machine)
             if row is None:
                 return
             with lock:
@@ -68,14 +70,14 @@ def run_all(cases: Sequence[Case], wheels: Path, into: Path, jobs: int, deadline
     return rows
 
 
-def _run(case: Case, port: int, folder: Path, into: Path, limit: float, is_cpu: bool) -> dict[str, Any] | None:
+def _run(case: Case, port: int, folder: Path, into: Path, limit: float, machine: Machine) -> dict[str, Any] | None:
     with tempfile.TemporaryDirectory(dir=folder) as place:
         for program in PROGRAMS:
             shutil.copy(program, place)
         (Path(place) / "ds_config.json").write_text(json.dumps(case.config, indent=1), "utf-8")
-        command = _command(case, port, is_cpu)
+        command = _command(case, port, machine)
         start = time.monotonic()
-        text, code, is_cut = _capture(command, Path(place), _environment(case, folder / "packages", is_cpu), limit)
+        text, code, is_cut = _capture(command, Path(place), _environment(case, folder / "packages", machine), limit)
         if is_cut and limit < case.limit:
             return None
         log = _neutral(text, Path(place), folder / "packages")
@@ -87,7 +89,7 @@ def _run(case: Case, port: int, folder: Path, into: Path, limit: float, is_cpu: 
         kept = into / case.name
         kept.mkdir(parents=True, exist_ok=True)
         (kept / "run.log").write_text(log, "utf-8")
-        (kept / "provenance.toml").write_text(_provenance(case, row, log, is_cpu), "utf-8")
+        (kept / "provenance.toml").write_text(_provenance(case, row, log, machine), "utf-8")
         for dump in sorted(Path(place).glob("nccl_trace_rank_*")):
             shutil.copy(dump, kept)
         if case.config:
@@ -95,21 +97,22 @@ def _run(case: Case, port: int, folder: Path, into: Path, limit: float, is_cpu: 
         return row
 
 
-def _command(case: Case, port: int, is_cpu: bool) -> list[str]:
+def _command(case: Case, port: int, machine: Machine) -> list[str]:
+    ranks = str(machine.ranks)
     launchers: dict[str, Callable[[], list[str]]] = {
-        "torchrun": lambda: ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(port)],
-        "deepspeed": lambda: ["-c", DEEPSPEED, "--num_gpus", "2", "--master_port", str(port)],
+        "torchrun": lambda: ["-m", "torch.distributed.run", "--nproc-per-node", ranks, "--master-port", str(port)],
+        "deepspeed": lambda: ["-c", DEEPSPEED, "--num_gpus", ranks, "--master_port", str(port)],
         "accelerate": lambda: [
-            "-m", "accelerate.commands.launch", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no",
-            "--dynamo_backend", "no", "--main_process_port", str(port), *(["--cpu"] if is_cpu else ["--multi_gpu"]),
+            "-m", "accelerate.commands.launch", "--num_processes", ranks, "--num_machines", "1", "--mixed_precision", "no",
+            "--dynamo_backend", "no", "--main_process_port", str(port), *(["--multi_gpu"] if machine.gpus else ["--cpu"]),
         ],
     }  # fmt: skip
     return [sys.executable, *launchers[case.launcher](), case.program, *case.options]
 
 
-def _environment(case: Case, packages: Path, is_cpu: bool) -> dict[str, str]:
+def _environment(case: Case, packages: Path, machine: Machine) -> dict[str, str]:
     places = [SHIM, packages / "base", *([packages / f"deepspeed-{case.deepspeed}"] if case.deepspeed else [])]
-    forced = {"DS_ACCELERATOR": "cpu", "CUDA_VISIBLE_DEVICES": ""} if is_cpu else {}
+    forced = {} if machine.gpus else {"DS_ACCELERATOR": "cpu", "CUDA_VISIBLE_DEVICES": ""}
     forced["TORCH_EXTENSIONS_DIR"] = str(packages / f"built-{case.deepspeed}")  # a build that was killed leaves a lock behind
     path = os.pathsep.join([*map(str, places), *filter(None, [os.environ.get("PYTHONPATH")])])
     return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", **forced, **case.environment}
@@ -148,19 +151,20 @@ def _neutral(text: str, place: Path, packages: Path) -> str:
     return text
 
 
-def _provenance(case: Case, row: dict[str, Any], log: str, is_cpu: bool) -> str:
+def _provenance(case: Case, row: dict[str, Any], log: str, machine: Machine) -> str:
     import platform
 
     import torch
 
     line = next((number for number, text in enumerate(log.splitlines(), 1) if case.mark and case.mark in text), 0)
-    device = "CPU" if is_cpu else f"{torch.cuda.device_count()}x {torch.cuda.get_device_name(0)}"
+    device = f"{machine.gpus}x {torch.cuda.get_device_name(0)}" if machine.gpus else "CPU"
+    sharing = f", shared by {machine.ranks} ranks" if machine.is_shared else ""
     settings = "".join(f"{name}={value} " for name, value in case.environment.items())
     version = torch.__version__.partition("+")[0]
     rows = [
-        f'program = "torch {version} ({"gloo" if is_cpu else "NCCL"})"',
+        f'program = "torch {version} ({"NCCL" if machine.gpus else "gloo"})"',
         f"command = '''{settings}{row['command']}'''",
-        f'hardware = "{device}"',
+        f'hardware = "{device}{sharing}"',
         f'fault = "{case.fault}"',
         *([f"injected_at_step = 20\nfirst_cause_rank = {case.rank}\nfirst_cause_line = {line}"] if case.rank is not None else []),
         f"healthy = {str(case.fault == 'healthy').lower()}",
@@ -174,6 +178,7 @@ def _provenance(case: Case, row: dict[str, Any], log: str, is_cpu: bool) -> str:
         f'torch = "{version}"',
         *([f'deepspeed = "{case.deepspeed}"'] if case.deepspeed else []),
         f'python = "{platform.python_version()}"',
+        *([f'cuda = "{torch.version.cuda}"'] if machine.gpus else []),
         f'device = "{device}"',
     ]
     return "\n".join(rows) + "\n"
