@@ -77,7 +77,19 @@ def main(arguments: list[str] | None = None) -> None:
         words = [MAIN, *words]
     from analyzer.job import guarded
 
-    raise SystemExit(guarded(lambda: _typer(words)))
+    raise SystemExit(guarded(lambda: _command(words)))
+
+
+def _command(words: list[str]) -> None:
+    """The command of these words: of the main job, whose words are plain, typer is not even imported."""
+    if words[0] == MAIN:
+        from analyzer import job
+        from analyzer.words import request
+
+        asked = request(words[1:])
+        if asked is not None:
+            raise SystemExit(job.run(asked))
+    _typer(words)
 
 
 def _print(text: str) -> None:
