@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from parsers.model import Columns, Row, RowKind, Tick
+from parsers.past import Past
 
 UNKNOWN: Final = -(2**62)
 """Stands for "no step printed" in integer columns."""
@@ -44,6 +45,8 @@ class Table:
     step: array[int] = field(default_factory=lambda: array("q"))
     time: array[float] = field(default_factory=lambda: array("d"))
     columns: tuple[array[float], ...] = ()
+    cuts: array[int] = field(default_factory=lambda: array("q"))
+    """`seq` of the rows before which others were dropped (`thin.py`)."""
 
     def __post_init__(self) -> None:
         self.columns = tuple(array("d") for _ in self.names)
@@ -104,6 +107,8 @@ class Ticks:
     seconds: array[float] = field(default_factory=lambda: array("d"))
     last: int = -1
     """`seq` of the last tick that was offered."""
+    cuts: array[int] = field(default_factory=lambda: array("q"))
+    """`seq` of the ticks before which others were dropped."""
 
     def __len__(self) -> int:
         return len(self.seq)
@@ -138,6 +143,8 @@ class Tables:
     """(reader, points) of metrics that came whole: they have their steps and are shared, not copied."""
     parts: list[tuple[int, str]] = field(default_factory=list)
     """(`seq` before its first row, file) of each piece of a rotated log; empty where `file` is all there is."""
+    past: Past | None = None
+    """How far steps are final, once rows were thinned."""
     _names: frozenset[str] = frozenset()
     """All names of metrics, once there are `MAX_TABLES` tables."""
 
@@ -201,5 +208,6 @@ class Tables:
 
     def mark_start(self) -> None:
         """A program starts here: rows after it belong to a new segment if their steps begin again."""
-        self.seq += 1
-        self.starts.append(self.seq)
+        if not self.starts or self.starts[-1] != self.seq:  # what is said twice with nothing between is said once
+            self.seq += 1
+            self.starts.append(self.seq)
