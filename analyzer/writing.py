@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +26,8 @@ def write(path: Path, text: str) -> None:
 
     Bytes of a name that are no UTF-8 become `\udcff`, which in JSON is that name again.
     """
+    import tempfile
+
     try:
         folder = path.parent
         handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{path.name}.")

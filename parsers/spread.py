@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from typing import Final, Protocol, TypeVar
 
 MIN_BYTES: Final = 64 * 2**20
@@ -32,6 +30,8 @@ def spread(work: Callable[[J], R], jobs: Sequence[J]) -> Iterator[R]:
     """`map(work, jobs)`. `work` must be picklable. A process of a pool starts no pool of its own."""
     workers = _workers(jobs)
     if workers > 1:
+        from concurrent.futures import ProcessPoolExecutor
+
         try:
             pool = ProcessPoolExecutor(workers)
         except (OSError, NotImplementedError, ImportError):  # no semaphores here: a sandbox, a small container
@@ -46,7 +46,11 @@ def spread(work: Callable[[J], R], jobs: Sequence[J]) -> Iterator[R]:
 
 
 def _workers(jobs: Sequence[HasPath]) -> int:
-    if len(jobs) < MIN_FILES or multiprocessing.parent_process() is not None:
+    if len(jobs) < MIN_FILES:
+        return 1
+    from multiprocessing import parent_process
+
+    if parent_process() is not None:
         return 1
     if sum(_size(job.path) for job in jobs) < MIN_BYTES:
         return 1

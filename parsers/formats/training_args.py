@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import io
 import pickletools
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -96,6 +95,8 @@ def _is_plain(value: object) -> bool:
 def _pickles(path: Path) -> Iterator[io.BytesIO]:
     with path.open("rb") as file:
         if file.read(2) == b"PK":
+            import zipfile
+
             try:
                 with zipfile.ZipFile(path) as archive:
                     for name in archive.namelist():
