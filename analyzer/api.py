@@ -98,6 +98,9 @@ def diagnose(
 ) -> Diagnosis:
     """Reads the files of one run (a log, an event file, a run's folder, several files of it) and judges it.
 
+    The result is the one of `analyze` with the same paths: a log brings along its rotated pieces and, where it is the only
+    log of its folder, the ds_config and freeze beside it. Several files that do not look like one run are read as one.
+
     `facts` states what the log does not say, e.g. `{"deepspeed": "0.14.0", "overlap_comm": True}`, and is added to the
     facts of `options`. Raises parsers.UnreadableError where nothing can be opened or a folder holds several runs, and
     analyzer.errors.UsageError for a fact that cannot be understood. A run in which nothing was recognised has the
@@ -112,7 +115,7 @@ def diagnose(
         words = tuple(f"{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in facts.items())
         options = replace(options, facts=(*options.facts, *stated(words, (), None)))
     several = [Path(paths)] if isinstance(paths, str | PathLike) else [Path(path) for path in paths]
-    trail, found = work.examine(several, options)
+    trail, found = work.examined(work.run_of(several), options)
     return Diagnosis(**{one.name: getattr(found, one.name) for one in fields(found)}, trail=trail)
 
 

@@ -21,8 +21,7 @@ from analyzer.quotes import with_quotes
 from analyzer.symptoms import Wishes, symptoms
 from analyzer.timeline import timeline
 from parsers import Fact, Run, Signature, UnreadableError, read
-from parsers.discover import find_runs
-from parsers.source import STDIN
+from parsers.discover import RunFiles, find_runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,39 +45,55 @@ class Options:
 
 
 def diagnose(paths: Sequence[str | Path] | str | Path, options: Options | None = None) -> Diagnosis:
-    """Reads the files of one run and judges it.
+    """Reads the files of one run and judges it: the document that `analyze PATH…` gives for the same paths.
 
-    A directory stands for the files of the one run that it holds. Raises parsers.UnreadableError where nothing can be
-    opened or a directory holds several runs. A run in which nothing was recognised has the verdict `unjudged`.
+    A directory stands for the files of the one run that it holds; a log that is named alone brings along what
+    `parsers.discover` takes for its run's (rotated pieces, the ds_config and freeze beside it). Raises
+    parsers.UnreadableError where nothing can be opened or a directory holds several runs. A run in which nothing was
+    recognised has the verdict `unjudged`.
     """
-    return examine(paths, options or Options())[1]
+    return examined(run_of(paths), options or Options())[1]
 
 
-def examine(paths: Sequence[str | Path] | str | Path, options: Options) -> tuple[Run, Diagnosis]:
-    """As `diagnose`, with the run that was read."""
-    several = [paths] if isinstance(paths, str | Path) else list(paths)
-    files = [file for path in several for file in _files_of(path)]
-    run = read(files, known_signatures(), options.facts, options.strict)
-    diagnosis = judge(run, options)
-    if len(several) == 1 and len(files) > 1:
-        diagnosis = replace(diagnosis, run=replace(diagnosis.run, source=str(several[0])))
+def examined(files: RunFiles, options: Options) -> tuple[Run, Diagnosis]:
+    """The run that these files are, and its diagnosis, which names the run as they do."""
+    run, diagnosis = examine(files.files, options)
+    if len(files.files) > 1:
+        diagnosis = replace(diagnosis, run=replace(diagnosis.run, source=files.root))
     return run, diagnosis
+
+
+def examine(files: Sequence[str | Path], options: Options) -> tuple[Run, Diagnosis]:
+    """Reads just these files as one run, and judges it."""
+    run = read(files, known_signatures(), options.facts, options.strict)
+    return run, judge(run, options)
+
+
+def run_of(paths: Sequence[str | Path] | str | Path) -> RunFiles:
+    """The one run that these paths are, found as the command finds it; several files are one run, as the caller says.
+
+    Raises UnreadableError where a path is not there, or a directory holds no run or several.
+    """
+    several = [paths] if isinstance(paths, str | Path) else list(paths)
+    runs = list(find_runs(several))
+    if len(runs) == 1:
+        return runs[0]
+    parts = [_only_run(path) if Path(path).is_dir() else RunFiles(str(path), (str(path),)) for path in several]
+    return RunFiles(parts[0].root if parts else "", tuple(file for part in parts for file in part.files))
+
+
+def _only_run(folder: str | Path) -> RunFiles:
+    runs = list(find_runs([folder]))
+    if len(runs) != 1:
+        many = f"holds {len(runs)} runs: name one, or scan it" if runs else "holds no log and no event file: name the file itself"
+        raise UnreadableError(f"{folder} {many}.")
+    return runs[0]
 
 
 @cache
 def known_signatures() -> tuple[Signature, ...]:
     """The causes' patterns: worked out once, however many runs are judged."""
     return signatures(causes_module.load_for_weighing())
-
-
-def _files_of(path: str | Path) -> tuple[str | Path, ...]:
-    if str(path) == STDIN or not Path(path).is_dir():
-        return (path,)
-    runs = list(find_runs([path]))
-    if len(runs) != 1:
-        many = f"holds {len(runs)} runs: name one, or scan it" if runs else "holds no log and no event file: name the file itself"
-        raise UnreadableError(f"{path} {many}.")
-    return runs[0].files
 
 
 def judge(run: Run, options: Options | None = None) -> Diagnosis:

@@ -167,6 +167,7 @@ def _terminated(number: int, _: object) -> None:
 
 def run(request: Request) -> int:
     """The main job: one run → a report; several runs → the batch overview."""
+    from analyzer.diagnosis import examined
     from parsers.discover import find_runs
 
     form = request.form
@@ -180,7 +181,7 @@ def run(request: Request) -> int:
         if request.fix_dir:
             raise UsageError(f"--fix-dir mends one run, and {len(runs)} were found: name one of them.")
         return _batch(request, runs)
-    diagnosis = _diagnose(runs[0], request.options)
+    _, diagnosis = examined(runs[0], request.options)
     _deliver(diagnosis, request, form)
     if request.fix_dir:
         from analyzer import fix
@@ -188,17 +189,6 @@ def run(request: Request) -> int:
         for path in fix.write_fixes(diagnosis, request.fix_dir, request.lang):
             print(f"{path}", file=sys.stderr)
     return exit_code(diagnosis, request.fail_on)
-
-
-def _diagnose(files: RunFiles, options: Options) -> Diagnosis:
-    from dataclasses import replace
-
-    from analyzer.diagnosis import diagnose
-
-    diagnosis = diagnose(files.files, options)
-    if len(files.files) > 1:
-        diagnosis = replace(diagnosis, run=replace(diagnosis.run, source=files.root))
-    return diagnosis
 
 
 def run_scan(request: Request, extras: Extras) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 
 import pytest
 
@@ -11,6 +12,7 @@ import analyzer
 from analyzer import Diagnosis, Options, diagnose
 from parsers import UnreadableError
 from tests.samples import ROOT
+from tests.test_cli import analyze
 
 FAILED = ROOT / "sample_logs" / "hf-deepspeed" / "nanfrom-ds0.14.5-z2-bf16-hf444-s12"
 
@@ -81,6 +83,33 @@ def test_facts_are_weighed(report: Diagnosis) -> None:
 def test_a_folder_and_several_files_are_one_run() -> None:
     assert diagnose(FAILED).run.source == str(FAILED)
     assert diagnose([FAILED / "run.log"]).verdict == "failed"
+
+
+@pytest.mark.parametrize("paths", [("run.log",), ("",), ("run.log", "ds_config.json"), ("run.log", "env.txt")])
+def test_the_document_is_the_one_of_the_command(paths: tuple[str, ...]) -> None:
+    several = [str(FAILED / path) for path in paths]
+    said = json.loads(analyze(*several, "--format", "json").stdout)
+    assert json.loads(diagnose(several).to_json()) == said
+    assert len(paths) > 1 or json.loads(diagnose(several[0]).to_json()) == said
+
+
+def test_a_log_brings_its_rotated_pieces_and_its_environment_along(tmp_path) -> None:
+    lines = (FAILED / "run.log").read_text("utf-8").splitlines(keepends=True)
+    (tmp_path / "run.log.1").write_text("".join(lines[:60]), "utf-8")
+    (tmp_path / "run.log").write_text("".join(lines[60:]), "utf-8")
+    (tmp_path / "freeze.txt").write_text("deepspeed==0.14.5\n", "utf-8")
+    found = diagnose(tmp_path / "run.log")
+    assert [file.path for file in found.run.files] == [str(tmp_path / name) for name in ("run.log.1", "run.log", "freeze.txt")]
+    assert json.loads(found.to_json()) == json.loads(analyze(str(tmp_path / "run.log"), "--format", "json").stdout)
+
+
+def test_several_files_that_do_not_look_like_one_run_are_read_as_one(tmp_path) -> None:
+    for name in ("alpha.log", "beta.log"):
+        shutil.copy(FAILED / "run.log", tmp_path / name)
+    found = diagnose([tmp_path / "alpha.log", tmp_path / "beta.log"])
+    assert len(found.run.files) == 2
+    with pytest.raises(UnreadableError, match="holds 2 runs: name one, or scan it"):
+        diagnose(tmp_path)
 
 
 def test_options_choose_rules() -> None:
