@@ -1,4 +1,4 @@
-"""Puts a bill of materials (CycloneDX 1.6, PEP 770) into the wheel: what is in it, and what it asks for.
+"""Puts a bill of materials (CycloneDX 1.6, PEP 770) into the wheel, what is in it and what it asks for; and the templates compiled.
 
 The wheel holds no code of others; what it depends on is named with the ranges of pyproject.toml, as the versions are chosen
 where it is installed. The same tree gives the same bytes: no time and no random number stands in it.
@@ -7,6 +7,7 @@ where it is installed. The same tree gives the same bytes: no time and no random
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 import uuid
 from pathlib import Path
@@ -24,12 +25,26 @@ class SbomHook(BuildHookInterface[Any]):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Writes the document and hands it over."""
-        if self.target_name != "wheel" or version == "editable":
+        if self.target_name != "wheel":
+            return
+        if version == "editable":
+            self._compiled(Path(self.root) / "templates" / "compiled")
             return
         self._folder = tempfile.TemporaryDirectory(prefix="nanalyze-sbom-")
         path = Path(self._folder.name) / NAME
         path.write_text(json.dumps(self._document(), indent=2, sort_keys=True) + "\n", "utf-8")
         build_data["sbom_files"].append(str(path))
+        for module in self._compiled(Path(self._folder.name) / "compiled"):
+            build_data["force_include"][str(module)] = f"analyzer/templates/compiled/{module.name}"
+
+    def _compiled(self, folder: Path) -> list[Path]:
+        """The templates as Python modules: a report is drawn without compiling them."""
+        sys.path.insert(0, self.root)
+        try:
+            from analyzer.output.html import compile_templates
+        finally:
+            sys.path.remove(self.root)
+        return compile_templates(folder)
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002
         """Takes the document away again."""

@@ -63,7 +63,7 @@ def request(words: Sequence[str]) -> Request | None:
     paths, given = tuple(found.pop("paths", ())), [found.pop(name, None) for name in ("facts", "files", "python")]
     if not paths:
         return None
-    many = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+    many: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
     return Request(paths, given=Given(tuple(given[0] or ()), tuple(given[1] or ()), given[2]), **many)
 
 

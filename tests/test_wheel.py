@@ -27,6 +27,8 @@ def test_the_wheel_holds_two_packages_and_their_data(wheel: Path) -> None:
     roots = {name.split("/")[0] for name in names if ".dist-info" not in name}
     assert roots == {"analyzer", "parsers"}
     assert {"analyzer/py.typed", "parsers/py.typed", "analyzer/templates/report.html.j2", "analyzer/sample/run.log"} <= set(names)
+    assert "analyzer/templates/compiled/stamp.txt" in names
+    assert not [name for name in names if name.startswith("templates")]
     assert "analyzer/rules/loss_zero.md" in names
     assert "analyzer/causes/ds-zero12-overlap-multirank.toml" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)

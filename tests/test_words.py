@@ -70,7 +70,24 @@ def test_what_is_not_plain_is_left_to_typer(line: list[str]) -> None:
 
 
 WORDS = st.sampled_from(
-    ["run.log", "-", "x", "--", "-o", "json", "html", "zh", "info", "off", "a=b", "--format=json", "--lang=xx", "-", "--help", "-x"]
+    [
+        "run.log",
+        "-",
+        "x",
+        "--",
+        "-o",
+        "json",
+        "html",
+        "zh",
+        "info",
+        "off",
+        "a=b",
+        "--format=json",
+        "--lang=xx",
+        "-",
+        "--help",
+        "-x",
+    ]
     + [*words.ONCE, *words.MANY, *words.FLAGS]
     + [f"{name}=terminal" for name in words.ONCE]
 )

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from analyzer.model import SCHEMA_VERSION, Diagnosis, Skip, TimelineEntry
-from analyzer.output import charts, markdown, panels, story
+from analyzer.output import charts, compiled, markdown, panels, story
 from analyzer.output.index import Row, index_view
 from analyzer.output.overview import overview
 from analyzer.output.pages import not_meant
@@ -115,15 +115,23 @@ def _markup(text: str) -> Any:
 
 @cache
 def _environment(lang: str) -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from jinja2 import Environment, StrictUndefined
 
     made = Environment(
-        loader=FileSystemLoader([str(folder) for folder in _FOLDERS]), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        loader=compiled.loader(_FOLDERS), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=StrictUndefined, finalize=_harmless, auto_reload=False, optimized=False,
     )  # fmt: skip
     made.filters["prose"] = _prose
     made.globals.update(s=catalogue(lang), story=story, number=number, place=place, clock=story.clock, version=VERSION)
     return made
+
+
+def compile_templates(folder: Path) -> list[Path]:
+    """Writes the templates of this tree as Python into a folder (see `compiled`): what building a wheel does."""
+    from jinja2 import FileSystemLoader
+
+    templates = next(place for place in _FOLDERS if place.is_dir())
+    return compiled.write(_environment("en").overlay(loader=FileSystemLoader(str(templates))), templates, folder)
 
 
 def _harmless(value: Any) -> Any:
