@@ -1,6 +1,7 @@
 """`analyze completion SHELL`: made from the commands' own declarations.
 
-The scripts are static: pressing TAB starts no Python. They know commands, options and their words; the rest is a file name.
+The scripts are static: pressing TAB starts no Python. They know commands, options and their words, and the ids that can be
+explained; the rest is a file name.
 """
 
 from __future__ import annotations
@@ -32,13 +33,17 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command: its name, its first sentence, its options and its arguments. `is_main`: its name is not typed."""
+    """A command: its name, its first sentence, its options and its arguments. `is_main`: its name is not typed.
+
+    `words`: what its argument can be; empty where it is a file, or anything.
+    """
 
     name: str
     is_main: bool
     help: str
     options: tuple[Choice, ...]
     arguments: str
+    words: tuple[str, ...] = ()
 
 
 def commands(app: typer.Typer) -> tuple[Command, ...]:
@@ -57,7 +62,19 @@ def _command(declared: Any) -> Command:
             options.append(_option(parameter.name, kind, info))
         else:
             arguments.append(info.metavar or parameter.name.upper())
-    return Command(name, bool(declared.hidden), inspect.getdoc(function).split("\n")[0], tuple(options), " ".join(arguments))  # type: ignore[union-attr]
+    help_ = (inspect.getdoc(function) or name).split("\n")[0]
+    return Command(name, bool(declared.hidden), help_, tuple(options), " ".join(arguments), _words(name))
+
+
+def _words(name: str) -> tuple[str, ...]:
+    if name == "completion":
+        return SHELLS
+    if name != "explain":
+        return ()
+    from analyzer.cause import load_for_weighing
+    from analyzer.rule import load
+
+    return tuple(sorted({*(one.id for one in load()), *(one.id for one in load_for_weighing())}))
 
 
 def _option(name: str, kind: Any, info: Any) -> Choice:
@@ -80,12 +97,13 @@ def _bash(known: tuple[Command, ...]) -> Iterator[str]:
     names = " ".join(one.name for one in known if not one.is_main)
     yield "# analyze: completion for bash; `analyze completion bash > ~/.local/share/bash-completion/completions/analyze`"
     yield "_analyze() {"
-    yield '  local cur="${COMP_WORDS[COMP_CWORD]}" prev="${COMP_WORDS[COMP_CWORD-1]}" job="${COMP_WORDS[1]}" words=""'
+    yield '  local cur="${COMP_WORDS[COMP_CWORD]}" prev="${COMP_WORDS[COMP_CWORD-1]}" job="${COMP_WORDS[1]}" words="" given=""'
     yield '  case "$job" in'
     for one in known:
         pattern = "*" if one.is_main else one.name
         if pattern != "*":
-            yield f'    {pattern}) case "$prev" in {_bash_values(one)} esac; words="{_options(one)}" ;;'
+            given = f' given="{" ".join(one.words)}"' if one.words else ""
+            yield f'    {pattern}) case "$prev" in {_bash_values(one)} esac; words="{_options(one)}"{given} ;;'
     main = known[0]
     yield f'    *) case "$prev" in {_bash_values(main)} esac; words="{_options(main)}"'
     yield f'       if [ "$COMP_CWORD" -eq 1 ]; then words="$words {names}"; fi ;;'
@@ -93,6 +111,7 @@ def _bash(known: tuple[Command, ...]) -> Iterator[str]:
     yield '  if [ "$COMP_CWORD" -eq 1 ] && [ "${cur#-}" = "$cur" ]; then'
     yield f'    COMPREPLY=($(compgen -W "{names}" -- "$cur") $(compgen -f -- "$cur"))'
     yield '  elif [ "${cur#-}" != "$cur" ]; then COMPREPLY=($(compgen -W "$words" -- "$cur"))'
+    yield '  elif [ -n "$given" ]; then COMPREPLY=($(compgen -W "$given" -- "$cur"))'
     yield '  else COMPREPLY=($(compgen -f -- "$cur")); fi'
     yield "}"
     yield "complete -o filenames -F _analyze analyze"
@@ -119,7 +138,8 @@ def _zsh(known: tuple[Command, ...]) -> Iterator[str]:
     yield "  if (( CURRENT == 2 )) && [[ $words[2] != -* ]]; then _describe command jobs; _files; return; fi"
     yield "  case $words[2] in"
     for one in (*known[1:], known[0]):
-        yield f"    {'*' if one.is_main else one.name}) _arguments -s {' '.join(_zsh_options(one))} '*:file:_files' ;;"
+        given = f"'*:{one.arguments.lower()}:({' '.join(one.words)})'" if one.words else "'*:file:_files'"
+        yield f"    {'*' if one.is_main else one.name}) _arguments -s {' '.join(_zsh_options(one))} {given} ;;"
     yield "  esac"
     yield "}"
     yield '_analyze "$@"'
@@ -143,6 +163,8 @@ def _fish(known: tuple[Command, ...]) -> Iterator[str]:
         seen = f"not __fish_seen_subcommand_from {names}" if one.is_main else f"__fish_seen_subcommand_from {one.name}"
         if not one.is_main:
             yield f"complete -c analyze -n __fish_use_subcommand -a {one.name} -d '{_fish_quoted(one.help)}'"
+        if one.words:
+            yield f"complete -c analyze -n '{seen}' -f -a '{' '.join(one.words)}'"
         for option in one.options:
             spelt = " ".join(f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}" for name in option.names)
             tail = f" -x -a '{' '.join(option.words)}'" if option.words else " -r" if option.takes else ""

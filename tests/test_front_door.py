@@ -131,7 +131,7 @@ def test_the_man_page_is_the_one_that_is_kept() -> None:
 @pytest.mark.parametrize(
     ("words", "wanted"),
     [("sc", "scan"), ("scan x --fail-on c", "critical"), ("run.log --ht", "--html"), ("audit --proj", "--project"),
-     ("run.log --lang z", "zh"), ("explain --ru", "--rules")],
+     ("run.log --lang z", "zh"), ("explain --ru", "--rules"), ("explain loss-z", "loss-zero"), ("completion z", "zsh")],
 )  # fmt: skip
 def test_bash_completes(words: str, wanted: str, tmp_path) -> None:
     script = tmp_path / "analyze.bash"
@@ -143,13 +143,39 @@ def test_bash_completes(words: str, wanted: str, tmp_path) -> None:
     assert done.stdout.split() == [wanted]
 
 
-@pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_other_shells_can_read_their_script(shell: str, tmp_path) -> None:
-    script = tmp_path / "script"
-    script.write_text(analyze("completion", shell).stdout)
-    assert script.stat().st_size > 2000
-    if shutil.which(shell):
-        assert subprocess.run([shell, "-n", str(script)], capture_output=True, text=True).stderr == ""
+TYPED = (("analyze sc", "scan"), ("analyze scan x --fail-on c", "critical"), ("analyze run.log --ht", "--html"),
+         ("analyze explain loss-z", "loss-zero"), ("analyze completion z", "zsh"))  # fmt: skip
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="no fish here")
+@pytest.mark.parametrize(("typed", "wanted"), TYPED)
+def test_fish_completes(typed: str, wanted: str, tmp_path) -> None:
+    script = tmp_path / "analyze.fish"
+    script.write_text(analyze("completion", "fish").stdout)
+    code = f"source {script}; complete -C '{typed}'"
+    done = subprocess.run(["fish", "--no-config", "-c", code], capture_output=True, text=True, cwd=tmp_path / "..")
+    assert done.stderr == ""
+    assert [line.split("\t")[0] for line in done.stdout.splitlines()] == [wanted]
+
+
+ZSH = r"""
+zmodload zsh/zpty
+zpty z zsh -f -i
+zpty -w z "cd $1; fpath=($1 \$fpath); autoload -Uz compinit; compinit -D -u; bindkey '^I' complete-word"
+zpty -w z "analyze() { print -r -- \"got <\$*>\" }; print rea''dy"
+zpty -r z out '*ready*'
+zpty -w z "$2"$'\t'
+zpty -r z out '*got <*>*' && print -r -- "$out"
+"""
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="no zsh here")
+@pytest.mark.parametrize(("typed", "wanted"), TYPED)
+def test_zsh_completes(typed: str, wanted: str, tmp_path) -> None:
+    (tmp_path / "_analyze").write_text(analyze("completion", "zsh").stdout)
+    command = ["zsh", "-f", "-c", ZSH, "zsh", str(tmp_path), typed]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert f" {wanted}>" in done.stdout.replace("got <", "got < ") and done.stderr == ""
 
 
 def test_a_shell_that_is_not_known_is_a_sentence() -> None:
