@@ -31,7 +31,7 @@ from typing import Final
 
 from analyzer import setting as settings
 from analyzer import shapes
-from analyzer.cause import ClauseSpec, Join
+from analyzer.cause import ClauseSpec, Gate, Join
 from analyzer.model import Clause, Evidence, Finding, State
 from analyzer.patterns import conjuncts
 from analyzer.rule import RULES
@@ -39,9 +39,12 @@ from analyzer.versions import in_ranges
 from parsers.model import Environment, Event, Run, Value
 
 Answer = tuple[State, tuple[Evidence, ...]]
+Check = Callable[["Case"], Answer]
+"""A clause taken apart once, to be put to many runs."""
 UNKNOWN: Final[Answer] = ("unknown", ())
 NOT_MET: Final[Answer] = ("not-met", ())
 MAX_EVIDENCE: Final = 3
+_COST: Final = {"setting": 1, "metric": 2}
 
 _OPERATOR = re.compile(r"\s(==|!=|>=|<=|>|<|in|contains|matches|exists)(?:\s+|$)")
 
@@ -57,7 +60,6 @@ class Case:
     events: Mapping[str, tuple[Event, ...]] = field(default_factory=dict)
     answers: dict[str, Answer] = field(default_factory=dict, compare=False, repr=False)
     """Clauses answered so far: many causes ask the same."""
-    settings: dict[str, settings.Setting | None] = field(default_factory=dict, compare=False, repr=False)
     first: Finding | None = None
     """The finding that the run's failure began with."""
 
@@ -108,63 +110,103 @@ def join(how: Join, answers: Sequence[Answer]) -> Answer:
     return state, evidence
 
 
+def state_of(how: Gate, whens: Sequence[str], case: Case) -> State:
+    """The state alone of several clauses joined as a gate joins them; those that can change nothing are not asked."""
+    wanted: State = "not-met" if how in ("all", "sure") else "met"
+    is_unknown = False
+    for when, parts in _cheap_first(tuple(whens)):
+        known = case.answers.get(when)
+        if known is not None:
+            state = known[0]
+        else:
+            state = state_of("all", parts, case) if len(parts) > 1 else answer(when, case)[0]
+        if state == wanted:
+            return "met" if how == "any" else "not-met"
+        is_unknown = is_unknown or state == "unknown"
+    return "unknown" if is_unknown else "not-met" if how == "any" else "met"
+
+
+@cache
+def _cheap_first(whens: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Clauses with their parts: facts and messages before settings, those before curves, which take longest to ask."""
+    taken = [(when, conjuncts(when)) for when in whens]
+    return tuple(sorted(taken, key=lambda one: max(_COST.get(part.partition(":")[0], 0) for part in one[1])))
+
+
 def answer(when: str, case: Case) -> Answer:
     """One clause text against one run. Raises ValueError where the text is malformed."""
     known = case.answers.get(when)
     if known is None:
-        parts = conjuncts(when)
-        known = join("all", [answer(part, case) for part in parts]) if len(parts) > 1 else _answer(when, case)
-        case.answers[when] = known
+        known = case.answers[when] = _check(when)(case)
     return known
 
 
-def _answer(when: str, case: Case) -> Answer:
+@cache
+def _check(when: str) -> Check:
+    parts = conjuncts(when)
+    if len(parts) > 1:
+        return lambda case: join("all", [answer(part, case) for part in parts])
     kind, found, rest = when.partition(":")
     check = _KINDS.get(kind)
     if not found or check is None:
         raise ValueError(f"unknown clause {when!r}")
-    return check(rest, case)
+    return check(rest)
 
 
-def _rule(subject: str, case: Case) -> Answer:
-    findings = case.findings.get(subject, ())
-    if findings:
-        return "met", tuple(e for finding in findings for e in finding.evidence[:1])[:MAX_EVIDENCE]
-    return UNKNOWN if subject in case.skipped else NOT_MET
-
-
-def _event(subject: str, case: Case) -> Answer:
-    kind, _, wish = subject.partition(" ")
-    events = case.events.get(kind, ())
-    if wish:
-        name, operator, wanted = split(wish)
-        events = tuple(event for event in events if name in event.data and _holds(event.data[name], operator, wanted))
-    return ("met", tuple(Evidence(event.ref) for event in events[:MAX_EVIDENCE])) if events else NOT_MET
-
-
-def _line(pattern: str, case: Case) -> Answer:
-    events = case.lines.get(pattern, ())
-    return ("met", tuple(Evidence(event.ref) for event in events[:MAX_EVIDENCE])) if events else NOT_MET
-
-
-def _package(subject: str, case: Case) -> Answer:
-    name, found, ranges = subject.partition(" in ")
-    fact = case.run.environment.get(f"package:{name.strip().lower().replace('_', '-')}")
-    if fact is None:
-        return UNKNOWN
-    cited = (Evidence(fact.ref, settings.note(fact)),)
-    if not found:
-        return ("met" if fact.value else "not-met"), cited
-    inside = in_ranges(str(fact.value), ranges)
-    return UNKNOWN if inside is None else ("met" if inside else "not-met", cited)
-
-
-def _keyed(prefix: str) -> Callable[[str, Case], Answer]:
-    def check(subject: str, case: Case) -> Answer:
-        key, operator, wanted = split(subject)
-        return compare(case.run.environment, prefix + key, operator, wanted)
+def _rule(subject: str) -> Check:
+    def check(case: Case) -> Answer:
+        findings = case.findings.get(subject, ())
+        if findings:
+            return "met", tuple(e for finding in findings for e in finding.evidence[:1])[:MAX_EVIDENCE]
+        return UNKNOWN if subject in case.skipped else NOT_MET
 
     return check
+
+
+def _event(subject: str) -> Check:
+    kind, _, wish = subject.partition(" ")
+    name, operator, wanted = split(wish) if wish else ("", "", "")
+
+    def check(case: Case) -> Answer:
+        events = case.events.get(kind, ())
+        if wish:
+            events = tuple(event for event in events if name in event.data and _holds(event.data[name], operator, wanted))
+        return ("met", tuple(Evidence(event.ref) for event in events[:MAX_EVIDENCE])) if events else NOT_MET
+
+    return check
+
+
+def _line(pattern: str) -> Check:
+    def check(case: Case) -> Answer:
+        events = case.lines.get(pattern, ())
+        return ("met", tuple(Evidence(event.ref) for event in events[:MAX_EVIDENCE])) if events else NOT_MET
+
+    return check
+
+
+def _package(subject: str) -> Check:
+    name, found, ranges = subject.partition(" in ")
+    key = f"package:{name.strip().lower().replace('_', '-')}"
+
+    def check(case: Case) -> Answer:
+        fact = case.run.environment.get(key)
+        if fact is None:
+            return UNKNOWN
+        cited = (Evidence(fact.ref, settings.note(fact)),)
+        if not found:
+            return ("met" if fact.value else "not-met"), cited
+        inside = in_ranges(str(fact.value), ranges)
+        return UNKNOWN if inside is None else ("met" if inside else "not-met", cited)
+
+    return check
+
+
+def _keyed(prefix: str) -> Callable[[str], Check]:
+    def keyed(subject: str) -> Check:
+        key, operator, wanted = split(subject)
+        return lambda case: compare(case.run.environment, prefix + key, operator, wanted)
+
+    return keyed
 
 
 @cache
@@ -185,17 +227,19 @@ def compare(environment: Environment, key: str, operator: str, wanted: str) -> A
     return UNKNOWN if holds is None else ("met" if holds else "not-met", (Evidence(fact.ref, settings.note(fact)),))
 
 
-def _setting(subject: str, case: Case) -> Answer:
+def _setting(subject: str) -> Check:
     name, operator, wanted = split(subject)
-    if name not in case.settings:
-        case.settings[name] = settings.resolve(case.run, name)
-    found = case.settings[name]
-    if found is None:
-        return UNKNOWN
-    holds = _holds(found.value, operator, wanted)
-    if holds is None or (found.is_bound and not _survives_growth(holds, operator)):
-        return UNKNOWN
-    return "met" if holds else "not-met", found.evidence
+
+    def check(case: Case) -> Answer:
+        found = settings.resolve(case.run, name)
+        if found is None:
+            return UNKNOWN
+        holds = _holds(found.value, operator, wanted)
+        if holds is None or (found.is_bound and not _survives_growth(holds, operator)):
+            return UNKNOWN
+        return "met" if holds else "not-met", found.evidence
+
+    return check
 
 
 def _survives_growth(holds: bool, operator: str) -> bool:
@@ -241,12 +285,13 @@ def _equal(text: str, wanted: str) -> bool:
         return False
 
 
-def _metric(subject: str, case: Case) -> Answer:
+def _metric(subject: str) -> Check:
     name, _, shape = subject.partition(" ")
-    return shapes.ask(case.run, name.strip(), shape.strip())
+    metric, wanted = name.strip(), shape.strip()
+    return lambda case: shapes.ask(case.run, metric, wanted)
 
 
-_KINDS: Final[Mapping[str, Callable[[str, Case], Answer]]] = {
+_KINDS: Final[Mapping[str, Callable[[str], Check]]] = {
     "rule": _rule,
     "event": _event,
     "line": _line,

@@ -24,7 +24,7 @@ def curves(run: Run) -> tuple[Curve, ...]:
 
 def reduced(track: Series) -> Curve:
     """At most four points a bucket: its least and greatest value, and the first and last that is not finite."""
-    keep = range(len(track)) if len(track) <= 2 * BUCKETS else _chosen(track)
+    steps, values, lines = _points(track)
     return Curve(
         metric=track.metric,
         name=track.name,
@@ -32,12 +32,21 @@ def reduced(track: Series) -> Curve:
         non_finite=track.non_finite,
         first=track.values[0],
         last=track.values[-1],
-        steps=tuple(track.steps[i] for i in keep),
-        values=tuple(track.values[i] for i in keep),
-        lines=tuple(track.lines[i] for i in keep),
+        steps=steps,
+        values=values,
+        lines=lines,
         file=track.file,
         reader=track.reader,
     )
+
+
+def _points(track: Series) -> tuple[tuple[int, ...], tuple[float, ...], tuple[int, ...]]:
+    if len(track) <= 2 * BUCKETS:
+        return tuple(track.steps), tuple(track.values), tuple(track.lines)
+    keep = _chosen(track)
+    return (
+        tuple(track.steps[i] for i in keep), tuple(track.values[i] for i in keep), tuple(track.lines[i] for i in keep),
+    )  # fmt: skip
 
 
 def _chosen(track: Series) -> list[int]:

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from analyzer.cause import FOLDER, PRIORS, Cause, ClauseSpec, complete
-from analyzer.clauses import Case, answer, join, weigh
+from analyzer.cause import FOLDER, PRIORS, Cause, ClauseSpec, Gate, complete
+from analyzer.clauses import Case, state_of, weigh
 from analyzer.gates import candidates, seen
 from analyzer.model import CauseVerdict, Clause, Failure, Finding, Match, State
 from analyzer.relation import CRASHES, elsewhere, is_of_first, is_well
@@ -33,6 +33,8 @@ BEHIND: Final = 7.0
 SUPPORTED: Final = 2.0
 """Log-odds at which a root cause comes before amplifiers of whatever weight, and a benign explanation may lead."""
 MAX_LISTED: Final = 8
+_CHEAP_FIRST: Final[tuple[Gate, ...]] = ("sure", "all", "none", "any")
+"""Facts are asked for before curves: most gates are shut by a fact."""
 STRONG: Final = 3.0
 DECISIVE: Final = 5.0
 
@@ -162,14 +164,17 @@ def _is_open_version(spec: ClauseSpec, clause: Clause) -> bool:
 
 def _gate(cause: Cause, case: Case) -> State:
     """Whether the cause can be meant at all. Symptoms (`any`, `sure`) must be there: an unknown one opens no gate."""
-    states: list[State] = []
-    for how, whens in cause.requires.items():
-        state = join("all" if how == "sure" else how, [answer(when, case) for when in whens])[0]
+    is_unknown = False
+    for how in _CHEAP_FIRST:
+        whens = cause.requires.get(how)
+        if not whens:
+            continue
+        state = state_of(how, whens, case)
         if state == "not-met" or (state == "unknown" and how in ("any", "sure")):
             return "not-met"
         if how != "none":  # that nothing contradicts is not known of most runs; it is no requirement
-            states.append(state)
-    return "unknown" if "unknown" in states else "met"
+            is_unknown = is_unknown or state == "unknown"
+    return "unknown" if is_unknown else "met"
 
 
 def _by_weight(clauses: Sequence[Clause]) -> tuple[Clause, ...]:

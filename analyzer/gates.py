@@ -7,14 +7,14 @@ rule, event or line was seen. So the seen ones alone rule out nearly every cause
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from analyzer.cause import Cause
 from analyzer.patterns import conjuncts
 
 MAX_INDEXES: Final = 4
 _SEEN: Final = ("rule:", "event:", "line:")
+Groups = tuple[frozenset[str], ...]
 
 
 def seen(rules: Iterable[str], events: Iterable[str], lines: Iterable[str]) -> frozenset[str]:
@@ -25,41 +25,53 @@ def seen(rules: Iterable[str], events: Iterable[str], lines: Iterable[str]) -> f
 
 def candidates(causes: Sequence[Cause], met: frozenset[str]) -> list[Cause]:
     """The causes whose symptoms may be there, in their order; the gate of any other cannot open."""
-    by_clause, always = _index(causes)
-    numbers = set(always).union(*(by_clause.get(clause, ()) for clause in met))
-    return [causes[number] for number in sorted(numbers) if is_open(causes[number], met)]
+    index = _index(causes)
+    numbers = set(index.always).union(*(index.by_clause[clause] for clause in met if clause in index.by_clause))
+    return [causes[number] for number in sorted(numbers) if _may_open(index.groups[number], met)]
 
 
 def is_open(cause: Cause, met: frozenset[str]) -> bool:
     """Whether the cause's symptoms may be there; False only where its gate cannot open."""
-    groups = _groups(cause.requires.get("any", ()), cause.requires.get("sure", ()))
-    return not any(group.isdisjoint(met) for group in groups)
+    return _may_open(_groups(cause), met)
 
 
-_INDEXES: Final[dict[int, tuple[Sequence[Cause], dict[str, list[int]], list[int]]]] = {}
+def _may_open(groups: Groups, met: frozenset[str]) -> bool:
+    for group in groups:
+        if group.isdisjoint(met):
+            return False
+    return True
+
+
+class _Index(NamedTuple):
+    """Of some causes, by their place: what each must have seen, who may be open where a clause is met, who needs none."""
+
+    causes: Sequence[Cause]
+    groups: list[Groups]
+    by_clause: dict[str, list[int]]
+    always: list[int]
+
+
+_INDEXES: Final[dict[int, _Index]] = {}
 """By the identity of the causes, which are kept with it."""
 
 
-def _index(causes: Sequence[Cause]) -> tuple[dict[str, list[int]], list[int]]:
-    """(clause → numbers of the causes that may be open where it is met, numbers of causes that need none)."""
+def _index(causes: Sequence[Cause]) -> _Index:
     known = _INDEXES.get(id(causes))
-    if known is None or known[0] is not causes:
-        by_clause: dict[str, list[int]] = {}
-        always: list[int] = []
-        for number, cause in enumerate(causes):
-            groups = _groups(cause.requires.get("any", ()), cause.requires.get("sure", ()))
+    if known is None or known.causes is not causes:
+        known = _Index(causes, [_groups(cause) for cause in causes], {}, [])
+        for number, groups in enumerate(known.groups):
             for clause in groups[0] if groups else ():
-                by_clause.setdefault(clause, []).append(number)
-            always += [] if groups else [number]
+                known.by_clause.setdefault(clause, []).append(number)
+            known.always.extend([] if groups else [number])
         if len(_INDEXES) >= MAX_INDEXES:
             _INDEXES.clear()
-        known = _INDEXES[id(causes)] = (causes, by_clause, always)
-    return known[1], known[2]
+        _INDEXES[id(causes)] = known
+    return known
 
 
-@cache
-def _groups(either: tuple[str, ...], sure: tuple[str, ...]) -> tuple[frozenset[str], ...]:
+def _groups(cause: Cause) -> Groups:
     """Sets of clauses, of each of which one must be met."""
+    either, sure = cause.requires.get("any", ()), cause.requires.get("sure", ())
     groups = [frozenset((first,)) for when in sure if (first := _first(conjuncts(when)))]
     firsts = [_first(conjuncts(when)) for when in either]
     if firsts and all(firsts):

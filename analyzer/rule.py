@@ -39,11 +39,13 @@ class Threshold(Generic[N]):
     @property
     def value(self) -> N:
         """The number that holds in this run of the rule: as the project states it, else the default."""
-        stated = _STATED.get().get(self)
+        every = _STATED.get()
+        stated = every.get(self) if every else None
         return self.default if stated is None else type(self.default)(stated)
 
 
 _STATED: Final[ContextVar[Mapping[Threshold[Any], float]]] = ContextVar("stated thresholds", default={})  # noqa: B039
+_NONE: Final[Mapping[Threshold[Any], float]] = {}
 _OWN: Final[ContextVar[list[Rule] | None]] = ContextVar("rules of the file that is being loaded", default=None)
 
 
@@ -124,6 +126,8 @@ def collecting() -> Iterator[list[Rule]]:
 def _is_logged(run: Run, one: Rule, name: str) -> bool:
     if run.series(name) is not None:
         return True
+    if "|" in name:
+        return any(_is_logged(run, one, either) for either in name.split("|"))
     return one.is_of_engines and any(track.engine and track.metric == f"{track.engine}/{name}" for track in run.tracks)
 
 
@@ -134,12 +138,12 @@ def run_rule(
 
     `stated`: thresholds by name that hold instead of the rule's own, for this run of it.
     """
-    missing = tuple(need for need in one.needs if not any(_is_logged(run, one, name) for name in need.split("|")))
+    missing = tuple([need for need in one.needs if not _is_logged(run, one, need)]) if one.needs else ()
     if missing:
         return (), Skip(one.id, missing), None
-    token = _STATED.set({one.thresholds[name]: value for name, value in (stated or {}).items()})
+    token = _STATED.set({one.thresholds[name]: value for name, value in stated.items()} if stated else _NONE)
     try:
-        return tuple(_checked(one, found) for found in one.check(run)), None, None
+        return tuple([_checked(one, found) for found in one.check(run)]), None, None
     except Exception as error:
         if strict:
             raise

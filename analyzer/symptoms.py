@@ -64,9 +64,10 @@ def symptoms(run: Run, wishes: Wishes) -> Symptoms:
     skips: list[Skip] = []
     broken = list(failures)
     ignored: dict[str, int] = {}
+    thresholds = wishes.project.thresholds
     for one in rules:
         is_ignored = wishes.is_ignored(one.id)
-        stated = wishes.project.thresholds.get(one.id)
+        stated = thresholds.get(one.id)
         found, skip, failure = rules_module.run_rule(one, run, wishes.strict and not is_ignored, stated)
         if is_ignored:
             ignored |= {one.id: len(found)} if found else {}

@@ -143,7 +143,10 @@ class Environment:
 
     def get(self, key: str) -> Fact | None:
         """The best-sourced fact under `key`: what the user gave, then the highest weight, then the first seen."""
-        return max(self._by_key.get(key, ()), key=lambda f: (f.given, f.weight), default=None)
+        facts = self._by_key.get(key)
+        if not facts:
+            return None
+        return facts[0] if len(facts) == 1 else max(facts, key=lambda f: (f.given, f.weight))
 
     def value(self, key: str) -> Value:
         """The value of `get(key)`, or None where nothing is known."""
@@ -167,11 +170,10 @@ class Environment:
 
     def under(self, prefix: str) -> Iterator[tuple[str, Fact]]:
         """(key without `prefix`, best fact) of every key that begins with it, sorted."""
-        for key in sorted(self._by_key):
-            if key.startswith(prefix):
-                fact = self.get(key)
-                if fact is not None:
-                    yield key[len(prefix) :], fact
+        for key in sorted([key for key in self._by_key if key.startswith(prefix)]):
+            fact = self.get(key)
+            if fact is not None:
+                yield key[len(prefix) :], fact
 
     def __iter__(self) -> Iterator[Fact]:
         for facts in self._by_key.values():
@@ -228,7 +230,7 @@ class Series:
     @property
     def non_finite(self) -> int:
         """How many points are NaN or infinite."""
-        return sum(1 for value in self.values if not math.isfinite(value))
+        return len(self.values) - sum(map(math.isfinite, self.values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +268,10 @@ class Run:
 
         Tracks come ordered by precedence (`assemble.py`), so the first one is preferred.
         """
-        return next((track for track in self.tracks if track.metric == metric), None)
+        for track in self.tracks:
+            if track.metric == metric:
+                return track
+        return None
 
     def all_series(self, metric: str) -> tuple[Series, ...]:
         """Every writer's series of a metric: ranks, engines, files."""

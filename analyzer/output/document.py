@@ -67,8 +67,11 @@ def document(diagnosis: Diagnosis, with_curves: bool = True) -> dict[str, Any]:
 
 def safe(value: Any) -> Any:
     """Non-finite floats as the strings nan, inf, -inf; containers likewise."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+    kind = type(value)
+    if kind is str or kind is int or kind is bool or value is None:  # nearly all there is
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
     if isinstance(value, Mapping):
         return {str(key): safe(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -122,7 +125,8 @@ def _curve(curve: Curve, with_points: bool) -> dict[str, Any]:
         "name": curve.name, "reader": curve.reader, "file": curve.file,
     }  # fmt: skip
     if with_points:
-        summary["curve"] = {"steps": list(curve.steps), "values": safe(curve.values), "lines": list(curve.lines)}
+        values = curve.values if all(map(math.isfinite, curve.values)) else safe(curve.values)
+        summary["curve"] = {"steps": list(curve.steps), "values": list(values), "lines": list(curve.lines)}
     return summary
 
 

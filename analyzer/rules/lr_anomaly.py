@@ -57,21 +57,23 @@ def _rises(series: Series, kept: Sequence[int]) -> list[tuple[int, float]]:
     found: list[tuple[int, float]] = []
     highest, lowest, segment = 0.0, math.inf, -1
     decay: set[float] = set()
+    fallen, rises, least = FALLEN.value, RISES.value, MIN_DECAY.value
     for position, index in enumerate(kept):
         value = series.values[index]
         if series.segments[index] != segment:  # a new start may bring a new schedule
             segment, highest, lowest = series.segments[index], value, math.inf
             decay.clear()
             continue
-        if value < FALLEN.value * highest and value < lowest:
+        if value < fallen * highest and value < lowest:
             lowest = value
             decay.add(value)
-        if lowest < math.inf and value > RISES.value * lowest and value > 0.02 * highest:
-            if len(decay) >= MIN_DECAY.value:
+        if lowest < math.inf and value > rises * lowest and value > 0.02 * highest:
+            if len(decay) >= least:
                 found.append((position, lowest))
             highest, lowest = value, math.inf
             decay.clear()
-        highest = max(highest, value)
+        if value > highest:
+            highest = value
     return found
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import wraps
 from typing import Final, NamedTuple
 
 from analyzer.model import Evidence
+from analyzer.remembered import about
 from parsers.model import Environment, Fact, Run, Value
 
 MAX_EVIDENCE: Final = 2
@@ -24,9 +26,19 @@ SETTINGS: Final[dict[str, Resolver]] = {}
 
 
 def setting(resolver: Resolver) -> Resolver:
-    """Registers a resolver under its name."""
-    SETTINGS[resolver.__name__] = resolver
-    return resolver
+    """Registers a resolver under its name; it is asked once a run, by causes and by other settings."""
+    key = f"setting {resolver.__name__}"
+
+    @wraps(resolver)
+    def once(run: Run) -> Setting | None:
+        known = about(run)
+        if key not in known:
+            known[key] = resolver(run)
+        found: Setting | None = known[key]
+        return found
+
+    SETTINGS[resolver.__name__] = once
+    return once
 
 
 def resolve(run: Run, name: str) -> Setting | None:
@@ -49,6 +61,8 @@ def of(fact: Fact, value: Value) -> Setting:
 def known(environment: Environment, *keys: str) -> Iterator[Fact]:
     """The facts under these keys that hold a value, best sources first, `auto` and empty values left out."""
     found = [fact for key in keys if (fact := environment.get(key)) is not None]
+    if not found:
+        return iter(())
     found.sort(key=lambda fact: (-fact.given, -fact.weight))
     return (fact for fact in found if fact.value is not None and str(fact.value).lower() not in ("auto", "", "none"))
 

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Final
 
+from analyzer.remembered import remembered
 from analyzer.shapes import around_onset, history, levels, points
-from analyzer.shapes.register import SHAPES, UNKNOWN, Answer, at, remembered, say
+from analyzer.shapes.register import SHAPES, UNKNOWN, Answer, at, say
 from analyzer.shapes.register import points as finite_points
 from parsers.model import Run
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Final, TypeVar, cast
+from typing import Final
 
 from analyzer.model import Evidence, State
 from analyzer.onset import Onset, onset
+from analyzer.remembered import remembered
 from analyzer.signals import finite
 from parsers.model import Run, Series
 
 Answer = tuple[State, tuple[Evidence, ...]]
 Shape = Callable[[Run, str], Answer]
-T = TypeVar("T")
 SHAPES: Final[dict[str, Shape]] = {}
 UNKNOWN: Final[Answer] = ("unknown", ())
 
@@ -32,22 +32,6 @@ def say(holds: bool, *evidence: Evidence) -> Answer:
 def at(series: Series, index: int) -> Evidence:
     """One point of a series as evidence."""
     return Evidence(series.ref(index))
-
-
-_latest: list[tuple[Run, dict[str, Any]]] = []
-
-
-def remembered(run: Run, key: str, find: Callable[[], T]) -> T:
-    """What `find` answers, worked out once a run: a dozen shapes ask the same of a series of a million points.
-
-    Only the latest run is remembered.
-    """
-    if not _latest or _latest[0][0] is not run:
-        _latest[:] = [(run, {})]
-    known = _latest[0][1]
-    if key not in known:
-        known[key] = find()
-    return cast(T, known[key])
 
 
 def first_bad(run: Run) -> Onset | None:
