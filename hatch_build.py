@@ -1,4 +1,4 @@
-"""Puts a bill of materials (CycloneDX 1.6, PEP 770) into the wheel, what is in it and what it asks for; and the templates compiled.
+"""Puts a bill of materials (CycloneDX 1.6, PEP 770) and the compiled templates into the wheel.
 
 The wheel holds no code of others; what it depends on is named with the ranges of pyproject.toml, as the versions are chosen
 where it is installed. The same tree gives the same bytes: no time and no random number stands in it.

@@ -11,8 +11,8 @@ import calendar
 import math
 import time
 from collections.abc import Iterator
-from statistics import median
 
+from analyzer.median import median
 from parsers import Event, Run
 
 

@@ -10,9 +10,9 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Final
 
+from analyzer.median import median
 from analyzer.signals import current, finite, resolution
 from parsers.model import Run, Series
 

@@ -14,9 +14,9 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import median
 from typing import Final, Literal, NamedTuple
 
+from analyzer.median import median
 from parsers.model import Series, SourceRef
 
 DEVIATIONS: Final = 5.0

@@ -15,7 +15,6 @@ arguments alone. Nothing in it can run code.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -124,6 +123,8 @@ def _only(path: Path, table: Mapping[str, Any], known: Iterable[str], what: str)
     names = list(known)
     for name in table:
         if name not in names:
+            import difflib
+
             near = difflib.get_close_matches(name, names, 1, 0.5)
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(names[:8])}{', …' if len(names) > 8 else ''}."
             raise UsageError(f"{path}: there is no {what} {name!r}; {hint}")

@@ -10,9 +10,9 @@ import math
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from statistics import median
 from typing import Final, NamedTuple
 
+from analyzer.median import median
 from parsers.model import Series
 
 BLOCK: Final = 8

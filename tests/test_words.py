@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,8 @@ def by_typer(line: list[str], monkeypatch) -> job.Request | None:
     asked: list[job.Request] = []
     with monkeypatch.context() as patch:
         patch.setattr(job, "run", lambda request: asked.append(request) or 0)
-        try:
+        with contextlib.suppress(UsageError, SystemExit):
             cli._typer(["diagnose", *line])
-        except (UsageError, SystemExit):
-            pass
     return asked[0] if asked else None
 
 

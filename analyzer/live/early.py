@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from statistics import median
 from typing import Final
 
 from analyzer import scaler
+from analyzer.median import median
 from analyzer.model import Evidence, Finding
 from analyzer.rule import at, number
 from parsers import Run, metrics

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from statistics import median
 from typing import Final
+
+from analyzer.median import median
 
 KEPT: Final = 200
 """Intervals that are remembered: a run's pace may change."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from statistics import median
 from typing import Final
 
+from analyzer.median import median
 from analyzer.model import Evidence, Finding
 from analyzer.onset import sound
 from analyzer.regime import is_policy_training

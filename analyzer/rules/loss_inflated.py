@@ -6,9 +6,9 @@ import math
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from statistics import median
 from typing import Final
 
+from analyzer.median import median
 from analyzer.model import Finding, Severity
 from analyzer.onset import sound
 from analyzer.regime import is_language_model, is_policy_training, is_preference_training

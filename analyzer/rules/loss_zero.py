@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from statistics import median
 from typing import Final
 
+from analyzer.median import median
 from analyzer.model import Finding
 from analyzer.onset import is_rounded_zero
 from analyzer.regime import is_policy_training

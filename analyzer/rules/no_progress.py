@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from statistics import median
 from typing import Final
 
+from analyzer.median import median
 from analyzer.model import Finding, Severity
 from analyzer.onset import sound
 from analyzer.regime import is_policy_training

@@ -6,10 +6,10 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from statistics import median
 from typing import Final, NamedTuple
 
 from analyzer.incidents import Incidents
+from analyzer.median import median
 from analyzer.model import Evidence, Finding
 from analyzer.rule import Threshold, at, rule
 from parsers import Event, Run, Series, kinds

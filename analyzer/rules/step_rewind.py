@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from statistics import median
 from typing import Final
 
+from analyzer.median import median
 from analyzer.model import Finding
 from analyzer.rule import Threshold, at, number, rule
 from analyzer.signals import finite, is_interleaved, noise

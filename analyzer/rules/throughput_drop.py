@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from statistics import median
 from typing import Final, NamedTuple
 
+from analyzer.median import median
 from analyzer.model import Finding
 from analyzer.rule import Threshold, at, number, rule
 from analyzer.signals import Shift, aligned, block_medians, current, finite, is_interleaved, level_shift, thinned

@@ -8,9 +8,9 @@ of finite points). To add a shape, write a function with `@shape` in the module 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from statistics import median
 from typing import Final
 
+from analyzer.median import median
 from analyzer.remembered import remembered
 from analyzer.shapes import around_onset, history, levels, points
 from analyzer.shapes.register import SHAPES, UNKNOWN, Answer, at, say

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from statistics import median
 from typing import Final
 
+from analyzer.median import median
 from analyzer.shapes.register import UNKNOWN, Answer, at, points, say, shape
 from analyzer.signals import finite
 from parsers.model import Run, Series

@@ -14,7 +14,6 @@ the arguments carry (`hf_deepspeed_config`) is what the run had asked for, with 
 from __future__ import annotations
 
 import io
-import pickletools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -114,6 +113,8 @@ def _pickles(path: Path) -> Iterator[io.BytesIO]:
 
 def _state(data: io.BytesIO) -> dict[str, Any] | None:
     """The attributes of the object that the next pickle of `data` holds; None where it holds none that can be told."""
+    import pickletools
+
     machine = _Values()
     try:
         for code, argument, _ in pickletools.genops(data):
