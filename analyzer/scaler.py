@@ -71,6 +71,8 @@ def _follows(before: Skip, skip: Skip) -> bool:
     An equal scale is the next step's too where it can fall no further, or where the steps are known one by one (a static
     scale, hysteresis that is not told); at one and the same recovered step it was raised in between.
     """
+    if skip.step > before.step and skip.point in skip.series.cuts:
+        return not skip.scale > before.scale  # of a long log more skips like these were dropped between
     if not 0 <= skip.step - before.step <= 1:
         return False
     if skip.scale == before.scale and (skip.scale <= 1.0 or skip.step == before.step + 1):

@@ -11,6 +11,7 @@ from typing import Final
 
 from parsers import metrics, steps
 from parsers.align import align
+from parsers.bar_clock import training_clock
 from parsers.bulk import bulk_tracks, join_restarts
 from parsers.model import Columns, Environment, Event, Fact, Problem, Run, Series, SourceFile
 from parsers.processes import with_ranks
@@ -70,7 +71,7 @@ def _planned(environment: Environment, tables: Sequence[Tables]) -> int | None:
         return int(stated)
     for table in tables:
         train = [t for t in table.by_key.values() if t.kind == "train" and len(t)]
-        total = steps.training_clock(table, train, environment).total if train else None
+        total = training_clock(table, train, environment).total if train else None
         if total and all(max(t.step) <= total for t in train):  # a bar of one epoch plans no run
             return total
     return None
@@ -118,6 +119,9 @@ def _series_name(name: str, table: Table | Columns) -> str:
 def _share(track: Series, table: Table, column: int) -> None:
     """The series of one table's column: nothing is copied."""
     track.steps, track.values, track.lines, track.times = table.step, table.columns[column], table.line, table.time
+    if table.cuts:
+        cuts = set(table.cuts)
+        track.cuts = frozenset(place for place, seq in enumerate(table.seq) if seq in cuts)
     steps = table.step.tolist()
     if steps == sorted(steps):
         track.segments = array("i", bytes(4 * len(steps)))
@@ -134,6 +138,9 @@ def _fill(track: Series, parts: list[tuple[Table, int]], tables: Tables) -> None
         order.sort(key=itemgetter(0))
     if tables.parts:
         track.parts = tables.parts_of([seq for seq, *_ in order])
+    cuts = {seq for table, _ in parts for seq in table.cuts}
+    if cuts:
+        track.cuts = frozenset(place for place, (seq, *_) in enumerate(order) if seq in cuts)
     segment, highest, pending = 0, None, list(reversed(tables.starts))
     started, leader = False, None
     for seq, table, column, index in order:

@@ -9,6 +9,8 @@ of 0 or NaN at an epoch rounded to two decimals repeats by itself.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from functools import reduce
 from typing import Final, NamedTuple
@@ -20,6 +22,9 @@ MIN_ROWS: Final = 3
 NEAR: Final = 3
 """Copies of a row lie within this many times N rows: nodes print at nearly the same time, a second run does not."""
 
+LOOK: Final = 1000
+"""Rows at the beginning of a long log that are looked at first."""
+
 
 class _Place(NamedTuple):
     seq: int
@@ -28,15 +33,16 @@ class _Place(NamedTuple):
 
 
 def drop_copies(tables: Tables) -> None:
-    """Drops repeated rows of training from tables without printed steps, in place."""
+    """Drops repeated rows of training from tables without printed steps, in place; rows that were settled stay."""
+    begin = tables.past.seq if tables.past else -1
     writers: dict[tuple[object, ...], list[Table]] = {}
     for table in tables.by_key.values():
         if table.kind == "train" and "epoch" in table.names and "loss" in table.names and len(table) and not table.has_steps:
             writers.setdefault((table.reader, table.rank, table.engine), []).append(table)
     for several in writers.values():
-        rows = [_Place(table.seq[at], table, at) for table in several for at in range(len(table))]
+        rows = [_Place(table.seq[at], table, at) for table in several for at in range(bisect_right(table.seq, begin), len(table))]
         rows.sort(key=lambda row: row.seq)
-        copies = _copies(rows)
+        copies = 1 if _is_single(rows) else _copies(rows, begin >= 0)
         if copies > 1:
             _thin(several, rows, copies)
 
@@ -46,13 +52,22 @@ def _key(row: _Place) -> tuple[object, ...]:
     return row.table.names, *(value if value == value else None for value in values)
 
 
-def _copies(rows: Sequence[_Place]) -> int:
-    """How often each row was printed: 1 where the rows do not say so."""
+def _is_single(rows: Sequence[_Place]) -> bool:
+    """Whether the first rows of many show one that has no copy near it: the rest need not be looked at."""
+    if len(rows) < 2 * LOOK:
+        return False
+    near = Counter(_key(row) for row in rows[:LOOK])
+    return any(near[_key(row)] == 1 and _is_telling(row) for row in rows[LOOK // 4 : LOOK // 2])
+
+
+def _copies(rows: Sequence[_Place], goes_on: bool) -> int:
+    """How often each row was printed: 1 where the rows do not say so. `goes_on`: the first may be a copy of one before."""
     places: dict[tuple[object, ...], list[int]] = {}
     for number, row in enumerate(rows):
         places.setdefault(_key(row), []).append(number)
     told = [spots for key, spots in places.items() if _is_telling(rows[spots[0]])]
     told = told[:-1] if len(told) > MIN_ROWS else told  # the log may end between two copies
+    told = told[1:] if goes_on and len(told) > MIN_ROWS else told
     if len(told) < MIN_ROWS:
         return 1
     copies = reduce(math.gcd, (len(spots) for spots in told))
@@ -73,5 +88,6 @@ def _thin(tables: Sequence[Table], rows: Sequence[_Place], copies: int) -> None:
         count = seen[key] = seen.get(key, -1) + 1
         if count % copies == 0:
             kept[id(row.table)].append(row.at)
+    first = rows[0].seq
     for table in tables:
-        table.keep(kept[id(table)])
+        table.keep([*range(bisect_left(table.seq, first)), *kept[id(table)]])

@@ -205,6 +205,8 @@ class Series:
     segments: array[int] = field(default_factory=lambda: array("i"))
     parts: tuple[tuple[int, str], ...] = ()
     """(first point, file) of each file, where the points come from several: a run that was resumed."""
+    cuts: frozenset[int] = frozenset()
+    """Points before which others were dropped, as the log is long: more of the same stood there (`thin.py`)."""
 
     def __len__(self) -> int:
         return len(self.values)

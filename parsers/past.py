@@ -23,6 +23,8 @@ class Writer:
     """Differences between the counts of bars after neighbouring rows → how often."""
     pace: int = 1
     source: str = "count"
+    is_believed: bool = False
+    """Whether the bars were followed row by row."""
 
 
 @dataclass(slots=True)
@@ -35,9 +37,9 @@ class Past:
     votes: Counter[int] = field(default_factory=Counter)
     """Total of a bar → rows without printed steps that it was the first to follow."""
     voters: int = 0
-    printed_votes: Counter[int] = field(default_factory=Counter)
-    """The same for rows of training with printed steps."""
-    printed_voters: int = 0
+    all_votes: Counter[int] = field(default_factory=Counter)
+    """The same for all rows of training."""
+    all_voters: int = 0
     unprinted: set[tuple[object, ...]] = field(default_factory=set)
     """Keys of tables in which a step was filled in."""
     under_way: dict[tuple[str, int | None, bool], tuple[int, int]] = field(default_factory=dict)

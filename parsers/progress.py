@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from parsers import steps
+from parsers.bar_clock import Clock, training_clock
 from parsers.model import Environment, Series
 from parsers.table import Tables
 
@@ -37,7 +37,7 @@ def bars(tables: Sequence[Tables], environment: Environment) -> Iterator[Series]
         if len(table.ticks) < 2:
             continue
         train = [one for one in table.by_key.values() if one.kind == "train" and len(one)]
-        clock = steps.training_clock(table, train, environment)
+        clock = training_clock(table, train, environment)
         series = Series(NAME, NAME, "progress_bar", table.file, is_text=False)
         points = list(_points(table, clock)) if clock.total else []
         for point in points:
@@ -48,15 +48,16 @@ def bars(tables: Sequence[Tables], environment: Environment) -> Iterator[Series]
             yield series
 
 
-def _points(table: Tables, clock: steps.Clock) -> Iterator[_Point]:
+def _points(table: Tables, clock: Clock) -> Iterator[_Point]:
     ticks, segment = table.ticks, 0
+    cuts = set(ticks.cuts)
     last: _Point | None = None
     before = -1
     for index in clock.at:
         seconds, step = ticks.seconds[index], ticks.step[index]
         if math.isnan(seconds):
             continue
-        if last is not None and (index != before + 1 or seconds < last.seconds - RESTART):
+        if last is not None and (index != before + 1 or seconds < last.seconds - RESTART or ticks.seq[index] in cuts):
             segment += 1
         elif last is not None and (step < last.step or seconds < last.seconds):
             before = index

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from parsers import registry
 from parsers.assemble import assemble
+from parsers.bounds import Bounds
 from parsers.collect import WHOLE_FILES, Collected
 from parsers.model import Fact, Problem, Record, Run, SourceFile, SourceRef, Value
 from parsers.ranks import ranks_of
@@ -143,15 +144,19 @@ def _read_text(job: Job, router: Router, strict: bool) -> Collected:
     meter, name, collected = Meter(), job.path, Collected(job.is_slim)
     scanner = Scanner(router, name, strict, job.rank, _sieve(job, router))
     tables = Tables(name)
+    fallbacks = frozenset(form.name for form in router.formats if form.is_fallback)
+    bounds = Bounds(collected, tables, fallbacks)
     try:
         for records in _text_records(name, meter, scanner):
             for reader, record in records:
                 collected.add(tables, reader, record, is_text=True)
+            bounds.check()
     except UnreadableError as error:
         if not meter.bytes or (not tables.by_key and not collected.events):
             raise
         collected.problems.append(Problem(SourceRef(name, meter.lines), "source", str(error)))
-    tables.drop_fallbacks({form.name for form in router.formats if form.is_fallback})
+    tables.drop_fallbacks(fallbacks)
+    bounds.end()
     collected.failures += scanner.failures
     collected.end_file(tables, SourceFile(name, meter.bytes, meter.lines, meter.digest), job.rank)
     return collected

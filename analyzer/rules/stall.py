@@ -78,6 +78,8 @@ def _clocked(run: Run) -> Iterator[Series]:
 
 def _intervals(series: Series) -> Iterator[Gap]:
     for index in range(len(series) - 1):
+        if index + 1 in series.cuts:
+            continue
         seconds = series.times[index + 1] - series.times[index]
         if seconds > 0 and series.segments[index] == series.segments[index + 1] and series.steps[index + 1] > series.steps[index]:
             yield Gap(index, seconds)

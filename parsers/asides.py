@@ -1,0 +1,117 @@
+"""Steps of messages between the training rows: overflow lines, memory reports, timers."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from parsers import many_steps
+from parsers.past import Past
+from parsers.table import UNKNOWN, Table
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ATTEMPTS: Final = frozenset({"overflow", "overflow_hysteresis", "timer_forward"})
+"""Each of these rows is an optimizer step of its own: the one after the last that is known."""
+
+Anchors = tuple[Sequence[int], Sequence[int]]
+"""(seq, step) of everything in a file that has a step by now, in order."""
+UnderWay = dict[tuple[str, "int | None", bool], tuple[int, int]]
+"""Writer → (`seq` of the anchor before its last attempt, -1 before all; that attempt's step)."""
+
+
+def resolve_aside(tables: Sequence[Table], anchors: Anchors, past: Past | None, under_way: UnderWay) -> None:
+    """Each overflow is the next step after the last one known, others belong to the step that is under way."""
+    begin = past.seq if past else -1
+    starts = [bisect_right(table.seq, begin) for table in tables]
+    seqs, which, places = many_steps.merged([table.seq for table in tables], starts)
+    if len(seqs) < many_steps.MANY:
+        _one_by_one(tables, anchors, (seqs, which, places), under_way)
+    else:
+        _at_once(tables, anchors, (seqs, which, places), under_way)
+
+
+def _writer(table: Table) -> tuple[str, int | None, bool]:
+    return table.reader, table.rank, "timer_forward" in table.names
+
+
+def _one_by_one(tables: Sequence[Table], anchors: Anchors, rows: many_steps.Places, under_way: UnderWay) -> None:
+    seqs, steps = anchors
+    attempts = [bool(ATTEMPTS & set(table.names)) for table in tables]
+    for seq, which, index in zip(*rows, strict=True):
+        table = tables[which]
+        if table.step[index] != UNKNOWN:
+            continue
+        at = bisect_left(seqs, seq)
+        last, before = (steps[at - 1], seqs[at - 1]) if at else (0, -1)
+        writer = _writer(table)
+        anchor, attempt = under_way.get(writer, (-2, 0))
+        if attempts[which]:
+            is_first_of_zero = not at and len(steps) > 0 and steps[0] == 0  # a script that counts from 0 may skip its step 0
+            attempt = attempt + 1 if anchor == before else last + (not is_first_of_zero)
+            under_way[writer] = (before, attempt)
+            table.step[index] = _bounded(attempt, last, steps, at)
+        else:
+            table.step[index] = attempt if anchor == before else last
+
+
+def _bounded(attempt: int, last: int, steps: Sequence[int], at: int) -> int:
+    """A step between the last that is known and the next, where the next is later at all."""
+    following = steps[at] if at < len(steps) else None
+    return min(attempt, following) if following is not None and following > last else attempt
+
+
+def _at_once(tables: Sequence[Table], anchors: Anchors, rows: many_steps.Places, under_way: UnderWay) -> None:
+    import numpy as np
+
+    seqs, which, places = (np.frombuffer(column, np.int64) for column in rows)
+    known = many_steps.integers(anchors[0]), many_steps.integers(anchors[1])
+    writers = [_writer(table) for table in tables]
+    is_attempt = np.array([bool(ATTEMPTS & set(table.names)) for table in tables])
+    numbers = {writer: number for number, writer in enumerate(dict.fromkeys(writers))}
+    number = np.array([numbers[writer] for writer in writers])
+    steps = [np.array(table.step, np.int64) for table in tables]
+    for writer in numbers:
+        own = np.flatnonzero(number[which] == numbers[writer])
+        for table in range(len(tables)):
+            if writers[table] == writer:
+                of_table = which[own] == table
+                own = own[~of_table | (steps[table][np.where(of_table, places[own], 0)] == UNKNOWN)]
+        if not len(own):
+            continue
+        found = _attempts(seqs[own], is_attempt[which[own]], known, writer, under_way)
+        for table in range(len(tables)):
+            if writers[table] == writer:
+                of_table = which[own] == table
+                steps[table][places[own][of_table]] = found[of_table]
+    for one, column in zip(tables, steps, strict=True):
+        one.step = many_steps.column(column)
+
+
+def _attempts(
+    seqs: NDArray[Any], is_attempt: NDArray[Any], known: tuple[NDArray[Any], NDArray[Any]], writer: Any, under_way: UnderWay
+) -> NDArray[Any]:
+    """The steps of one writer's messages: see `_one_by_one`."""
+    import numpy as np
+
+    anchors, steps = known
+    at = np.searchsorted(anchors, seqs, "left")
+    padded, padded_anchors = np.concatenate([[0], steps]), np.concatenate([[-1], anchors])
+    last, before = padded[at], padded_anchors[at]
+    begins = np.concatenate([[True], at[1:] != at[:-1]])
+    place = np.maximum.accumulate(np.where(begins, np.arange(len(at)), 0))
+    count = np.cumsum(is_attempt)
+    made = count - (count[place] - is_attempt[place])  # attempts since the anchor, this row's included
+    is_first_of_zero = (at == 0) & (len(steps) > 0 and steps[0] == 0)
+    carried, base = under_way.get(writer, (-2, 0))
+    goes_on = before == carried
+    attempt = np.where(goes_on, base + made, last + ~is_first_of_zero + made - 1)
+    following = np.concatenate([steps, [UNKNOWN]])[at]
+    bounded = np.where(following > last, np.minimum(attempt, following), attempt)
+    if made[-1] or goes_on[-1]:
+        under_way[writer] = (int(before[-1]), int(attempt[-1]))
+    idle: NDArray[Any] = np.where((made > 0) | goes_on, attempt, last)
+    result: NDArray[Any] = np.where(is_attempt, bounded, idle)
+    return result
