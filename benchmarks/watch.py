@@ -2,7 +2,7 @@
 
 python benchmarks/watch.py 2.0      # gigabytes
 
-Every hundredth piece is ten lines alone, after which one look is timed: what it takes from ten new lines to the changed run.
+Every hundredth piece is ten lines alone, after which one look is timed: what it takes from ten new lines to the changed run and what is said of it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def main(gigabytes: float) -> None:
                     head = b"".join(text.splitlines(keepends=True)[:10])
                     text = text[len(head) :]
                     written += file.write(head)
-                    took.append(polled(session))
+                    took.append(looked(session, now))
                 written += file.write(text)
                 line += PER_TICK
                 now += TICK
@@ -65,10 +65,10 @@ def main(gigabytes: float) -> None:
         print(f"{written / 1e9:.2f} GB, {now / 3600:.1f} h: {share:.2f} % of a core, {growth:+.0f} MB, {said} said")
 
 
-def polled(session: Session) -> float:
-    """CPU seconds from new lines in the file to their rows in the run's tables."""
+def looked(session: Session, now: float) -> float:
+    """CPU seconds from new lines in the file to what they change: rows in the run's tables, and the rules that are due."""
     begun = time.process_time()
-    session.follower.poll()
+    session.look(now)
     return time.process_time() - begun
 
 

@@ -9,13 +9,14 @@ from typing import Final
 from analyzer.diagnosis import Options
 from analyzer.live.early import early
 from analyzer.live.follow import Follower
+from analyzer.live.judging import Judging
 from analyzer.live.ledger import Change, Ledger
 from analyzer.live.pace import Pace
 from analyzer.live.patience import SETTLE, Patience
 from analyzer.live.rhythm import WORSE, Rhythm
 from analyzer.model import Evidence, Finding, Outcome, ordered
 from analyzer.outcome import outcome
-from analyzer.symptoms import symptoms
+from analyzer.symptoms import Symptoms
 from parsers import Run, SourceRef, UnreadableError
 from parsers.discover import RunFiles
 
@@ -46,6 +47,7 @@ class Session:
         self._is_warm = False  # the first judgement loads the rules, which is paid once in the process's life
         self._is_caught_up = False
         self._restarts = 0
+        self._judging: Judging | None = None
         self.clock: Callable[[], float] = time.thread_time
         """What the work of this thread is measured with."""
 
@@ -77,24 +79,25 @@ class Session:
         if is_quiet and not self._is_heard:
             self._is_heard, self._is_settling = True, self._is_settling or self.follower.has_half_said
         settled = (self._is_settling or self._is_stale) and is_quiet
+        is_urgent = settled or is_over or self.follower.alarms != self._alarms or stalls
+        if self._judging is not None and not is_urgent:
+            return self._go_on(now)
         if not (self._is_stale or settled or is_over or stalls != self._stalls()):
             self._is_caught_up = self._is_caught_up or self.follower.exists
             return []
-        is_urgent = settled or is_over or self.follower.alarms != self._alarms or stalls
         if not self._pace.allows(now, is_urgent, is_last=settled) and not is_over:
-            return []
-        changes = self._judge(now, is_over, settled)
-        if settled:
-            self._is_settling = False  # once in a silence: nothing will be different until something new comes
-        return changes
+            return self._go_on(now)
+        return self._judge(now, is_over, settled, is_urgent)
 
     def due(self, now: float) -> float | None:
         """Seconds until a look is worth while although nothing more comes; None where there is nothing to wait for."""
+        if self._judging is not None:
+            return 0.0
         return max(0.0, self._quiet_in(now)) if self._is_settling or not self._is_heard else None
 
     def ended(self, now: float) -> bool:
         """Whether the log tells the run's end and nothing came since, long enough to believe it."""
-        if self.run is None or self._is_stale:
+        if self.run is None or self._is_stale or self._judging is not None:
             return False
         limit = ENDED.get(outcome(self.run))
         return limit is not None and self.silence(now) >= limit
@@ -114,31 +117,45 @@ class Session:
         if not self.follower.behind and self.follower.exists:
             self._is_caught_up = True
 
-    def _judge(self, now: float, is_over: bool, settled: bool) -> list[Change]:
+    def _judge(self, now: float, is_over: bool, settled: bool, is_urgent: bool) -> list[Change]:
         """`settled`: nothing follows for the moment, so a stack that is half printed counts as it stands."""
         begun = self.clock()
         try:
-            self.run = self.follower.run(is_over or settled)
+            run = self.follower.run(is_over or settled)
         except UnreadableError:
-            self._is_stale = False
+            self._is_stale, self._judging = False, None
             return []
-        if self.run.last_step is not None:
-            self.rhythm.count(now, self.run.last_step)
-        found = symptoms(self.run, self._options.wishes)
+        if run.last_step is not None:
+            self.rhythm.count(now, run.last_step)
+        self._judging = Judging(run, self._options.wishes, is_over, settled)
+        self._alarms, self._is_stale = self.follower.alarms, False
+        return self._go_on(now, is_urgent, self.clock() - begun)
+
+    def _go_on(self, now: float, is_whole: bool = False, spent: float = 0.0) -> list[Change]:
+        """Takes the judgement under way further, to its end if `is_whole`. `spent`: seconds that this look took already."""
+        if self._judging is None:
+            return []
+        begun, judging = self.clock(), self._judging
+        found = judging.go_on(is_whole)
+        changes = self._concluded(now, judging, found) if found else []
+        if self._is_warm:
+            self._pace.pay(self.clock() - begun + spent)
+        if found:
+            self._judging, self._is_warm = None, True
+        return changes
+
+    def _concluded(self, now: float, judging: Judging, found: Symptoms) -> list[Change]:
+        self.run = judging.run
         findings = tuple(f for f in found.weighted(self._options.project) if f.severity != "info")
-        silence = 1e9 if is_over else self.rhythm.silence(now)
+        silence = 1e9 if judging.is_over else self.rhythm.silence(now)
         ripe = self._patience.ripe(self.run, findings, self.records, now, silence, self.rhythm.usual)
-        self._is_settling = len(ripe) < len(findings)
-        stall = self._stall(now) if not is_over else None
+        # Once in a silence: nothing will be different until something new comes.
+        self._is_settling = len(ripe) < len(findings) and not judging.settled
+        stall = self._stall(now) if not judging.is_over else None
         if stall is not None:
             ripe = [f for f in ripe if f.rule != "stall"] + [stall]
-        signs = [] if is_over else early(self.run)
-        changes = self.ledger.update(ordered(ripe), signs, self.records)
-        self._alarms, self._is_stale = self.follower.alarms, False
-        if self._is_warm:
-            self._pace.pay(self.clock() - begun)
-        self._is_warm = True
-        return changes
+        signs = [] if judging.is_over else early(self.run)
+        return self.ledger.update(ordered(ripe), signs, self.records)
 
     def _stalls(self) -> bool:
         return any(entry.finding.facts.get("live") for entry in self.ledger.standing)
