@@ -145,7 +145,7 @@ def results(job: Batch, sinks: _Sinks) -> Iterator[Result]:
 
 def _keys(job: Batch, cache: caches.Cache, marks: dict[str, bytes]) -> dict[str, bytes]:
     """root → the key of its result: of runs that nobody touched, and of those that were moved, copied or touched."""
-    contents = cache.contents(job.runs)
+    contents = cache.contents(job.runs, marks)
     if not cache.is_empty:
         for run in job.runs:
             if run.root not in contents and (content := content_on_disk(run)):

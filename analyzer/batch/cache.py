@@ -15,7 +15,7 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
@@ -45,6 +45,11 @@ create table if not exists cards
   (key blob primary key, root text not null, card text not null, at integer not null) without rowid;
 create table if not exists documents (key blob primary key, body blob not null);
 """
+_INSERT: Final = {
+    "places": "insert or replace into places values (?, ?, ?)",
+    "cards": "insert or replace into cards values (?, ?, ?, ?)",
+    "documents": "insert or replace into documents values (?, ?)",
+}
 
 
 class Known(NamedTuple):
@@ -91,6 +96,8 @@ class Cache:
         self._path = path
         self._base: sqlite3.Connection | None = None
         self._since = time.monotonic()
+        self._new: dict[str, list[tuple[object, ...]]] = {table: [] for table in _INSERT}
+        """Rows that are not in the file yet."""
         if path is not None:
             with self._tolerant():
                 self._base = _opened(path)
@@ -108,14 +115,17 @@ class Cache:
         """Under what a run with this content is kept."""
         return hashlib.sha256(self._knowledge + content).digest()
 
-    def contents(self, runs: Sequence[RunFiles]) -> dict[str, bytes]:
-        """root → content, of the runs whose files are as they were."""
+    def contents(self, runs: Sequence[RunFiles], marks: Mapping[str, bytes]) -> dict[str, bytes]:
+        """root → content, of the runs whose files are as they were; `marks`: root → `stamp` of its files now."""
         told: dict[str, bytes] = {}
+        if self.is_empty:
+            return told
         for some in _by(ASKED, runs):
             with self._tolerant():
                 rows = self._rows("select root, stamp, content from places where root in", [run.root for run in some])
                 kept = {root: (mark, content) for root, mark, content in rows}
-                told.update((run.root, kept[run.root][1]) for run in some if run.root in kept and kept[run.root][0] == stamp(run))
+                same = (run.root for run in some if run.root in kept and kept[run.root][0] == marks[run.root])
+                told.update((root, kept[root][1]) for root in same)
         return told
 
     def known(self, keys: Sequence[bytes]) -> dict[bytes, Known]:
@@ -180,27 +190,27 @@ class Cache:
         if self._base is None or not result.content or not result.body:
             return
         key = self.key(result.content)
-        with self._tolerant():
-            line = key, result.files.root, cards.dumps(result.card), int(time.time())
-            self._base.execute("insert or replace into cards values (?, ?, ?, ?)", line)
-            self._base.execute("insert or replace into documents values (?, ?)", (key, result.body))
-            if mark:
-                self.place(result.files.root, mark, result.content)
-            if time.monotonic() - self._since > COMMIT_EVERY:
-                self.flush()
+        self._new["cards"].append((key, result.files.root, cards.dumps(result.card), int(time.time())))
+        self._new["documents"].append((key, result.body))
+        if mark:
+            self.place(result.files.root, mark, result.content)
+        if time.monotonic() - self._since > COMMIT_EVERY:
+            self.flush()
 
     def place(self, root: str, mark: bytes, content: bytes) -> None:
         """Remembers what stands at a path."""
-        with self._tolerant():
-            if self._base is not None:
-                self._base.execute("insert or replace into places values (?, ?, ?)", (root, mark, content))
+        self._new["places"].append((root, mark, content))
 
     def flush(self) -> None:
-        """Makes what was added last."""
+        """Makes what was added last, in one transaction: between two of them other scans can write."""
         self._since = time.monotonic()
-        if self._base is not None:
-            with self._tolerant():
-                self._base.commit()
+        if self._base is None:
+            return
+        with self._tolerant():
+            for table, rows in self._new.items():
+                self._base.executemany(_INSERT[table], rows)
+                rows.clear()
+            self._base.commit()
 
     def _rows(self, select: str, values: Sequence[object]) -> Iterable[tuple[Any, ...]]:
         """The rows of a statement that ends in `in`."""

@@ -10,17 +10,19 @@ import gc
 import multiprocessing
 import os
 import resource
+import selectors
 import signal
 import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Final
 
 from analyzer.batch.task import Result, Task, Work, failed, perform
+from parsers.discover import RunFiles
 
 CHUNK: Final = 4
 """Runs that a worker is given at a time: enough to keep it busy while the next ones are sent."""
@@ -71,6 +73,8 @@ class _Pool:
         if sys.platform == "linux":
             _prepare()
         self._workers: list[_Worker] = []
+        self._waiting = selectors.DefaultSelector()
+        """The pipes of workers that have something to answer."""
         for _ in range(workers):
             self._begin()
 
@@ -78,8 +82,8 @@ class _Pool:
         """Gives work out, takes answers in, and yields what is next in order."""
         while self._next < len(self._tasks):
             self._give()
-            for pipe in wait([one.pipe for one in self._workers if one.queue], timeout=1.0):
-                self._take(next(one for one in self._workers if one.pipe is pipe))
+            for key, _ in self._waiting.select(1.0):
+                self._take(key.data)
             self._check_time()
             while self._next in self._done:
                 yield self._done.pop(self._next)
@@ -87,6 +91,7 @@ class _Pool:
 
     def close(self) -> None:
         """Ends the workers at once."""
+        self._waiting.close()
         for one in self._workers:
             one.pipe.close()
             one.process.terminate()
@@ -108,16 +113,18 @@ class _Pool:
         limit = self._next + WINDOW * CHUNK * len(self._workers)
         for one in list(self._workers):
             numbers: list[int] = []
-            while len(one.queue) + len(numbers) < 2 * CHUNK and self._todo and self._todo[0] < limit:
+            while len(one.queue) <= CHUNK and len(one.queue) + len(numbers) < 2 * CHUNK and self._todo and self._todo[0] < limit:
                 numbers.append(self._todo.popleft())
             if not numbers:
                 continue
-            one.since = one.since if one.queue else time.monotonic()
+            if not one.queue:
+                one.since = time.monotonic()
+                self._waiting.register(one.pipe, selectors.EVENT_READ, one)
             one.queue.extend(numbers)
             try:
-                one.pipe.send([self._tasks[number] for number in numbers])
+                one.pipe.send([_plain(self._tasks[number]) for number in numbers])
             except OSError:
-                self._lose(one, "its process ended")
+                self._take(one)  # it has gone, and may have said why
 
     def _take(self, one: _Worker) -> None:
         try:
@@ -130,8 +137,11 @@ class _Pool:
         if isinstance(answer, str):  # it held too much memory and is going
             self._lose(one, "", is_fault=False)
             return
-        self._done[one.queue.popleft()] = answer
+        number = one.queue.popleft()
+        self._done[number] = Result(self._tasks[number].files, *answer)
         one.since = time.monotonic()
+        if not one.queue:
+            self._waiting.unregister(one.pipe)
 
     def _check_time(self) -> None:
         limit = self._work.limit
@@ -143,6 +153,8 @@ class _Pool:
     def _lose(self, one: _Worker, why: str, attempts: int = ATTEMPTS, is_fault: bool = True) -> None:
         """A worker is gone: its current run is tried again or given up, the others go back, and another worker begins."""
         self._workers.remove(one)
+        if one.queue:
+            self._waiting.unregister(one.pipe)
         one.pipe.close()
         if one.queue and is_fault:
             number = one.queue[0]
@@ -174,14 +186,20 @@ def _prepare() -> None:
     gc.freeze()  # what is loaded stays: collections need not look at it, and its pages stay shared
 
 
+def _plain(task: Task) -> tuple[Any, ...]:
+    """A task as it is sent: dataclasses take ten times as long to pickle as what is in them."""
+    files = task.files
+    return files.root, files.files, files.marks, task.page, task.body, task.written_at
+
+
 def _serve(pipe: Connection, inherited: Sequence[Connection], work: Work) -> None:
     for other in inherited:
         other.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the scan itself answers to Ctrl-C
     try:
         while True:
-            for task in pipe.recv():
-                pipe.send(_answer(task, work))
+            for root, files, marks, *rest in pipe.recv():
+                pipe.send(_answer(Task(RunFiles(root, files, marks), *rest), work))
                 if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > FULL:
                     pipe.send("full")
                     return
@@ -191,6 +209,7 @@ def _serve(pipe: Connection, inherited: Sequence[Connection], work: Work) -> Non
 
 def _answer(task: Task, work: Work) -> Any:
     try:
-        return perform(task, work)
+        found = perform(task, work)
+        return found.card, found.content, found.body, found.line, found.row, found.whole
     except Exception as error:  # only when strict
         return error

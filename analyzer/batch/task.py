@@ -206,7 +206,15 @@ def base_of(root: str, files: RunFiles) -> str:
 
 def relative(files: RunFiles) -> list[str]:
     """The files' names below the run's folder."""
-    return [os.path.relpath(file, base(files)) for file in files.files]
+    folder = base(files)
+    return [_below(file, folder) for file in files.files]
+
+
+def _below(path: str, folder: str) -> str:
+    """`os.path.relpath`, without its cost where the path is plain."""
+    start = folder.rstrip("/") + "/"
+    is_plain = path.startswith(start) and path[-1:] != "/" and "//" not in path and "/." not in path and path[:1] != "."
+    return path[len(start) :] if is_plain else os.path.relpath(path, folder)
 
 
 def content_of(files: RunFiles, run: RunSummary) -> bytes:
