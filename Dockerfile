@@ -10,8 +10,8 @@ LABEL org.opencontainers.image.title="nanalyze" \
       org.opencontainers.image.licenses="Apache-2.0"
 RUN useradd --create-home --uid 10001 nanalyze
 COPY --from=build /wheels /wheels
-RUN pip install --no-cache-dir --no-index --find-links /wheels nanalyze && rm -rf /wheels
-USER nanalyze
+RUN pip install --no-cache-dir --no-index --find-links /wheels /wheels/nanalyze-*.whl && rm -rf /wheels
+USER 10001
 WORKDIR /logs
 ENTRYPOINT ["analyze"]
 CMD ["--help"]

@@ -10,7 +10,7 @@ from analyzer.cli import HELP
 from analyzer.commands import app
 from analyzer.errors import OK
 from analyzer.shells import commands
-from analyzer.version import VERSION
+from analyzer.version import RELEASED, VERSION
 
 
 def man() -> str:
@@ -19,7 +19,7 @@ def man() -> str:
 
 
 def _man() -> Iterator[str]:
-    yield f'.TH ANALYZE 1 "" "nanalyze {VERSION}" "User Commands"'
+    yield f'.TH ANALYZE 1 "{RELEASED}" "nanalyze {VERSION}" "User Commands"'
     yield ".SH NAME\nanalyze \\- why did this training run die?"
     yield ".SH SYNOPSIS\n.B analyze\n[OPTIONS] PATH...\n.br\n.B analyze\nCOMMAND [OPTIONS] ..."
     yield ".SH DESCRIPTION\nReads what a deep-learning run left behind (logs, event files, launchers' output),"

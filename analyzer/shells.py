@@ -61,7 +61,7 @@ def _command(declared: Any) -> Command:
         if type(info).__name__ == "OptionInfo":
             options.append(_option(parameter.name, kind, info))
         else:
-            arguments.append(info.metavar or parameter.name.upper())
+            arguments.append(info.metavar or parameter.name.strip("_").upper())
     help_ = (inspect.getdoc(function) or name).split("\n")[0]
     return Command(name, bool(declared.hidden), help_, tuple(options), " ".join(arguments), _words(name))
 
@@ -82,7 +82,9 @@ def _option(name: str, kind: Any, info: Any) -> Choice:
     names = [spelt for one in written for spelt in one.split("/")] or [f"--{name.replace('_', '-')}"]
     kinds = [kind, *get_args(kind)]
     words = next((tuple(str(word.value) for word in one) for one in kinds if isinstance(one, type) and issubclass(one, Enum)), ())
-    return Choice(tuple(names), words, bool not in kinds, info.help or "", info.metavar or "|".join(words) or name.upper())
+    return Choice(
+        tuple(names), words, bool not in kinds, info.help or "", info.metavar or "|".join(words) or name.strip("_").upper()
+    )
 
 
 def completion(shell: str, app: typer.Typer) -> int:

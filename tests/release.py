@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from analyzer.version import VERSION
+from analyzer.version import RELEASED, VERSION
 from tests.samples import ROOT
 
 
@@ -24,12 +24,14 @@ def complaints(tag: str) -> list[str]:
     found = []
     if tag != f"v{VERSION}":
         found.append(f"the tag is {tag}, analyzer/version.py says {VERSION}")
-    if f"version: {VERSION}\n" not in (ROOT / "CITATION.cff").read_text("utf-8"):
-        found.append(f"CITATION.cff does not say version: {VERSION}")
+    cited = (ROOT / "CITATION.cff").read_text("utf-8")
+    for line in (f"version: {VERSION}", f'date-released: "{RELEASED}"'):
+        if f"{line}\n" not in cited:
+            found.append(f"CITATION.cff does not say {line}")
     changes = (ROOT / "CHANGELOG.md").read_text("utf-8")
     heads = re.findall(r"^## (.+)$", changes, re.MULTILINE)
-    if not any(re.fullmatch(rf"{re.escape(VERSION)} \(\d{{4}}-\d\d-\d\d\)", head) for head in heads):
-        found.append(f"CHANGELOG.md has no section '## {VERSION} (YYYY-MM-DD)': cut 'Unreleased'")
+    if f"{VERSION} ({RELEASED})" not in heads:
+        found.append(f"CHANGELOG.md has no section '## {VERSION} ({RELEASED})': cut 'Unreleased'")
     return found
 
 

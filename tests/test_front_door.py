@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,7 @@ from analyzer.errors import AnalyzerError
 from tests.samples import ROOT
 from tests.test_cli import analyze
 
+FLOWS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / ".github" / "workflows").glob("*.yml"))
 FAILED = ROOT / "sample_logs" / "hf-deepspeed" / demo.RUN / "run.log"
 
 
@@ -224,6 +226,46 @@ def test_the_action_audits(tmp_path) -> None:
     done = judge(tmp_path, PATHS=str(FAILED.parent / "env.txt"), COMMAND="audit", FAIL_ON="never")
     assert done.returncode == 0, done.stderr
     assert "package versions known" in (tmp_path / "summary.md").read_text("utf-8")
+
+
+def tool(name: str) -> str:
+    """A program of the extra `docs`: in this environment, or on the path."""
+    beside = Path(sys.executable).parent / name
+    found = str(beside) if beside.is_file() else shutil.which(name)
+    return found or pytest.skip(f"{name} is missing: pip install -e '.[docs]'")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("hadolint", "Dockerfile"),
+        ("shellcheck", "-S", "warning", ".github/judge.sh", ".ci/run", ".ci/audit"),
+        ("check-jsonschema", "--builtin-schema", "vendor.github-actions", "action.yml"),
+        ("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *FLOWS),
+    ],
+    ids=" ".join,
+)
+def test_files_of_others_tools_pass_their_linters(words: tuple[str, ...]) -> None:
+    done = subprocess.run([tool(words[0]), *words[1:]], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("words", [("groff", "-ww", "-man", "-Tutf8"), ("mandoc", "-Tlint", "-W", "warning")], ids=" ".join)
+def test_the_man_page_is_set_without_a_warning(words: tuple[str, ...]) -> None:
+    command = [tool(words[0]), *words[1:], "docs/man/analyze.1"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert words[0] == "groff" or done.stdout == ""
+
+
+def test_sarif_is_what_others_understand_by_it(tmp_path) -> None:
+    sarif = pytest.importorskip("sarif_pydantic", reason="pip install -e '.[docs]'")
+    scanned, audited = tmp_path / "scan.sarif", tmp_path / "audit.sarif"
+    assert analyze("scan", str(FAILED.parent), "--cache", "off", "--sarif", str(scanned)).returncode == 0
+    assert analyze("audit", str(FAILED.parent / "env.txt"), "--format", "sarif", "-o", str(audited)).returncode == 0
+    for path in (scanned, audited):
+        (run,) = sarif.Sarif.model_validate(json.loads(path.read_text("utf-8"))).runs
+        assert run.results and all(one.locations for one in run.results)
 
 
 def test_the_files_for_forges_are_well_formed() -> None:
