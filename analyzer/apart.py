@@ -4,7 +4,7 @@ Where ranks disagree everybody complains alike, so nobody's own words name the c
 
 - torch's check of collectives (`TORCH_DISTRIBUTED_DEBUG=DETAIL`) prints what each rank was running;
 - the stacks of ranks that waited in vain: the one that stood at another line took another branch; of two ranks nobody
-  can say which one is wrong, so both are told (`pair`);
+  can say which one is wrong, so both are told (`pair`), unless one alone had just begun to save (`lone_saver`);
 - a message without a rank belongs to the only rank that the launcher saw fail, to the only one that aborted, or to the only
   one that did not lose its peer.
 """
@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 
 from analyzer.incidents import Incident, Incidents
 from parsers import Run, kinds
+from parsers.model import Value
 
 _FINGERPRINT: Final = re.compile(
     r"Rank (?P<rank>\d{1,6}) is running collective: CollectiveFingerPrint\((?:SequenceNumber=(?P<seq>\d{1,18}), )?"
@@ -48,6 +49,24 @@ def pair(incidents: Sequence[Incident], everything: Incidents) -> str:
         return ""
     ran = {rank: found for rank, one in mine.items() if (found := _running(one))}
     return differing(ran) or differing(_frames(mine, everything))
+
+
+def lone_saver(run: Run, at: Incident) -> int | None:
+    """The rank that said, after the last record before a failure, that it saves a checkpoint, where no other rank said so."""
+    ref = at.event.ref
+    rows = (line for track in run.tracks if track.file == ref.file and track.metric == "loss" for line in track.lines)
+    last = max((line for line in rows if line < ref.line), default=0)
+    saves = [one for one in run.events_of(kinds.CHECKPOINT) if one.ref.file == ref.file and last < one.ref.line < ref.line]
+    ranks = {one.rank for one in saves}
+    return ranks.pop() if len(ranks) == 1 else None
+
+
+def parted(run: Run, at: Incident, ranks: str, text: str) -> dict[str, Value]:
+    """Facts of two ranks that went different ways: both, and the one that alone had begun to save, where one had."""
+    saver = lone_saver(run, at)
+    if saver is None:
+        return {"ranks_apart": ranks, "apart": text}
+    return {"ranks_apart": ranks, "rank_apart": saver, "apart": f"{text}; rank {saver} alone had begun to save a checkpoint"}
 
 
 def differing(at: Mapping[int, str]) -> str:

@@ -18,6 +18,7 @@ from analyzer.clock import Clocks
 from analyzer.incidents import Incident, Incidents, Place
 from analyzer.model import Finding, FirstCause
 from parsers import Run, kinds
+from parsers.model import SourceRef
 
 HARDWARE, ROOT, NETWORK, WAITED, PEER, POINTER = range(6)
 _TIERS: Final = {
@@ -122,9 +123,11 @@ def _cause(first: Candidate, incidents: Incidents, last: tuple[int, str] | None)
     rank, how = (ref.rank, "") if incident is None else owner(incident, incidents)
     time = first.time
     inferred = _inference(first) or _silent(first, rank, incidents)
+    apart = _as_rank(finding.facts.get("rank_apart"))
+    if first.tier == NETWORK and apart is not None and incident is not None:
+        ref = _own_line(incident, apart, incidents)
     told = finding.summary + (f"; {how}" if how else "")
     if inferred is None:
-        apart = _as_rank(finding.facts.get("rank_apart"))
         rank = rank if apart is None else apart
         rank = _only_rank(finding) if rank is None else rank
         return FirstCause(first.number, ref, rank, time, False, told + _echoes(first, rank, incidents))
@@ -137,12 +140,15 @@ def _cause(first: Candidate, incidents: Incidents, last: tuple[int, str] | None)
 def _inference(first: Candidate) -> tuple[int | None, str] | None:
     """(rank, from what) where the culprit itself left no message, None where it did."""
     facts = first.finding.facts
+    apart = _as_rank(facts.get("rank_apart"))
+    if first.tier in (NETWORK, WAITED) and (both := facts.get("ranks_apart")) is not None and apart is None:
+        return None, f"ranks {both} went different ways, and nothing says which one is wrong"
+    if first.tier == NETWORK and apart is not None and "ranks_apart" in facts:
+        return apart, f"rank {apart} alone had begun to save"
     if first.tier == WAITED and first.finding.rule == "collective-timeout":
-        behind, apart = facts.get("rank_behind"), _as_rank(facts.get("rank_apart"))
+        behind = facts.get("rank_behind")
         if apart is not None:
             return apart, f"rank {apart} alone was elsewhere"
-        if (both := facts.get("ranks_apart")) is not None:
-            return None, f"ranks {both} went different ways, and nothing says which one is wrong"
         if isinstance(behind, int):
             return behind, f"the ranks stood at different collectives and rank {behind} was the furthest behind"
         if several := facts.get("ranks_behind"):
@@ -162,6 +168,12 @@ def _inference(first: Candidate) -> tuple[int | None, str] | None:
     if first.tier == POINTER and first.incident is not None:
         return _as_rank(facts.get("rank")), "only the launcher's report is here, the process's own messages are not"
     return None
+
+
+def _own_line(incident: Incident, rank: int, incidents: Incidents) -> SourceRef:
+    """Where a rank itself says what another rank said first."""
+    same = (one for one in incidents.all if one.event.kind == incident.event.kind and one.attempt == incident.attempt)
+    return next((one.event.ref for one in same if one.event.rank == rank), incident.event.ref)
 
 
 def _silent(first: Candidate, rank: int | None, incidents: Incidents) -> tuple[int, str] | None:

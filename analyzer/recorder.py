@@ -1,8 +1,9 @@
 """What the ranks' flight recorders say beside a log: who had enqueued less than the others, or something else.
 
 A watchdog's line tells what its own rank waited for; a dump of each rank tells where all of them were. Sequence numbers are
-compared within one process group: the rank with the lowest last-enqueued number did not come; where all are equal, the one
-whose last collective is another is the one that took another branch.
+compared within one process group. Where the calls of one number are not the same, the ranks parted there, whatever they
+waited for afterwards: the one that is alone took another branch, and of two the one whose call nobody had made before. Else
+the rank with the lowest last-enqueued number did not come.
 """
 
 from __future__ import annotations
@@ -11,8 +12,20 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from analyzer.apart import odd
 from analyzer.model import Evidence
 from parsers import Event, Run, kinds
+
+EQUAL = frozenset({"all_reduce", "all_reduce_barrier", "broadcast", "_all_gather_base", "_reduce_scatter_base", "barrier"})
+"""Collectives to which every rank of a group brings as many elements as the others."""
+
+
+class Call(NamedTuple):
+    """One collective of a rank. `times`: how often the rank had made it before; `kind`: what has to be the same on all ranks."""
+
+    times: int
+    kind: str
+    text: str
 
 
 class Recorded(NamedTuple):
@@ -27,7 +40,7 @@ class Recorded(NamedTuple):
 def recorded(run: Run) -> Recorded | None:
     """The rank that the dumps of at least two ranks point at; None where they all agree or too few are there."""
     for ranks in _groups(run):
-        found = _behind(ranks) or _apart(ranks)
+        found = _parted(ranks) or _behind(ranks) or _apart(ranks)
         if found:
             return found
     return None
@@ -40,6 +53,36 @@ def _groups(run: Run) -> list[dict[int, Event]]:
         if event.rank is not None:
             groups.setdefault(str(event.data.get("group")), {}).setdefault(event.rank, event)
     return sorted((ranks for ranks in groups.values() if len(ranks) > 1), key=len, reverse=True)
+
+
+def _parted(ranks: Mapping[int, Event]) -> Recorded | None:
+    """The rank that made another call than the rest under one number, after calls that were the same."""
+    tails = {rank: _tail(event) for rank, event in ranks.items()}
+    shared = sorted(set[int].intersection(*(set(tail) for tail in tails.values())))
+    differs = [number for number in shared if len({tail[number].kind for tail in tails.values()}) > 1]
+    if not differs or differs[0] == shared[0]:
+        return None
+    calls = {rank: tail[differs[0]] for rank, tail in tails.items()}
+    found = odd({rank: call.kind for rank, call in calls.items()})
+    fresh = [rank for rank, call in calls.items() if not call.times]
+    if found is None and (len(calls) != 2 or len(fresh) != 1):
+        return None
+    rank = found[0] if found else fresh[0]
+    other = next(one for one in sorted(calls) if calls[one].kind != calls[rank].kind)
+    who, before = ("the others", "") if found else (f"rank {other}", ", as before")
+    text = f"rank {rank} called {calls[rank].text} as number {differs[0]} where {who} called {calls[other].text}{before}"
+    return Recorded(rank, False, f"{text} (flight recorder)", _shown(ranks, rank, other))
+
+
+def _tail(event: Event) -> dict[int, Call]:
+    """Number → call, of the last calls that a dump tells."""
+    found = {}
+    for line in str(event.data.get("tail") or "").splitlines():
+        number, times, op, sizes, where = line.split("\t")
+        if number.isdigit():
+            text = f"{op} {sizes}".strip()
+            found[int(number)] = Call(int(times), text if op in EQUAL else op, text + (f" ({where})" if where else ""))
+    return found
 
 
 def _behind(ranks: Mapping[int, Event]) -> Recorded | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Final
 
-from analyzer.apart import apart, differing, odd, pair
+from analyzer.apart import apart, differing, odd, pair, parted
 from analyzer.clock import Clocks
 from analyzer.incidents import Incident, Incidents, finding, is_root, ranges
 from analyzer.model import Finding
@@ -27,6 +27,8 @@ _REPORTS: Final = frozenset({kinds.CHILD_FAILED, kinds.SIGNAL, kinds.SCHEDULER})
 """What others say of a rank: it may never have said a word itself."""
 _EQUAL: Final = frozenset({"ALLREDUCE", "BROADCAST", "_ALLGATHER_BASE", "_REDUCE_SCATTER_BASE"})
 """Collectives to which every rank of a group brings as many elements as the others."""
+_MUTUAL: Final = _EQUAL - {"BROADCAST"}
+"""Collectives that no rank completes before every rank has brought its part; who broadcasts does not wait."""
 _PHASES: Final = {
     "start-up": "the run was starting",
     kinds.CHECKPOINT: "a checkpoint was being saved",
@@ -52,9 +54,9 @@ def collective_timeout(run: Run) -> Iterator[Finding]:
         facts = (
             _facts(first)
             | {"phase": _phase(run, first)}
-            | _compared(found)
+            | _compared(run, found)
             | _missing(incidents, found)
-            | _stacks(incidents, found)
+            | _stacks(run, incidents, found)
             | _dumped(dumps)
         )
         ordered = [first, *(one for one in found if one is not first)]
@@ -96,7 +98,7 @@ def _phase(run: Run, one: Incident) -> str:
     return "training" if one.step is not None else "unknown"
 
 
-def _compared(found: Sequence[Incident]) -> dict[str, Value]:
+def _compared(run: Run, found: Sequence[Incident]) -> dict[str, Value]:
     """What the ranks' positions say: at different collectives the programs went apart, the lowest is behind."""
     by_rank = {one.event.rank: one for one in found if one.event.rank is not None and one.number("seq") is not None}
     if len(by_rank) < 2:
@@ -108,16 +110,30 @@ def _compared(found: Sequence[Incident]) -> dict[str, Value]:
     enqueued = {rank: one.number("last_enqueued") or one.number("seq") or 0 for rank, one in by_rank.items()}
     behind = sorted(rank for rank, number in enqueued.items() if number == min(enqueued.values()))
     if len(behind) == len(enqueued):
-        return facts | _parted(by_rank)
+        return facts | _alone(run, by_rank)
+    if text := _mistaken(by_rank):
+        return facts | parted(run, found[0], ranges(sorted(enqueued)), text)
     return facts | ({"rank_behind": behind[0]} if len(behind) == 1 else {"ranks_behind": ranges(behind)})
 
 
-def _parted(by_rank: Mapping[int, Incident]) -> dict[str, Value]:
+def _mistaken(by_rank: Mapping[int, Incident]) -> str:
+    """Of two ranks one had completed the number that the other still waits for: they meant different collectives by it."""
+    if len(by_rank) != 2:
+        return ""
+    rank, other = sorted(by_rank, key=lambda one: by_rank[one].number("seq") or 0)
+    seq, done = by_rank[rank].number("seq"), by_rank[other].number("last_completed")
+    if seq is None or done is None or done < seq or by_rank[rank].text("op") not in _MUTUAL:
+        return ""
+    return f"rank {rank} waited in number {seq:.0f}, which rank {other} had completed: they had called different collectives"
+
+
+def _alone(run: Run, by_rank: Mapping[int, Incident]) -> dict[str, Value]:
     """Ranks that had enqueued as much as one another, but not the same: the one that is alone, or both of two."""
     at = {rank: _call(one) for rank, one in by_rank.items()}
     if found := odd(at):
         return {"rank_apart": found[0], "apart": found[1]}
-    return {"ranks_apart": ranges(sorted(at)), "apart": text} if (text := differing(at)) else {}
+    first = by_rank[min(by_rank)]
+    return parted(run, first, ranges(sorted(at)), text) if (text := differing(at)) else {}
 
 
 def _call(one: Incident) -> str:
@@ -158,13 +174,18 @@ def _dumped(dumps: Recorded | None) -> dict[str, Value]:
     return facts | ({"rank_behind": dumps.rank} if dumps.is_behind else {})
 
 
-def _stacks(incidents: Incidents, found: Sequence[Incident]) -> dict[str, Value]:
-    """The one rank whose stack stood elsewhere than all others': it took another branch."""
-    one = apart(found, incidents)
+def _stacks(run: Run, incidents: Incidents, found: Sequence[Incident]) -> dict[str, Value]:
+    """The one rank whose stack stood elsewhere than all others': it took another branch.
+
+    A rank that lost its peer stood in a collective as well: who waited with it gave up first.
+    """
+    lost = incidents.of_kind(kinds.COMMUNICATION_ERROR)
+    waiting = [*found, *(one for one in lost if one.event.data.get("is_peer") and one.attempt == found[0].attempt)]
+    one = apart(waiting, incidents)
     if one:
         return {"rank_apart": one.rank, "apart": one.text}
-    text = pair(found, incidents)
-    return {"ranks_apart": "0-1", "apart": text} if text else {}
+    text = pair(waiting, incidents)
+    return parted(run, found[0], "0-1", text) if text else {}
 
 
 def _summary(first: Incident, facts: dict[str, Value]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from analyzer.apart import apart
+from analyzer.apart import apart, pair, parted
 from analyzer.incidents import Incident, Incidents, cut, finding, where
 from analyzer.model import Confidence, Finding
 from analyzer.rule import rule
@@ -38,6 +38,9 @@ def communication_error(run: Run) -> Iterator[Finding]:
         if odd := apart(mismatch, incidents):
             facts |= {"rank_apart": odd.rank, "apart": odd.text}
             ordered = [odd.incident, *(one for one in ordered if one is not odd.incident)]
+        elif text := pair(mismatch, incidents):
+            facts |= parted(run, first, "0-1", text)
+            ordered.sort(key=lambda one: one.event.rank != facts.get("rank_apart", first.event.rank))
     confidence: Confidence = "high" if own else "medium"
     yield finding(
         "communication-error", ordered, _summary(first, bool(own), facts) + where(found), confidence=confidence,

@@ -33,8 +33,12 @@ class Case:
     rank: int | None = None
     fault: str = "healthy"
     expected: tuple[str, ...] = ()
-    mark: str = ""
-    """What the line of the first cause holds, for the provenance."""
+    cause: str = "none"
+    """The root cause in words."""
+    marks: tuple[str, ...] = ()
+    """What the line of the first cause holds, any of these, for the provenance."""
+    is_told: bool = True
+    """Whether the log can say which rank was the faulty one: two ranks that call different collectives have no majority."""
     limit: float = 90.0
     """Seconds after which the run is stopped."""
 
@@ -74,19 +78,27 @@ def _race(version: str, overlap: bool, bucket: str, seed: int, machine: Machine,
     }  # fmt: skip
     small = () if machine.gpus else ("--seen", "64", "--width", "64", "--tokens", "16")
     options = ("--seed", str(seed), "--steps", str(steps if machine.gpus else 4), *small, *machine.options)
+    cause = f"overlap_comm {str(overlap).lower()}, reduce_bucket_size {BUCKETS[bucket]}: what became of it is in outcome"
     name = f"race-ds{version}-{'overlap' if overlap else 'plain'}-{bucket}-s{seed}"
-    return Case(name, "llava.py", options, deepspeed=version, config=config, fault="race", limit=240.0)
+    return Case(name, "llava.py", options, deepspeed=version, config=config, fault="race", cause=cause, limit=240.0)
 
 
-FAULTS: Final[dict[str, tuple[tuple[str, ...], str, tuple[str, ...]]]] = {
-    "rank_raises": (("traceback",), "FileNotFoundError: ", ()),
-    "rank_killed": (("killed-by-signal",), "exitcode  : -9", ()),
-    "rank_sleeps": (("collective-timeout",), "Watchdog caught collective operation timeout", ()),
-    "ranks_disagree": (("collective-timeout", "communication-error"), "", ()),
-    "sizes_disagree": (("collective-timeout", "communication-error"), "", ()),
-    "lone_checkpoint": (("collective-timeout", "communication-error"), "", ("--save-to", "checkpoint.pt")),
-}
-"""Fault → what must be found (any), the mark of its line, options."""
+WAITED: Final = ("Watchdog caught collective operation timeout", "RuntimeError: [Rank 0]: Ranks 1 failed to pass", "Timed out waiting")
+PARTED: Final = (*WAITED, "collectives on ranks. Rank 1 is running", "op.preamble.length")
+FAULTS: Final[dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]]] = {
+    "rank_raises": ("rank 1's data file was missing", ("traceback",), ("FileNotFoundError: ",)),
+    "rank_killed": ("rank 1 was killed with SIGKILL", ("killed-by-signal",), ("exitcode  : -9", "return code = -9")),
+    "rank_sleeps": ("rank 1 stopped taking part for longer than the time-out", ("collective-timeout",), WAITED),
+    "ranks_disagree": ("rank 1 gathered where rank 0 summed", ("collective-timeout", "communication-error"), PARTED),
+    "sizes_disagree": ("rank 1 summed 5 numbers where rank 0 summed 17", ("collective-timeout", "communication-error"), PARTED),
+    "lone_checkpoint": (
+        "rank 0 saved a checkpoint alone and waited in a barrier", ("collective-timeout", "communication-error"),
+        (*WAITED, "collectives on ranks. Rank 0 is running"),
+    ),
+}  # fmt: skip
+"""Fault → its cause in words, what must be found (any), the marks of its line."""
+UNTOLD: Final = {"ranks_disagree": ("plain", "info", "detail"), "sizes_disagree": ("plain", "info", "detail")}
+"""Where nothing but a majority could say which rank is wrong; a flight recorder's dumps hold what both had called before."""
 _RANKS: Final = {"lone_checkpoint": 0}
 """The faulty rank, 1 where none is named."""
 
@@ -103,11 +115,14 @@ def failures(machine: Machine) -> list[Case]:
 
 
 def _failure(launcher: str, setting: str, environment: dict[str, str], fault: str, machine: Machine) -> Case:
-    expected, mark, options = FAULTS.get(fault, ((), "", ()))
+    cause, expected, marks = FAULTS.get(fault, ("none", (), ()))
+    options = ("--save-to", "checkpoint.pt") if fault == "lone_checkpoint" else ()
+    is_told = machine.ranks > 2 or setting not in UNTOLD.get(fault, ())
+    marks = marks if is_told else (*WAITED, "Detected mismatch between collectives")
     rank = None if fault == "healthy" else _RANKS.get(fault, 1)
     backend = ("--backend", "nccl", "--timeout", "20") if machine.gpus else ("--backend", "gloo", "--timeout", "10")
     at = ("--at", "20", "--rank", str(-1 if rank is None else rank))
     return Case(
         f"{fault}-{launcher}-{setting}", "torchrun_faults.py", (fault, *at, *backend, *options, *machine.options), launcher,
-        VERSIONS[-1] if launcher == "deepspeed" else "", {}, environment, rank, fault, expected, mark,
+        VERSIONS[-1] if launcher == "deepspeed" else "", {}, environment, rank, fault, expected, cause, marks, is_told,
     )  # fmt: skip

@@ -89,9 +89,9 @@ def _run(case: Case, port: int, folder: Path, into: Path, limit: float, machine:
         kept = into / case.name
         kept.mkdir(parents=True, exist_ok=True)
         (kept / "run.log").write_text(log, "utf-8")
-        (kept / "provenance.toml").write_text(_provenance(case, row, log, machine), "utf-8")
+        (kept / "provenance.toml").write_text(provenance(case, row, log, machine, _facts(machine)), "utf-8")
         for dump in sorted(Path(place).glob("nccl_trace_rank_*")):
-            shutil.copy(dump, kept)
+            (kept / dump.name).write_bytes(_neutral_dump(dump.read_bytes(), Path(place)))
         if case.config:
             shutil.copy(Path(place) / "ds_config.json", kept)
         return row
@@ -104,7 +104,7 @@ def _command(case: Case, port: int, machine: Machine) -> list[str]:
         "deepspeed": lambda: ["-c", DEEPSPEED, "--num_gpus", ranks, "--master_port", str(port)],
         "accelerate": lambda: [
             "-m", "accelerate.commands.launch", "--num_processes", ranks, "--num_machines", "1", "--mixed_precision", "no",
-            "--dynamo_backend", "no", "--main_process_port", str(port), *(["--multi_gpu"] if machine.gpus else ["--cpu"]),
+            "--dynamo_backend", "no", "--main_process_port", str(port), "--multi_gpu",
         ],
     }  # fmt: skip
     return [sys.executable, *launchers[case.launcher](), case.program, *case.options]
@@ -151,34 +151,51 @@ def _neutral(text: str, place: Path, packages: Path) -> str:
     return text
 
 
-def _provenance(case: Case, row: dict[str, Any], log: str, machine: Machine) -> str:
+def _neutral_dump(dump: bytes, place: Path) -> bytes:
+    """A pickle without the machine's paths, as long as it was: strings in it are counted, and slashes more are the same path."""
+    for mine, neutral in ((str(place), "/home/user/exp"), (str(Path(sys.executable).parent.parent), "/opt/venv")):
+        if len(mine) >= len(neutral):
+            dump = dump.replace(mine.encode(), neutral.ljust(len(mine), "/").encode())
+    return dump
+
+
+def _facts(machine: Machine) -> dict[str, str]:
+    """What is the same for all runs on a machine."""
     import platform
 
     import torch
 
-    line = next((number for number, text in enumerate(log.splitlines(), 1) if case.mark and case.mark in text), 0)
     device = f"{machine.gpus}x {torch.cuda.get_device_name(0)}" if machine.gpus else "CPU"
-    sharing = f", shared by {machine.ranks} ranks" if machine.is_shared else ""
+    facts = {"torch": torch.__version__.partition("+")[0], "python": platform.python_version(), "device": device}
+    if machine.gpus:
+        facts["cuda"] = str(torch.version.cuda)
+    return facts
+
+
+def provenance(case: Case, row: dict[str, Any], log: str, machine: Machine, facts: dict[str, str]) -> str:
+    """The run as `provenance.toml`; `facts` are versions and the device."""
+    line = next((number for number, text in enumerate(log.splitlines(), 1) if any(mark in text for mark in case.marks)), 0)
+    found = json.dumps({"nan": ["loss-nan", "grad-constant"], "norm stuck": ["grad-constant"]}.get(row["outcome"], []))
     settings = "".join(f"{name}={value} " for name, value in case.environment.items())
-    version = torch.__version__.partition("+")[0]
+    sharing = f", shared by {machine.ranks} ranks" if machine.is_shared else ""
     rows = [
-        f'program = "torch {version} ({"NCCL" if machine.gpus else "gloo"})"',
+        f'program = "torch {facts["torch"]} ({"NCCL" if machine.gpus else "gloo"})"',
         f"command = '''{settings}{row['command']}'''",
-        f'hardware = "{device}{sharing}"',
+        f'hardware = "{facts["device"]}{sharing}"',
         f'fault = "{case.fault}"',
-        *([f"injected_at_step = 20\nfirst_cause_rank = {case.rank}\nfirst_cause_line = {line}"] if case.rank is not None else []),
-        f"healthy = {str(case.fault == 'healthy').lower()}",
-        f"expected = {json.dumps(case.expected)}",
+        f'root_cause = "{case.cause}"',
+        *([] if case.rank is None else ["injected_at_step = 20", f"first_cause_line = {line}"]),
+        *([] if case.rank is None else [f"first_cause_rank = {case.rank}" if case.is_told else 'ranks_apart = "0-1"']),
+        f"healthy = {str(row['outcome'] == 'healthy' and case.rank is None).lower()}",
+        *(["expected = []", f"expected_any = {json.dumps(case.expected)}"] if case.expected else [f"expected = {found}"]),
+        *([f'notes = ["ended with SIGTERM after {case.limit:.0f} s"]'] if row["is_cut"] else []),
         f"exit_code = {row['exit_code']}",
         f'outcome = "{row["outcome"]}"',
         'origin = "made for this project by lab/two_gpu"',
         'changes = "paths and the name of the machine neutralised"',
         "",
         "[versions]",
-        f'torch = "{version}"',
         *([f'deepspeed = "{case.deepspeed}"'] if case.deepspeed else []),
-        f'python = "{platform.python_version()}"',
-        *([f'cuda = "{torch.version.cuda}"'] if machine.gpus else []),
-        f'device = "{device}"',
+        *(f'{name} = "{value}"' for name, value in facts.items()),
     ]
     return "\n".join(rows) + "\n"

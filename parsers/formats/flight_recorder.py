@@ -11,14 +11,16 @@
                   "timeout_ms": 5000, "frames": [{"name": "all_reduce", "filename": "…/distributed_c10d.py", "line": 3906}, …]}]}
 
 The pickle is not unpickled: `parsers.plain_pickle` builds plain values and refuses everything else. One `flight-record` event a
-process group: what the rank had enqueued and completed, and its last collective. `line` is the entry's number.
+process group: what the rank had enqueued and completed, its last collective, and in `tail` its last calls, each with how often
+the rank had made the same call before. `line` is the entry's number.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +32,8 @@ from parsers.registry import file_reader
 NAME: Final = "flight_recorder"
 MAX_GROUPS: Final = 256
 """Process groups of a dump that are told: large jobs have some dozens a rank."""
+MAX_TAIL: Final = 16
+"""Last calls of a group that are told: ranks that part wait within a few calls."""
 
 _RANK: Final = re.compile(r"(\d{1,6})(?:\.\w+)?$")
 _KEYS: Final = (b"pg_config", b"pg_status", b"comm_lib_version", b"nccl_version", b"collective_seq_id")
@@ -57,9 +61,9 @@ def read(path: Path) -> Iterator[Record]:
         return
     found = _RANK.search(path.name)
     rank = int(found[1]) if found else None
-    last, groups = _last_entries(dump), _dict(dump.get("pg_status"))
-    for name in list(dict.fromkeys([*groups, *last]))[:MAX_GROUPS]:
-        yield _event(path, rank, name, _dict(groups.get(name)), *last.get(name, (0, {})))
+    calls, groups = _calls(dump), _dict(dump.get("pg_status"))
+    for name in list(dict.fromkeys([*groups, *calls]))[:MAX_GROUPS]:
+        yield _event(path, rank, name, _dict(groups.get(name)), calls.get(name, []))
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -74,39 +78,72 @@ def _dict(value: object) -> dict[str, Any]:
     return {str(key): one for key, one in value.items()} if isinstance(value, dict) else {}
 
 
-def _last_entries(dump: Mapping[str, Any]) -> dict[str, tuple[int, dict[str, Any]]]:
-    """Group → (number, entry) of its last collective; sends and receives between two ranks are left out."""
-    found: dict[str, tuple[int, dict[str, Any]]] = {}
+def _calls(dump: Mapping[str, Any]) -> dict[str, list[tuple[int, dict[str, Any]]]]:
+    """Group → (number, entry) of its collectives; sends and receives between two ranks are left out."""
+    found: dict[str, list[tuple[int, dict[str, Any]]]] = {}
     entries = dump.get("entries")
     for number, one in enumerate(entries if isinstance(entries, list) else (), 1):
         entry = _dict(one)
         group = entry.get("process_group")
         if entry.get("is_p2p") is not True:
-            found[str(group[0]) if isinstance(group, list | tuple) and group else str(entry.get("pg_id", ""))] = (number, entry)
+            name = str(group[0]) if isinstance(group, list | tuple) and group else str(entry.get("pg_id", ""))
+            found.setdefault(name, []).append((number, entry))
     return found
 
 
-def _event(path: Path, rank: int | None, group: str, status: Mapping[str, Any], number: int, entry: Mapping[str, Any]) -> Event:
-    frames = [_dict(frame) for frame in entry.get("frames") or ()] if isinstance(entry.get("frames"), list | tuple) else []
-    frame = next((one for one in frames if "/torch/" not in str(one.get("filename"))), {})
+def _event(
+    path: Path, rank: int | None, group: str, status: Mapping[str, Any], calls: Sequence[tuple[int, Mapping[str, Any]]]
+) -> Event:
+    number, entry = calls[-1] if calls else (0, {})
+    frame = _frame(entry)
     names = entry.get("process_group")
     data: dict[str, Value] = {
         "group": str(names[1]) if isinstance(names, list | tuple) and len(names) > 1 else group,
-        "op": str(entry.get("profiling_name") or "").rpartition(":")[2][:60],
+        "op": _op(entry),
         "seq": _number(entry.get("collective_seq_id")),
-        "sizes": str(entry.get("input_sizes") or "")[:60],
+        "sizes": _sizes(entry),
         "state": str(entry.get("state") or "")[:20],
         "last_enqueued": _number(status.get("last_enqueued_collective")),
         "last_completed": _number(status.get("last_completed_collective")),
         "timeout_ms": _number(entry.get("timeout_ms")),
         "frame": str(frame.get("filename") or "")[:200],
         "frame_line": _number(frame.get("line")),
+        "tail": _tail([entry for _, entry in calls]),
     }
     created = entry.get("time_created_ns")
     time = created / 1e9 if isinstance(created, int) and created > 0 else None
     return Event(
         kinds.FLIGHT_RECORD, SourceRef(str(path), max(1, number), _text(data, rank)[:MAX_TEXT], rank), None, rank, time, data
     )
+
+
+def _tail(entries: Sequence[Mapping[str, Any]]) -> str:
+    """The last calls, a line each: number, how often the rank had made it before, operation, sizes, place; tabs between."""
+    made: Counter[tuple[str, str, str]] = Counter()
+    lines = []
+    for entry in entries:
+        frame = _frame(entry)
+        place = f"{str(frame.get('filename') or '').rpartition('/')[2][:80]}:{frame.get('line')}" if frame else ""
+        call = (_op(entry), _sizes(entry), place)
+        seq = _number(entry.get("collective_seq_id"))
+        lines.append("\t".join((str(seq), str(made[call]), *(" ".join(part.split()) for part in call))))
+        made[call] += 1
+    return "\n".join(lines[-MAX_TAIL:])
+
+
+def _frame(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The innermost frame of the program itself."""
+    frames = entry.get("frames")
+    found = (_dict(frame) for frame in frames) if isinstance(frames, list | tuple) else iter(())
+    return next((one for one in found if "/torch/" not in str(one.get("filename"))), {})
+
+
+def _op(entry: Mapping[str, Any]) -> str:
+    return str(entry.get("profiling_name") or "").rpartition(":")[2][:60]
+
+
+def _sizes(entry: Mapping[str, Any]) -> str:
+    return str(entry.get("input_sizes") or "")[:60]
 
 
 def _number(value: object) -> int | None:

@@ -9,6 +9,9 @@ body is searched anywhere in the line:
         15022 milliseconds before timing out.                                                          (one line)
     [rank0]:[E1124 02:46:39.915970960 ProcessGroupNCCL.cpp:2303] [PG ID 0 PG GUID 0(default_pg) Rank 0]  failure detected by
         watchdog at work sequence id: 81 PG status: last enqueued work: 82, last completed work: 80    (one line)
+    [rank0]:[E1124 11:41:35.528110103 ProcessGroupNCCL.cpp:612] [Rank 0] Collective WorkNCCL(SeqNum=21, OpType=ALLREDUCE,
+        NumelIn=17, NumelOut=17, Timeout(ms)=20000) raised the following async exception: NCCL error: remote process exited or
+        there was a network error, NCCL version 2.28.9                                                 (one line)
     [E ProcessGroupNCCL.cpp:916] [Rank 1] NCCL watchdog thread terminated with exception: CUDA error: uncorrectable ECC …
     [E108 20:04:34.46 socket.cpp:957] [c10d] The client socket has timed out after 900s while trying to connect to (host, 29500).
 
@@ -51,7 +54,7 @@ _GROUP = Lazy(r"\[PG (?:ID )?(?P<group>\w+)(?: PG GUID (?P<guid>[^ \]]+))?")
 _RANK = Lazy(r"\bRank (?P<rank>\d+)\]|\[rank(?P<other>\d+)\]:")
 _CLOCK = Lazy(r"\[[EFW](?P<month>\d\d?)(?P<day>\d\d) (?P<h>\d\d):(?P<m>\d\d):(?P<s>\d\d(?:\.\d{1,9})?)")
 _HEARTBEAT = Lazy(r"watchdog got stuck for (?P<seconds>\d+) seconds|Heartbeat monitor timed out")
-_DIED = Lazy(r"watchdog thread terminated with exception: (?P<message>.{0,300})")
+_DIED = Lazy(r"(?:watchdog thread terminated with|raised the following async) exception: (?P<message>.{0,300})")
 _CONNECT = Lazy(r"The client socket has timed out after (?P<time>\d+m?s) while trying to connect to \((?P<host>[^)]{1,80})\)")
 _STORE = Lazy(
     r"Failed to check the .should dump. flag|sendBytes failed on SocketImpl|recvValue failed|failed to recv, got 0 bytes"
@@ -67,6 +70,7 @@ _HARDWARE = ("ECC", "NVLink", "fallen off the bus", "hardware")
     title="torch.distributed process groups: watchdog time-outs, store and socket failures",
     hints=(
         "collective operation timeout", "last enqueued", "watchdog thread terminated", "watchdog got stuck",
+        "raised the following async",
         "Heartbeat monitor timed out", "The client socket has timed out", "should dump", "sendBytes failed", "recvValue failed",
         "EI0002", "EI0006", "wait socket establish timeout", "got 0 bytes", "op.preamble.length",
     ),

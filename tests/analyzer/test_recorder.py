@@ -52,5 +52,5 @@ def test_real_dumps_point_at_the_rank_and_the_line_of_its_program() -> None:
     found = diagnose(SAMPLE)
     assert found.first_cause is not None
     assert found.first_cause.rank == 2
-    assert "rank 2 was at all_gather [[17]] (torchrun_faults.py:" in found.first_cause.text
+    assert "rank 2 called all_gather [[17]] (torchrun_faults.py:" in found.first_cause.text
     assert not found.problems
