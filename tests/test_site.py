@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
+import tomli
+import yaml
 
 from analyzer.cli import COMMANDS, HELP, MAIN
+from tests.browser import screenshots
 from tests.samples import ROOT
 from tests.test_cli import analyze
 
@@ -71,6 +77,36 @@ def test_the_pages_are_spelt_right() -> None:
     done = subprocess.run([sys.executable, "-m", "codespell_lib", "-L", ignored, "--ignore-regex", r"`[^`]*`", "-S", "*.json,*.png",
                            *map(str, PAGES), "mkdocs.yml", ".github", "action.yml"], cwd=ROOT, capture_output=True, text=True, check=False)  # fmt: skip
     assert done.stdout == ""
+
+
+def blocks() -> list[tuple[str, str]]:
+    """(language, text) of every fenced block with a language, under the page and line that hold it."""
+    found = []
+    for page in PAGES:
+        text = page.read_text("utf-8")
+        for block in re.finditer(r"^( *)```(\w+)\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL):
+            where = f"{page.relative_to(ROOT)}:{text[: block.start()].count(chr(10)) + 1}"
+            found.append(pytest.param(block[2], textwrap.dedent(block[3]), id=f"{where}-{block[2]}"))
+    return found
+
+
+@pytest.mark.parametrize(("language", "text"), blocks())
+def test_the_code_blocks_are_code(language: str, text: str, tmp_path: Path) -> None:
+    if language in ("sh", "bash"):
+        done = subprocess.run(["bash", "-n"], input=text, capture_output=True, text=True, check=False)
+        assert done.stderr == ""
+    else:
+        {"python": ast.parse, "json": json.loads, "yaml": yaml.safe_load, "toml": tomli.loads}.get(language, str)(text)
+
+
+def test_the_pictures_show_what_is_drawn_today(tmp_path: Path) -> None:
+    kept = (screenshots.IMAGES / screenshots.SHOWN).read_text("utf-8")
+    assert screenshots.shown(screenshots.drawn(tmp_path)) == kept, "python -m tests.browser.screenshots, and look at the pictures"
+
+
+def test_every_picture_is_shown_and_there() -> None:
+    named = {Path(target).name for page in PAGES for target in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page.read_text("utf-8"))}
+    assert named == {path.name for path in (DOCS / "images").glob("*.png")}
 
 
 def test_the_tutorial_says_what_happens(tmp_path: Path) -> None:
