@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_args, get_origin, get_type_hints
 
 from analyzer.errors import OK, UsageError
 
@@ -57,13 +57,21 @@ def _command(declared: Any) -> Command:
     hints = get_type_hints(function, include_extras=True)
     options, arguments = [], []
     for parameter in inspect.signature(function).parameters.values():
-        kind, info = get_args(hints[parameter.name])[:2]
+        kind, info = _annotated(hints[parameter.name])
         if type(info).__name__ == "OptionInfo":
             options.append(_option(parameter.name, kind, info))
         else:
             arguments.append(info.metavar or parameter.name.strip("_").upper())
     help_ = (inspect.getdoc(function) or name).split("\n")[0]
     return Command(name, bool(declared.hidden), help_, tuple(options), " ".join(arguments), _words(name))
+
+
+def _annotated(hint: Any) -> tuple[Any, Any]:
+    """The type and what typer is told about it. Python 3.10 wraps a hint in Optional where the default is None."""
+    while get_origin(hint) is not Annotated:
+        hint = get_args(hint)[0]
+    kind, info = get_args(hint)[:2]
+    return kind, info
 
 
 def _words(name: str) -> tuple[str, ...]:
