@@ -20,6 +20,10 @@ MAX_LATE: Final = 200
 """Last events of one kind that are kept beside them: thousands of caught exceptions must not hide the one that was not."""
 MAX_PROBLEMS: Final = 100
 """Places of one file that could not be read which are named; how many more there are is said once."""
+MAX_VALUES: Final = 100
+"""First values of one fact, of one weight, that are kept per file: no run has more versions of a package."""
+MAX_FACTS: Final = 20_000
+"""Facts of one file that are kept: the largest configurations have a thousand settings."""
 WHOLE_FILES: Final = 64
 """Files of a run, in their order, of which everything is kept."""
 SLIM_EVENTS: Final = 8
@@ -48,6 +52,8 @@ class Collected:
     unnamed: int = 0
     """Problems that are not kept."""
     counts: Counter[str] = field(default_factory=Counter)
+    _told: set[tuple[str, Value, int, bool]] = field(default_factory=set, repr=False)
+    _values: Counter[tuple[str, int]] = field(default_factory=Counter, repr=False)
 
     def add(self, tables: Tables, reader: str, record: Record, is_text: bool) -> None:
         """Files one record."""
@@ -58,7 +64,7 @@ class Collected:
             self._add_problem(record)
             return
         if isinstance(record, Fact):
-            self.facts.append(record)
+            self._add_fact(record)
             self.readers.add(reader)
             return
         if record.kind == kinds.RUN_START:
@@ -66,6 +72,21 @@ class Collected:
         self._add_event(record)
         if record.kind not in (kinds.SIGNATURE, kinds.WARNING):
             self.readers.add(reader)
+
+    def _add_fact(self, fact: Fact) -> None:
+        """Keeps a fact the first time that it is told."""
+        told = (fact.key, fact.value, fact.weight, fact.given)
+        if told in self._told or self._values[fact.key, fact.weight] >= MAX_VALUES or len(self._told) >= MAX_FACTS:
+            return
+        self._told.add(told)
+        self._values[fact.key, fact.weight] += 1
+        self.facts.append(fact)
+
+    def __copy__(self) -> Collected:
+        """A twin with the same lists, which counts what it is told for itself."""
+        twin = object.__new__(Collected)
+        twin.__dict__.update(self.__dict__, _told=set(self._told), _values=self._values.copy())
+        return twin
 
     def _add_problem(self, problem: Problem) -> None:
         if len(self.problems) < (SLIM_EVENTS if self.is_slim else MAX_PROBLEMS):

@@ -135,11 +135,12 @@ class Environment:
     """The facts of a run; asks answer with the fact or None, never with a default of ours."""
 
     def __init__(self, facts: Iterable[Fact] = ()) -> None:
-        self._by_key: dict[str, list[Fact]] = {}
+        told: dict[tuple[str, Value, int, bool], Fact] = {}
         for fact in facts:
-            known = self._by_key.setdefault(fact.key, [])
-            if all((f.value, f.weight, f.given) != (fact.value, fact.weight, fact.given) for f in known):
-                known.append(fact)
+            told.setdefault((fact.key, fact.value, fact.weight, fact.given), fact)
+        self._by_key: dict[str, list[Fact]] = {}
+        for fact in told.values():
+            self._by_key.setdefault(fact.key, []).append(fact)
 
     def get(self, key: str) -> Fact | None:
         """The best-sourced fact under `key`: what the user gave, then the highest weight, then the first seen."""

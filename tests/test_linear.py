@@ -43,6 +43,14 @@ def warnings(lines: int) -> bytes:
     )
 
 
+def versions(lines: int) -> bytes:
+    return b"".join(b"- DeepSpeed version: 0.%d.%d\n" % divmod(i, 1000) for i in range(lines))
+
+
+def remarks(lines: int) -> bytes:
+    return b"".join(b"# run %d: with overlap_comm false it trains fine\n" % i for i in range(lines))
+
+
 def tracebacks(number: int) -> bytes:
     raised = 'Traceback (most recent call last):\n  File "train.py", line {0}, in step\n    loss.backward()\nValueError: bad sample {0}\n'
     return "".join(
@@ -78,6 +86,8 @@ def growth(tmp_path: Path, make: Callable[[int], bytes], unit: int) -> tuple[int
         pytest.param(lambda size: text(size, 0.05), 300_000, id="bytes, few metrics"),
         pytest.param(lambda size: text(size, 1.0), 150_000, id="bytes, metrics only"),
         pytest.param(warnings, 1000, id="warnings"),
+        pytest.param(versions, 2000, id="versions of one package"),
+        pytest.param(remarks, 1500, id="remarks"),
         pytest.param(tracebacks, 500, id="tracebacks"),
         pytest.param(lambda size: b"\n" * size, 100_000, id="empty lines"),
     ],

@@ -25,6 +25,8 @@ from parsers.registry import text_reader
 
 MAX_LENGTH: Final = 400
 """Characters of a remark: longer lines are prose or data."""
+MAX_REMARKS: Final = 1000
+"""Remarks that are read: a file with more of them is no notes, and what they state was stated before."""
 _REMARK = Lazy(
     r"^\s{0,8}(?:\[[^\]]{1,40}\] ?){0,2}(?:#{1,3} ?|// ?|(?:NOTES?|UPDATE|EDIT|COMMENT|REMARK|Notes?|Update|Edit|Comment"
     r"|Remark) ?\d?: ?)(?P<text>\S.*)$"
@@ -100,14 +102,17 @@ _CHANGES: Final[tuple[tuple[tuple[str, ...], Lazy], ...]] = tuple(
 """What was changed, the names of its facts; the first that fits a stretch of words has it."""
 
 
+HINTS: Final = (
+    " fine", " works", " worked", "healthy", "fixed", "fixes", "solve", "resolve", " normal", " help", " still ", " same ",
+    " gone", " heal", "no nan", "no NaN", " converges", " stable", "disappear", " failed", " fails", " step",
+    "no effect", "no difference", " ok", " OK",
+)  # fmt: skip
+
+
 @text_reader(
     "notes",
     title="Remarks on what was tried and whether it healed the run",
-    hints=(
-        " fine", " works", " worked", "healthy", "fixed", "fixes", "solve", "resolve", " normal", " help", " still ", " same ",
-        " gone", " heal", "no nan", "no NaN", " converges", " stable", "disappear", " failed", " fails", " step",
-        "no effect", "no difference", " ok", " OK",
-    ),
+    hints=HINTS,
     example="# with overlap_comm false it trains fine",
 )  # fmt: skip
 class Notes:
@@ -117,6 +122,8 @@ class Notes:
 
     def __init__(self) -> None:
         self._seen: set[tuple[str, str]] = set()
+        self._read = 0
+        self.spent: list[bytes] = []
 
     def feed(self, line: Line) -> Iterable[Record]:
         """The facts that one remark states."""
@@ -124,6 +131,9 @@ class Notes:
             return
         remark = _REMARK.match(line.text)
         if remark or _FILE.fullmatch(PurePath(line.file).name):
+            self._read += 1
+            if self._read == MAX_REMARKS:
+                self.spent += [hint.encode() for hint in HINTS]
             for key, value in statements(remark["text"] if remark else line.text):
                 if (key, value) not in self._seen:
                     self._seen.add((key, value))
