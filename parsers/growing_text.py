@@ -19,7 +19,8 @@ from parsers import kinds, steps
 from parsers.collect import Collected
 from parsers.model import Environment, Event, Fact, Record, Row, SourceFile
 from parsers.read import Job
-from parsers.registry import Router, Scanner
+from parsers.registry import Router
+from parsers.scanner import Scanner
 from parsers.source import Block, Cutter, Meter, decoder, finish, shown
 from parsers.table import UNKNOWN, Table, Tables
 

@@ -196,25 +196,25 @@ def clock(text: str) -> float | None:
 def plain_stamp(text: bytes) -> float | None:
     """`2026-11-24 02:38:11,143` or without the milliseconds → what `Line.time` says of a line that begins so."""
     digits = text.decode("ascii")
-    midnight = _midnight(digits[:4], digits[5:7], digits[8:10])
-    if midnight is None:
+    day = midnight(digits[:4], digits[5:7], digits[8:10])
+    if day is None:
         return None
-    seconds = float(midnight + int(digits[11:13]) * 3600 + int(digits[14:16]) * 60 + int(digits[17:19]))
+    seconds = float(day + int(digits[11:13]) * 3600 + int(digits[14:16]) * 60 + int(digits[17:19]))
     return (seconds + int(digits[20:23]) / 1000 if len(digits) > 19 else seconds) or None
 
 
 @lru_cache(maxsize=64)
-def _midnight(year: str, month: str, day: str) -> int | None:
+def midnight(year: str, month: str, day: str) -> int | None:
     """The seconds at which a day begins; kept, as a log has few days. None for a day that there is not."""
     y, m, d = int(year), int(month), int(day)
     return calendar.timegm((y, m, d, 0, 0, 0)) if 1970 <= y < 2200 and 1 <= m <= 12 and 1 <= d <= 31 else None
 
 
 def _seconds(part: dict[str, str | None]) -> float | None:
-    midnight = _midnight(part["y"] or "", part["mo"] or "", part["d"] or "")
-    if midnight is None:
+    day = midnight(part["y"] or "", part["mo"] or "", part["d"] or "")
+    if day is None:
         return None
-    seconds = float(midnight + int(part["h"] or 0) * 3600 + int(part["mi"] or 0) * 60 + int(part["s"] or 0))
+    seconds = float(day + int(part["h"] or 0) * 3600 + int(part["mi"] or 0) * 60 + int(part["s"] or 0))
     fraction, zone = part.get("f"), part.get("z")
     if fraction:
         seconds += int(fraction) / 10 ** len(fraction)

@@ -13,7 +13,8 @@ from parsers.bounds import Bounds
 from parsers.collect import WHOLE_FILES, Collected
 from parsers.model import Fact, Problem, Record, Run, SourceFile, SourceRef, Value
 from parsers.ranks import ranks_of
-from parsers.registry import FileFormat, Router, Scanner, TextFormat
+from parsers.registry import FileFormat, Router, TextFormat
+from parsers.scanner import Scanner
 from parsers.sieve import Sieve
 from parsers.signature import NAME as SIGNATURES
 from parsers.signature import Signature, signature_format

@@ -12,6 +12,7 @@ from parsers import kinds
 from parsers.line import Line, make_line
 from parsers.model import Event, Record
 from parsers.registry import TextFormat
+from parsers.skeletons import skeleton
 
 NAME: Final = "signatures"
 MAX_TEXT: Final = 2000
@@ -150,4 +151,13 @@ def signature_format(signatures: Sequence[Signature]) -> TextFormat:
     for signature in signatures:
         by_hint[signature.hint] = (*by_hint.get(signature.hint, ()), signature)
     by_bytes = {hint.encode(): found for hint, found in by_hint.items()}
-    return TextFormat(NAME, "patterns of the causes", tuple(by_hint), "", lambda: _Reader(by_bytes), is_search=True)
+
+    def is_dull(hint: bytes, bare: bytes) -> bool:
+        """Whether words that each of these patterns needs beside its hint cannot stand in lines with this skeleton."""
+        return not _is_changed(bare) and all(
+            (words := skeleton(needle(one.pattern, one.hint))) and words not in bare for one in by_bytes[hint]
+        )
+
+    return TextFormat(
+        NAME, "patterns of the causes", tuple(by_hint), "", lambda: _Reader(by_bytes), is_dull=is_dull, is_search=True
+    )

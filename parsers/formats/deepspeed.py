@@ -23,14 +23,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from operator import add
 
 from parsers import kinds
 from parsers.lazy import Lazy
 from parsers.line import Line, plain_stamp
 from parsers.model import MAX_TEXT, Event, Record, Row, SourceRef
-from parsers.plain import NUMBER, STAMP, Plain
+from parsers.plain import NUMBER, STAMP, Part, Plain
 from parsers.registry import text_reader
+from parsers.said import Rows
 from parsers.values import number
 
 _N = r"[-+]?(?:[\d.]+(?:[eE][-+]?\d+)?|inf|nan)"
@@ -57,6 +60,7 @@ _HOST = Lazy(rf"CPU Virtual Memory:\s+used = (?P<used>{_N}) GB")
 _FLUSHES = Lazy(r"(?P<count>\d+) pytorch allocator cache flushes")
 _TIMER = Lazy(rf"\| (?P<name>[\w ]+): (?P<ms>{_N})")
 
+_NEVER = 2**62
 _HEAD = rf"\[({STAMP})\] \[INFO\] \[logging\.py:\d{{1,5}}:log_dist\] \[Rank 0\] "
 _TIMED = ("fwd", "bwd", "bwd_inner", "bwd_allreduce", "step", "forward", "backward", "backward_inner", "backward_allreduce",
           "optimizer_allgather", "optimizer_gradients", "optimizer_step")  # fmt: skip
@@ -74,18 +78,22 @@ _PLAIN = (
         (_LOGGED + "step=10, skipped=4, lr=[5e-06], mom=[0.9]", _LOGGED + "step=10, skipped=4, lr=[5e-06], mom=[(0.9, 0.99)]",
          _LOGGED + "step=10, skipped=4, lr=[5e-06], mom=[(0.9, 0.99), (0.9, 0.99)]"),
         _OTHERS,
+        is_columnar=True,
     ),
     Plain(
         rf"{_HEAD}(?:rank=0 )?time \(ms\)((?: \| (?:{'|'.join(_TIMED)}): \d{{1,9}}\.\d{{1,9}}){{1,20}})",
         "plain_timers",
         tuple(f"{_LOGGED}{rank}time (ms) | {' | '.join(f'{name}: 1.0' for name in _TIMED)}" for rank in ("", "rank=0 ")),
         _OTHERS,
+        is_columnar=True,
+        pairs=r" \| (\w+): (\d+\.\d+)",
     ),
     Plain(
         rf"\[({STAMP})\] \[INFO\] \[utils\.py:\d{{1,5}}:see_memory_usage\] MA (\d{{1,6}}(?:\.\d{{1,6}})?) GB {{1,12}}"
         r"Max_MA (\d{1,6}(?:\.\d{1,6})?) GB {1,12}CA (\d{1,6}(?:\.\d{1,6})?) GB {1,12}Max_CA \d{1,6}(?:\.\d{1,6})? GB",
         "plain_memory",
         ("[2023-12-08 10:11:12,345] [INFO] [utils.py:802:see_memory_usage] MA 1.0 GB Max_MA 1.0 GB CA 1.0 GB Max_CA 1 GB ",),
+        is_columnar=True,
     ),
     Plain(
         rf"\[({STAMP})\] \[WARNING\] \[stage3\.py:\d{{1,5}}:step\] (\d{{1,9}}){re.escape(_FLUSH)}",
@@ -109,6 +117,7 @@ _PLAIN = (
         ("[2023-12-08 10:11:12,345] [INFO] [timer.py:260:stop] epoch=0/micro_step=10/global_step=10, "
          "RunningAvgSamplesPerSec=1.0, CurrSamplesPerSec=1.0, MemAllocated=1.0GB, MaxMemAllocated=1.0GB",),
         _OTHERS,
+        is_columnar=True,
     ),
 )  # fmt: skip
 
@@ -208,6 +217,51 @@ class DeepSpeed:
         )  # fmt: skip
         return (Row(number, values, step + self._offset, "train", self.file_rank, plain_stamp(stamp)),)
 
+    def columns(self, parts: Sequence[Part]) -> Iterable[Rows] | None:
+        """The rows of many reports; those of steps that are reported twice (by two engines) are read one by one."""
+        steps = [part for part in parts if part.method == "plain_step"]
+        reports = sorted((at, step) for part in steps for at, step in zip(part.at, part.cells.ints(2), strict=True))
+        before = [(-1, self._reports[-1])] if self._reports else []
+        if any(later == earlier or not later for (_, earlier), (_, later) in pairwise([*before, *reports])):
+            return None
+        if reports and not reports[0][1]:
+            return None
+        found = [self._step_rows(part) for part in steps]
+        found += [_memory_rows(part, self.file_rank) for part in parts if part.method == "plain_memory"]
+        for part in parts:
+            if part.method == "plain_timers" and (names := dict(part.cells.pairs)).keys() & {"fwd", "forward"}:
+                rows = _timer_rows(part, names, self.file_rank)
+                if rows is None:
+                    return None
+                found += rows
+        speeds = [_speed_rows(part, self.file_rank) for part in parts if part.method == "plain_speed"]
+        found += self._shifted(speeds, [*before, *reports])
+        self._reports = [reports[-1][1]] if reports else self._reports
+        return found
+
+    def _step_rows(self, part: Part) -> Rows:
+        _, at, lines, cells = part
+        columns = cells.floats(3), cells.floats(4)
+        return Rows(at, lines, ("skipped", "lr"), columns, cells.ints(2), cells.times(1), self.file_rank)
+
+    def _shifted(self, speeds: Sequence[Rows], reports: Sequence[tuple[int, int]]) -> Iterator[Rows]:
+        """Throughputs with the steps of the reports before them, as `plain_speed` counts them."""
+        shown = sorted(
+            (at, step, which) for which, rows in enumerate(speeds) for at, step in zip(rows.at, rows.steps or (), strict=True)
+        )
+        steps: list[list[int]] = [[] for _ in speeds]
+        offset, upcoming, last = self._offset, iter([*reports, (_NEVER, 0)]), -1
+        at_next, step_next = next(upcoming)
+        for at, step, which in shown:
+            while at_next < at:
+                last = step_next
+                at_next, step_next = next(upcoming)
+            if last >= step:
+                offset = last - step
+            steps[which].append(step + offset)
+        self._offset = offset
+        return (rows._replace(steps=own) for rows, own in zip(speeds, steps, strict=True))
+
     def close(self) -> Iterable[Record]:
         """Nothing is left over."""
         return ()
@@ -286,6 +340,31 @@ class DeepSpeed:
         row = _skipped(line, scale, to, None, line.rank)
         self._raised = ""
         return row._replace(step=self._iteration + 1) if self._iteration >= 0 else row
+
+
+def _memory_rows(part: Part, rank: int | None) -> Rows:
+    _, at, lines, cells = part
+    names = ("memory_gpu", "memory_gpu_max", "memory_reserved")
+    return Rows(at, lines, names, tuple(cells.floats(group) for group in (2, 3, 4)), None, cells.times(1), rank)
+
+
+def _speed_rows(part: Part, rank: int | None) -> Rows:
+    _, at, lines, cells = part
+    names = ("throughput_samples", "throughput_average", "memory_gpu", "memory_gpu_max")
+    return Rows(at, lines, names, tuple(cells.floats(group) for group in (4, 3, 5, 6)), cells.ints(2), cells.times(1), rank)
+
+
+def _timer_rows(part: Part, names: Mapping[str, list[bytes]], rank: int | None) -> Sequence[Rows] | None:
+    """The whole step's timers in seconds; None where some took no time at all."""
+    forward, backward, step = names.get("fwd", names.get("forward")), names.get("bwd", names.get("backward")), names.get("step")
+    if forward is None or backward is None:
+        return ()
+    parts = [[float(word) / 1000 for word in words] if words else [0.0] * len(part.at) for words in (forward, backward, step)]
+    sums = list(map(sum, zip(*parts, strict=True)))
+    if not all(map(add, parts[0], parts[1])):
+        return None
+    shown = ("step_time", "timer_forward", "timer_backward", "timer_step")
+    return [Rows(part.at, part.lines, shown, (sums, *parts), None, part.cells.times(1), rank)]
 
 
 def _float(text: str | None) -> float:

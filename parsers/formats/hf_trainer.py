@@ -19,14 +19,15 @@ The step is never in it (`steps.py` recovers it). `loss` is a mean over `logging
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from parsers import kinds
 from parsers.lazy import Lazy
 from parsers.line import Line
 from parsers.model import Event, Fact, Record, Row, RowKind, Value
-from parsers.plain import NUMBER, Plain
+from parsers.plain import NUMBER, Part, Plain
 from parsers.registry import text_reader
+from parsers.said import Rows
 from parsers.values import number, scalar
 
 # One `'key': value` and what ends it. Values: strings, reprs of scalars with nested brackets, lists, plain dicts, words.
@@ -75,6 +76,7 @@ _PARTNERS = frozenset({"learning_rate", "lr", "grad_norm", "reward", "kl", "entr
              "{'loss': 4.163, 'learning_rate': 0.0005, 'epoch': 0.17}",
              "{'loss': '4.163', 'learning_rate': '0.0005', 'epoch': '0.17'}"),
             frozenset({"generic_text"}),
+            is_columnar=True,
         ),
     ),
 )  # fmt: skip
@@ -113,6 +115,16 @@ class HFTrainer:
         else:
             values = ("loss", float(loss)), ("grad_norm", float(norm)), ("learning_rate", float(lr)), ("epoch", float(epoch))
         return (Row(number, values, None, "train", self.file_rank, None),)
+
+    def columns(self, parts: Sequence[Part]) -> Iterable[Rows]:
+        """The rows of many such dicts."""
+        found = []
+        for _, at, lines, cells in parts:
+            named = (("loss", 2), ("grad_norm", 3), ("learning_rate", 4), ("epoch", 5))
+            names = tuple(name for name, group in named if cells.has(group))
+            columns = tuple(cells.floats(group) for _, group in named if cells.has(group))
+            found.append(Rows(at, lines, names, columns, rank=self.file_rank))
+        return found
 
     def close(self) -> Iterable[Record]:
         """Nothing is left over."""

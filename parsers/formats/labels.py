@@ -12,12 +12,13 @@ They come by the thousand, so each becomes a row with the metric `labels_masked`
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from parsers.line import Line
 from parsers.model import Record, Row
-from parsers.plain import Plain
+from parsers.plain import Part, Plain
 from parsers.registry import text_reader
+from parsers.said import Rows
 
 MARKS = (
     "tokenization mismatch", "Could not find response key", "Could not find instruction key", "No valid labels found",
@@ -35,6 +36,7 @@ MARKS = (
             r"(?:WARNING: )?tokenization mismatch: \d{1,12} vs\. \d{1,12}\.(?: \(ignored\))?",
             "plain_mismatch",
             ("WARNING: tokenization mismatch: 1 vs. 62. (ignored)", "tokenization mismatch: 1 vs. 62. (ignored)"),
+            is_columnar=True,
         ),
     ),
 )
@@ -53,6 +55,10 @@ class Labels:
     def plain_mismatch(self, number: int, _: re.Match[bytes]) -> Iterable[Record]:
         """One message by itself."""
         return (Row(number, (("labels_masked", 1.0),), None, "train", self.file_rank, None),)
+
+    def columns(self, parts: Sequence[Part]) -> Iterable[Rows]:
+        """One message a line."""
+        return [Rows(at, lines, ("labels_masked",), ([1.0] * len(at),), rank=self.file_rank) for _, at, lines, _ in parts]
 
     def close(self) -> Iterable[Record]:
         """Nothing is left over."""

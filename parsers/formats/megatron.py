@@ -17,7 +17,8 @@ and MiB of `memory (MB)` GiB. An item that is not closed by `|` was torn by anot
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from operator import le
 from typing import Final
 
 from parsers import kinds
@@ -25,8 +26,9 @@ from parsers.lazy import Lazy
 from parsers.line import Line, plain_stamp, stamp
 from parsers.model import MAX_TEXT, Event, Fact, Record, Row, SourceRef
 from parsers.pairs import Numbers, numbers, split
-from parsers.plain import Plain
+from parsers.plain import Part, Plain
 from parsers.registry import text_reader
+from parsers.said import Rows
 from parsers.values import scalar
 
 _ITERATION = Lazy(r"iteration +(?P<step>\d{1,15})(?:/ *(?P<total>\d{1,15}))? \|")
@@ -65,6 +67,8 @@ _PLAIN = Plain(
     "plain_iteration",
     (_LINE, " [2024-05-01 12:00:00]" + _LINE),
     frozenset({"nanogpt"}),
+    is_columnar=True,
+    pairs=r" ([^:|]+): {0,20}([^ |]+) \|",
 )
 
 
@@ -119,6 +123,33 @@ class Megatron:
             text = found[0].decode().strip()[:MAX_TEXT]
             yield Fact("run:planned_steps", int(total), SourceRef(self.file, number, text, self.file_rank))
         yield Row(number, self._summed(values, at), at, "train", self.file_rank, plain_stamp(time) if time else None)
+
+    def columns(self, parts: Sequence[Part]) -> Iterable[Rows] | None:
+        """The rows of many iteration lines that count on within the known plan, and skip nothing."""
+        found, total = [], {self._total.encode()}
+        for _, at, lines, cells in parts:
+            pairs = [(*_UNITS.get(name, (name, 1.0)), words) for name, words in cells.pairs]
+            names = tuple([name for name, *_ in pairs])
+            is_idle = all(set(words) == {b"0"} for name, _, words in pairs if name in _COUNTERS)
+            if not is_idle or set(cells.words(3)) != total or len(set(names)) < len(names):
+                return None
+            columns = tuple([self._column(name, scale, words) for name, scale, words in pairs])
+            times = cells.times(1) if cells.has(1) else None
+            found.append(Rows(at, lines, names, columns, cells.ints(2), times, self.file_rank))
+        steps = [step for part in found for step in part.steps or ()]
+        if len(found) > 1:
+            placed = sorted(pair for part in found for pair in zip(part.at, part.steps or (), strict=True))
+            steps = [step for _, step in placed]
+        if steps[0] <= self._step or any(map(le, steps[1:], steps)):
+            return None
+        self._step = steps[-1]
+        return found
+
+    def _column(self, name: str, scale: float, words: Sequence[bytes]) -> list[float]:
+        """A value's column; a counter that does not count keeps its sum."""
+        if name in _COUNTERS:
+            return [self._counts[name]] * len(words)
+        return list(map(float, words)) if scale == 1.0 else [float(word) * scale for word in words]
 
     def close(self) -> Iterable[Record]:
         """Nothing is left over."""

@@ -9,14 +9,15 @@ A bar says how far something is, not what: `steps.py` finds out which bar counts
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from parsers.lazy import Lazy
 from parsers.line import Line
 from parsers.model import Record, Tick
-from parsers.plain import Plain
+from parsers.plain import Part, Plain
 from parsers.registry import text_reader
+from parsers.said import Ticks
 from parsers.values import duration_seconds
 
 _PERCENT: Final = "%|"
@@ -38,6 +39,7 @@ _LABEL: Final = 80
             "bar",
             ("  4%|▍         | 10/250 [00:29<11:40,  2.92s/it]", "  4%|▍         | 10/250 [00:29<11:40,  2.92it/s]"),
             frozenset({"tqdm_postfix", "lightning"}),
+            is_columnar=True,
         ),
     ),
 )
@@ -65,6 +67,10 @@ class ProgressBar:
         for part in elapsed.split(b":"):
             seconds = seconds * 60 + int(part)
         return (Tick(number, int(step), int(total), seconds, ""),)
+
+    def columns(self, parts: Sequence[Part]) -> Iterable[Ticks]:
+        """The ticks of many bars without a description."""
+        return [Ticks(at, lines, cells.ints(1), cells.ints(2), cells.durations(3)) for _, at, lines, cells in parts]
 
     def close(self) -> Iterable[Record]:
         """Nothing is left over."""

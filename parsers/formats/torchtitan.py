@@ -15,7 +15,7 @@ taken before clipping.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from parsers import kinds
@@ -23,8 +23,9 @@ from parsers.lazy import Lazy
 from parsers.line import Line, plain_stamp, stamp
 from parsers.model import Event, Fact, Record, Row
 from parsers.pairs import numbers
-from parsers.plain import NUMBER, STAMP, Plain
+from parsers.plain import NUMBER, STAMP, Part, Plain
 from parsers.registry import text_reader
+from parsers.said import Rows
 
 _STEP = Lazy(r"(?P<val>validate )?step: *(?P<step>\d{1,15}) (?P<rest>.*)")
 _ITEM = Lazy(r"(?P<name>[A-Za-z][\w()/%]{0,40}): {0,12}(?P<value>[^\s(%]{1,40})")
@@ -57,6 +58,7 @@ _PLAIN = Plain(
         for speed in ("tps", "wps")
     ),
     frozenset({"nanogpt", "verl", "notes"}),
+    is_columnar=True,
 )
 
 
@@ -96,6 +98,27 @@ class Torchtitan:
         )  # fmt: skip
         values = tuple([(key, float(text)) for key, text in shown if text is not None])
         return (Row(number, values, int(step), "train", int(rank) if rank else self.file_rank, plain_stamp(time)),)
+
+    def columns(self, parts: Sequence[Part]) -> Iterable[Rows] | None:
+        """The rows of many step lines; lines of several ranks are read one by one."""
+        found = []
+        for _, at, lines, cells in parts:
+            ranks = set(cells.ints(1)) if cells.has(1) else set()
+            if len(ranks) > 1:
+                return None
+            named = (
+                ("loss", 4),
+                ("grad_norm", 5),
+                ("memory_gpu", 6),
+                (cells.constant(7).decode(), 8),
+                ("tflops", 9),
+                ("mfu", 10),
+            )
+            names = tuple(name for name, group in named if cells.has(group))
+            columns = tuple(cells.floats(group) for _, group in named if cells.has(group))
+            rank = ranks.pop() if ranks else self.file_rank
+            found.append(Rows(at, lines, names, columns, cells.ints(3), cells.times(2), rank))
+        return found
 
     def close(self) -> Iterable[Record]:
         """Nothing is left over."""

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from parsers import registry
-from parsers.registry import FileFormat, Router, Scanner
+from parsers.registry import FileFormat, Router
+from parsers.scanner import Scanner
 from parsers.source import BLOCK, Block, Cutter, Meter, UnreadableError, blocks
 from tests.fuzz.framing import event_file, wandb_log
 from tests.fuzz.names import NAMES

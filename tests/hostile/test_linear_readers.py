@@ -13,7 +13,8 @@ from collections.abc import Iterator
 import pytest
 
 from parsers import registry
-from parsers.registry import Router, Scanner, TextFormat
+from parsers.registry import Router, TextFormat
+from parsers.scanner import Scanner
 from parsers.source import Block
 
 SIZE = 16 * 1024

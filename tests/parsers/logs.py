@@ -8,7 +8,8 @@ from parsers.assemble import assemble
 from parsers.line import Line, make_line
 from parsers.model import Environment, Event, Fact, Problem, Record, Row, Run, Tick, Value
 from parsers.read import make_router
-from parsers.registry import Scanner, text_formats
+from parsers.registry import text_formats
+from parsers.scanner import Scanner
 from parsers.source import Cutter
 from parsers.table import Tables
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from parsers.model import Record
 from parsers.read import make_router
-from parsers.registry import Router, Scanner, TextFormat
+from parsers.registry import Router, TextFormat
+from parsers.scanner import Scanner
 from parsers.source import Cutter
 
 FILE = "run.log"

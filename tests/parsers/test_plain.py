@@ -10,7 +10,8 @@ import pytest
 from analyzer.diagnosis import known_signatures
 from parsers.model import Record
 from parsers.read import make_router
-from parsers.registry import Scanner, text_formats
+from parsers.registry import text_formats
+from parsers.scanner import Scanner
 from parsers.signature import needle
 from parsers.source import Block, Cutter
 from tests.samples import FOLDER
@@ -101,7 +102,7 @@ def test_an_example_is_plain_and_its_reader_alone_reads_it(name: str, example: s
 @pytest.mark.parametrize(("name", "example"), PLAIN)
 def test_almost_no_plain_line_is_made_a_line(name: str, example: str, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[bytes] = []
-    monkeypatch.setattr("parsers.registry.make_line", lambda *args: made.append(args[2]) or _line(*args))
+    monkeypatch.setattr("parsers.scanner.make_line", lambda *args: made.append(args[2]) or _line(*args))
     data = "".join(varied(random.Random(seed), example) + "\n" for seed in range(400)).encode()
     read(data, False)
     special = sum(re.search(rb"100%|reducing to 1|loss scale: 1", line) is not None for line in made)

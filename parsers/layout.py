@@ -1,0 +1,242 @@
+"""Where the fields of lines with one skeleton stand among their words, and those fields of many lines as columns.
+
+Lines that differ in digits alone have their words at the same places. So many of them are split at once, and each field is
+every n-th word: nothing of Python runs for a single line. Every line is checked: it has as many words as the example, and
+the words without digits are the example's. What does not hold that raises `ValueError`, and is read line by line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from operator import add
+from typing import Final, NamedTuple
+
+from parsers.line import midnight
+
+_DELIMITERS: Final = b" \t\r\n\x1b[](){}<>,;=|/'\"%#" + bytes(range(0x80, 0x100))
+_SPACES: Final = bytes.maketrans(_DELIMITERS, b" " * len(_DELIMITERS))
+_END: Final = b"\0"
+_OTHER_DIGITS: Final = bytes.maketrans(b"0123456789", b"5678901234")
+_DIGIT: Final = re.compile(rb"\d")
+_STAMP: Final = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(,\d{3})?")
+_CLOCK: Final = re.compile(rb"(\d\d):(\d\d):(\d\d)")
+_DURATION: Final = re.compile(rb"\d{1,4}(?::\d\d){1,2}")
+_LONG: Final = 15
+"""Digits of the longest whole number that is read from columns."""
+_MAX_KEPT: Final = 100_000
+
+
+class Field(NamedTuple):
+    """A captured group: the words `first` to `first + count`, without some bytes at their ends. `text` where it never varies."""
+
+    first: int
+    count: int = 1
+    before: int = 0
+    after: int = 0
+    text: bytes | None = None
+
+
+class Layout:
+    """The words of an example: how many, which are fixed, and which hold the groups of its form (from 1 on)."""
+
+    def __init__(self, example: bytes, found: re.Match[bytes], pairs: re.Pattern[bytes] | None) -> None:
+        """`found`: the form's match; `pairs`: finds (name, value) in its last group. Raises ValueError where words do not fit."""
+        words = list(_words(example))
+        self.width = len(words) + 1
+        self.fields: dict[int, Field] = {}
+        self.pairs: tuple[tuple[bytes, Field], ...] = ()
+        last = len(found.groups())
+        for group, text in enumerate(found.groups(), 1):
+            if text is None:
+                continue
+            if pairs is not None and group == last:
+                start = found.start(group)
+                self.pairs = tuple(
+                    (pair[1], _field(words, example, start + pair.start(2), start + pair.end(2))) for pair in pairs.finditer(text)
+                )
+            elif not _DIGIT.search(text):
+                self.fields[group] = Field(0, text=text)
+            else:
+                self.fields[group] = _field(words, example, *found.span(group))
+        told = self._told(words, example, found)
+        self.fixed = tuple((at, word) for at, (_, word) in enumerate(words) if at in told)
+        self.key = (self.width, self.fixed, tuple(self.fields.items()), self.pairs)
+
+    def _told(self, words: Sequence[tuple[int, bytes]], example: bytes, found: re.Match[bytes]) -> set[int]:
+        """The words that are the same in every line: those without digits, and those whose digits the form wants."""
+        fields = [field for field in [*self.fields.values(), *(field for _, field in self.pairs)] if field.text is None]
+        told = {at for at, (_, word) in enumerate(words) if not _DIGIT.search(word)}
+        varying = set(range(len(words))) - told - {at for field in fields for at in range(field.first, field.first + field.count)}
+        if not found.re.match(_turned(example, words, varying)):
+            told |= {at for at in varying if not found.re.match(_turned(example, words, {at}))}
+        return told
+
+
+def _turned(text: bytes, words: Sequence[tuple[int, bytes]], chosen: Iterable[int]) -> bytes:
+    """A text with other digits in some of its words."""
+    turned = bytearray(text)
+    for at in chosen:
+        place, word = words[at]
+        turned[place : place + len(word)] = word.translate(_OTHER_DIGITS)
+    return bytes(turned)
+
+
+def _words(text: bytes) -> Iterable[tuple[int, bytes]]:
+    """(place, word) of a line, as `Cells` splits it."""
+    spaced, at = text.translate(_SPACES), 0
+    for word in spaced.split():
+        at = spaced.index(word, at)
+        yield at, word
+        at += len(word)
+
+
+def _field(words: Sequence[tuple[int, bytes]], text: bytes, start: int, end: int) -> Field:
+    inside = [at for at, (place, word) in enumerate(words) if place < end and place + len(word) > start]
+    if not inside:
+        raise ValueError("a group without a word")
+    (first_place, first), (last_place, last) = words[inside[0]], words[inside[-1]]
+    before, after = start - first_place, last_place + len(last) - end
+    if before < 0 or after < 0 or _DIGIT.search(first[:before]) or (after and _DIGIT.search(last[-after:])):
+        raise ValueError("a group that is not a word")
+    is_stamp = _STAMP.fullmatch(text[start:end]) is not None
+    if len(inside) > 1 and not is_stamp and (before or after or set(_between(words, text, inside)) != {b","}):
+        raise ValueError("a group of several words")
+    return Field(inside[0], len(inside), before, after)
+
+
+def _between(words: Sequence[tuple[int, bytes]], text: bytes, inside: Sequence[int]) -> Iterable[bytes]:
+    return (text[words[at][0] + len(words[at][1]) : words[at + 1][0]] for at in inside[:-1])
+
+
+class Cells:
+    """The fields of many lines with one layout. Raises ValueError where a line does not have it; so do the columns."""
+
+    def __init__(self, layout: Layout, fragments: Sequence[bytes]) -> None:
+        width, size = layout.width, len(fragments)
+        words = (b" \0 ".join(fragments) + b" \0").translate(_SPACES).split()
+        if len(words) != width * size or words[width - 1 :: width].count(_END) != size:
+            raise ValueError("not as many words")
+        for at, word in layout.fixed:
+            if words[at::width].count(word) != size:
+                raise ValueError("other words")
+        self._layout = layout
+        self._words = words
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def has(self, group: int) -> bool:
+        """Whether the lines have this group."""
+        return group in self._layout.fields
+
+    def constant(self, group: int) -> bytes:
+        """A group without digits: the same in every line."""
+        text = self._layout.fields[group].text
+        if text is None:
+            raise ValueError("a group that varies")
+        return text
+
+    def words(self, group: int) -> list[bytes]:
+        """A group's text, line by line."""
+        return self._column(self._layout.fields[group])
+
+    def floats(self, group: int) -> list[float]:
+        """A group's numbers."""
+        return list(map(float, self._column(self._layout.fields[group])))
+
+    def ints(self, group: int) -> list[int]:
+        """A group's whole numbers."""
+        words = self._column(self._layout.fields[group])
+        if max(map(len, words), default=0) > _LONG:
+            raise ValueError("a long number")
+        return list(map(int, words))
+
+    @property
+    def pairs(self) -> list[tuple[str, list[bytes]]]:
+        """(name, values as they stand) of the pairs in the last group."""
+        return [(name.decode(), self._column(field)) for name, field in self._layout.pairs]
+
+    def times(self, group: int) -> list[float | None]:
+        """Seconds since the epoch of a stamp, as `line.plain_stamp` reads it."""
+        field, width = self._layout.fields[group], self._layout.width
+        dates = self._words[field.first :: width]
+        if field.before:
+            dates = [date[field.before :] for date in dates]
+        clocks = list(map(_SECONDS.__getitem__, self._words[field.first + 1 :: width]))
+        days = {date: _day(date) for date in set(dates)}
+        if None in days.values():
+            raise ValueError("no such day")
+        if len(days) == 1:
+            day = days[dates[0]] or 0
+            seconds = [float(day + clock) for clock in clocks]
+        else:
+            seconds = list(map(float, map(add, map(days.__getitem__, dates), clocks)))
+        if field.count > 2:
+            seconds = list(map(add, seconds, map(_MILLIS.__getitem__, self._words[field.first + 2 :: width])))
+        if min(day or 0 for day in days.values()) > 0:
+            return seconds  # type: ignore[return-value]
+        return [second or None for second in seconds]
+
+    def durations(self, group: int) -> list[float]:
+        """Seconds of `02:03` and `9:02:03`."""
+        return list(map(_DURATIONS.__getitem__, self._column(self._layout.fields[group])))
+
+    def _column(self, field: Field) -> list[bytes]:
+        width = self._layout.width
+        words = self._words[field.first :: width]
+        if field.before or field.after:
+            stop = -field.after or None
+            return [word[field.before : stop] for word in words]
+        for more in range(1, field.count):
+            words = list(map(add, words, self._words[field.first + more :: width]))
+        return words
+
+
+@lru_cache(maxsize=64)
+def _day(date: bytes) -> int | None:
+    if len(date) != 10 or date[4:5] != b"-" or date[7:8] != b"-":
+        raise ValueError("no date")
+    text = date.decode("ascii")
+    return midnight(text[:4], text[5:7], text[8:])
+
+
+class _Seconds(dict[bytes, int]):
+    """`10:00:09` → seconds since midnight."""
+
+    def __missing__(self, text: bytes) -> int:
+        found = _CLOCK.fullmatch(text)
+        if not found:
+            raise ValueError("no time of the day")
+        seconds = int(found[1]) * 3600 + int(found[2]) * 60 + int(found[3])
+        if len(self) < _MAX_KEPT:
+            self[text] = seconds
+        return seconds
+
+
+class _Durations(dict[bytes, float]):
+    """`02:03` → seconds."""
+
+    def __missing__(self, text: bytes) -> float:
+        if not _DURATION.fullmatch(text):
+            raise ValueError("no duration")
+        seconds = 0.0
+        for part in text.split(b":"):
+            seconds = seconds * 60 + int(part)
+        if len(self) < _MAX_KEPT:
+            self[text] = seconds
+        return seconds
+
+
+class _Millis(dict[bytes, float]):
+    """`017` → seconds."""
+
+    def __missing__(self, text: bytes) -> float:
+        raise ValueError("no milliseconds")
+
+
+_SECONDS: Final = _Seconds()
+_DURATIONS: Final = _Durations()
+_MILLIS: Final = _Millis((b"%03d" % number, number / 1000) for number in range(1000))

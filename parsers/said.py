@@ -1,0 +1,104 @@
+"""What the readers say of a block: single records, and the rows of many plain lines as columns, in one order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from operator import itemgetter
+from typing import NamedTuple
+
+from parsers import kinds
+from parsers.model import Columns, Event, Record, Row, RowKind, Tick
+
+
+class Rows(NamedTuple):
+    """Rows of many lines with the same names: what `Row` says of one. All sequences have the same length.
+
+    `at`: the place of each line among the fragments of its block; a line has one row at most.
+    """
+
+    at: Sequence[int]
+    lines: Sequence[int]
+    names: tuple[str, ...]
+    columns: tuple[Sequence[float], ...]
+    steps: Sequence[int] | None = None
+    times: Sequence[float | None] | None = None
+    """Seconds since the epoch; None for a stamp of a day that there is not."""
+    rank: int | None = None
+    engine: str = ""
+    kind: RowKind = "train"
+
+    def row(self, index: int) -> Row:
+        """One of them."""
+        values = tuple([(name, column[index]) for name, column in zip(self.names, self.columns, strict=True)])
+        step = self.steps[index] if self.steps is not None else None
+        time = self.times[index] if self.times is not None else None
+        return Row(self.lines[index], values, step, self.kind, self.rank, time, self.engine)
+
+
+class Ticks(NamedTuple):
+    """Counts of bars without a description. All sequences have the same length; see `Rows`."""
+
+    at: Sequence[int]
+    lines: Sequence[int]
+    steps: Sequence[int]
+    totals: Sequence[int]
+    seconds: Sequence[float]
+
+    def row(self, index: int) -> Tick:
+        """One of them."""
+        return Tick(self.lines[index], self.steps[index], self.totals[index], self.seconds[index], "")
+
+
+@dataclass(slots=True)
+class Said:
+    """What was said of the `size` fragments of one block.
+
+    `singles`: (place of the fragment, reader, record) in order; `many`: (reader, columns) of other fragments. Iterating gives
+    (reader, record) of all of them in the order of the text.
+    """
+
+    size: int
+    singles: list[tuple[int, str, Record]] = field(default_factory=list)
+    many: list[tuple[str, Rows | Ticks]] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[tuple[str, Record]]:
+        if not self.many:
+            yield from ((reader, record) for _, reader, record in self.singles)
+            return
+        rows = [(at, reader, part.row(k)) for reader, part in self.many for k, at in enumerate(part.at)]
+        for _, reader, record in sorted([*self.singles, *rows], key=itemgetter(0)):
+            yield reader, record
+
+    def extend(self, more: Said) -> None:
+        """Adds what was said of the fragments that follow."""
+        first = self.size
+        self.size += more.size
+        self.singles += [(first + at, reader, record) for at, reader, record in more.singles] if first else more.singles
+        for reader, part in more.many:
+            self.many.append((reader, part._replace(at=[first + at for at in part.at]) if first else part))
+
+    def places(self) -> tuple[list[int], list[int]]:
+        """(how many records that count stand before each single, the same before each fragment).
+
+        What counts is what `Tables` numbers: rows, bars' counts, and the start of a program.
+        """
+        counts = bytearray(self.size)
+        for _, part in self.many:
+            for at in part.at:
+                counts[at] = 1
+        if not self.singles:
+            return [], list(accumulate(counts, initial=0))
+        extra: list[int] = list(counts)
+        before = []
+        for at, _, record in self.singles:
+            before.append(extra[at])
+            extra[at] += is_counted(record)
+        sums = list(accumulate(extra, initial=0))
+        return [sums[at] + within for (at, _, _), within in zip(self.singles, before, strict=True)], sums
+
+
+def is_counted(record: Record) -> bool:
+    """Whether a record takes a number in the order of a file's rows, bars and starts."""
+    return isinstance(record, Row | Tick | Columns) or (isinstance(record, Event) and record.kind == kinds.RUN_START)

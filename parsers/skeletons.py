@@ -1,0 +1,144 @@
+"""What lines are, by their skeleton: their bytes without digits (and without the blocks of a progress bar).
+
+A log of millions of lines has a few hundred skeletons. A hint that stands in a line stands in its skeleton too, without its
+digits; so what no reader can be interested in is told for all lines of a skeleton at once, and costs a dictionary's look-up
+from then on. So is the form of plain lines, and where their fields are (`layout`).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate
+from typing import Any, Final
+
+from parsers.layout import Layout
+from parsers.plain import Shape
+
+_DELETED: Final = b"0123456789\xe2\x96\x88\x89\x8a\x8b\x8c\x8d\x8e\x8f"
+MAX_SKELETON: Final = 2_000
+"""Bytes of the longest skeleton that is remembered."""
+MAX_KEPT: Final = 2**22
+"""Bytes of all skeletons that are remembered; beyond, all are forgotten and learned again."""
+_MANY: Final = 30_000
+
+IsDull = Callable[[bytes, bytes], bool]
+"""(hint, skeleton) → whether a reader has nothing to say about any line with this skeleton for the sake of this hint."""
+
+
+class Kind:
+    """What lines with one skeleton are. Kinds are compared by identity.
+
+    `numbers`: the hints that may stand in them and that somebody may have something to say about (of a plain form: somebody
+    besides its reader and those that are quiet about it). `shape`: their plain form. `layout`: where its fields are.
+    """
+
+    __slots__ = ("layout", "numbers", "shape")
+
+    def __init__(self, numbers: tuple[int, ...], shape: Shape | None = None, layout: Layout | None = None) -> None:
+        self.numbers = numbers
+        self.shape = shape
+        self.layout = layout
+
+
+SILENT: Final = Kind(())
+"""No hint can stand in these lines."""
+OPEN: Final = Kind(())
+"""Lines that must be searched one by one."""
+
+
+def skeleton(text: bytes) -> bytes:
+    """A text without what varies from line to line."""
+    return text.translate(None, _DELETED)
+
+
+class Skeletons:
+    """The kinds of all skeletons seen so far, for one set of readers; what they are does not depend on the file."""
+
+    def __init__(self, hints: Mapping[bytes, int], dull: Mapping[int, IsDull], by_first: Mapping[int, Sequence[Shape]]) -> None:
+        """`hints`: hint → its readers as bits, in the order of their numbers. `dull`: reader's bit → its `IsDull`.
+
+        `by_first`: first byte → the forms of plain lines that begin with it.
+        """
+        import ahocorasick_rs
+
+        self._hints = tuple(hints)
+        self._owners = tuple(hints.values())
+        self._dull = dict(dull)
+        self._shapes = by_first
+        bare: dict[bytes, list[int]] = {}
+        for number, hint in enumerate(hints):
+            bare.setdefault(skeleton(hint), []).append(number)
+        self._always = tuple(bare.pop(b"", ()))
+        self._numbers = tuple(map(tuple, bare.values()))
+        self._automaton: Any = ahocorasick_rs.BytesAhoCorasick(list(bare) or [b"\0\0\0no hint\0"])
+        self._known: dict[bytes, Kind] = {}
+        self._same: dict[object, Kind] = {}
+        self._size = 0
+
+    def kinds(self, data: bytes, fragments: Sequence[bytes]) -> list[Kind]:
+        """The kind of each fragment of `data`."""
+        bare = data.translate(None, _DELETED).splitlines()
+        if len(bare) != len(fragments):  # digits between a carriage return and a line feed
+            bare = [skeleton(fragment).rstrip(b"\r\n") for fragment in fragments]
+        found: list[Any] = list(map(self._known.get, bare))
+        if None in found:
+            fresh = {text: fragment for text, fragment, kind in zip(bare, fragments, found, strict=True) if kind is None}
+            learned = self._learn(fresh)
+            found = [kind or learned[text] for text, kind in zip(bare, found, strict=True)]
+        return found
+
+    def _learn(self, fresh: Mapping[bytes, bytes]) -> dict[bytes, Kind]:
+        """Skeleton → kind of these, each with a line that has it."""
+        texts = [text for text in fresh if len(text) <= MAX_SKELETON]
+        learned = dict.fromkeys(fresh, OPEN)
+        for text, numbers in zip(texts, self._hinted(texts), strict=True):
+            learned[text] = self._kind(text, numbers, fresh[text]) if numbers else SILENT
+        self._size += sum(map(len, texts))
+        if self._size > MAX_KEPT or len(self._known) + len(texts) > _MANY:
+            self._known.clear()
+            self._same.clear()
+            self._size = sum(map(len, texts))
+        if len(texts) <= _MANY:
+            self._known.update((text, learned[text]) for text in texts)
+        return learned
+
+    def _hinted(self, texts: Sequence[bytes]) -> list[set[int]]:
+        """The hints that may stand in lines of each skeleton, by their numbers."""
+        found: list[set[int]] = [set(self._always) for _ in texts]
+        ends = list(accumulate(len(text) + 1 for text in texts))
+        for hint, start, _ in self._automaton.find_matches_as_indexes(b"\n".join(texts), overlapping=True):
+            found[bisect_right(ends, start)].update(self._numbers[hint])
+        return found
+
+    def _kind(self, text: bytes, numbers: Iterable[int], line: bytes) -> Kind:
+        owners = 0
+        for number in numbers:
+            owners |= self._owners[number]
+        for shape in self._shapes.get(line[0], ()):
+            if owners >> shape.owner & 1 and (found := shape.pattern.match(line)):
+                watched = self._cared(text, (n for n in numbers if self._owners[n] & ~shape.quiet))
+                layout = _layout(shape, line.rstrip(), found)
+                return self._one(Kind(watched, shape, layout), (watched, shape.number, layout and layout.key))
+        cared = self._cared(text, numbers)
+        return self._one(Kind(cared), cared) if cared else SILENT
+
+    def _one(self, kind: Kind, key: object) -> Kind:
+        return self._same.setdefault(key, kind)
+
+    def _cared(self, text: bytes, numbers: Iterable[int]) -> tuple[int, ...]:
+        """The hints whose readers are not all dull about lines of this skeleton."""
+        return tuple(sorted(number for number in numbers if not self._is_dull(text, number)))
+
+    def _is_dull(self, text: bytes, number: int) -> bool:
+        is_dull = self._dull.get(self._owners[number])
+        return is_dull is not None and is_dull(self._hints[number], text)
+
+
+def _layout(shape: Shape, line: bytes, found: Any) -> Layout | None:
+    if not shape.is_columnar:
+        return None
+    try:
+        return Layout(line, found, shape.pairs)
+    except ValueError:
+        return None
