@@ -12,6 +12,7 @@ from typing import Final
 
 from parsers import kinds, steps
 from parsers.model import Columns, Environment, Event, Fact, Problem, Record, Row, SourceFile, Tick, Value
+from parsers.said import Said
 from parsers.table import Tables
 
 MAX_EVENTS: Final = 400
@@ -87,6 +88,10 @@ class Collected:
         twin = object.__new__(Collected)
         twin.__dict__.update(self.__dict__, _told=set(self._told), _values=self._values.copy())
         return twin
+
+    def add_said(self, tables: Tables, said: Said) -> None:
+        """Files what was said of a block of text."""
+        tables.place(said, lambda reader, record: self.add(tables, reader, record, is_text=True))
 
     def _add_problem(self, problem: Problem) -> None:
         if len(self.problems) < (SLIM_EVENTS if self.is_slim else MAX_PROBLEMS):

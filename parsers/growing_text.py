@@ -20,6 +20,7 @@ from parsers.collect import Collected
 from parsers.model import Environment, Event, Fact, Record, Row, SourceFile
 from parsers.read import Job
 from parsers.registry import Router
+from parsers.said import Rows
 from parsers.scanner import Scanner
 from parsers.source import Block, Cutter, Meter, decoder, finish, shown
 from parsers.table import UNKNOWN, Table, Tables
@@ -133,9 +134,10 @@ class GrowingText:
         return shown(lines[index]) if index < len(lines) else ""
 
     def _scan(self, block: Block) -> None:
-        for reader, record in self._scanner.feed(block):
-            self._collected.add(self._tables, reader, record, is_text=True)
-            self.alarms += is_alarming(record)
+        said = self._scanner.feed(block)
+        self._collected.add_said(self._tables, said)
+        self.alarms += sum(1 for _, _, record in said.singles if is_alarming(record))
+        self.alarms += sum(_alarms(part) for _, part in said.many if isinstance(part, Rows))
 
     def _mark(self) -> None:
         """Remembers where the line that comes next begins."""
@@ -191,6 +193,14 @@ def is_alarming(record: Record) -> bool:
     if isinstance(record, Row):
         return any(not math.isfinite(value) or (value == 0.0 and "loss" in name) for name, value in record.values)
     return isinstance(record, Event) and record.kind not in _CALM
+
+
+def _alarms(rows: Rows) -> int:
+    """How many of these rows are alarming."""
+    named = zip(rows.names, rows.columns, strict=True)
+    if all(all(map(math.isfinite, column)) and not ("loss" in name and 0.0 in column) for name, column in named):
+        return 0
+    return sum(is_alarming(rows.row(index)) for index in range(len(rows.at)))
 
 
 def copied(tables: Tables) -> Tables:

@@ -29,10 +29,10 @@ _MAX_KEPT: Final = 100_000
 
 
 class Field(NamedTuple):
-    """A captured group: the words `first` to `first + count`, without some bytes at their ends. `text` where it never varies."""
+    """A captured group: the `length` words from `first` on, without some bytes at their ends. `text` where it never varies."""
 
     first: int
-    count: int = 1
+    length: int = 1
     before: int = 0
     after: int = 0
     text: bytes | None = None
@@ -68,7 +68,7 @@ class Layout:
         """The words that are the same in every line: those without digits, and those whose digits the form wants."""
         fields = [field for field in [*self.fields.values(), *(field for _, field in self.pairs)] if field.text is None]
         told = {at for at, (_, word) in enumerate(words) if not _DIGIT.search(word)}
-        varying = set(range(len(words))) - told - {at for field in fields for at in range(field.first, field.first + field.count)}
+        varying = set(range(len(words))) - told - {at for field in fields for at in range(field.first, field.first + field.length)}
         if not found.re.match(_turned(example, words, varying)):
             told |= {at for at in varying if not found.re.match(_turned(example, words, {at}))}
         return told
@@ -174,7 +174,7 @@ class Cells:
             seconds = [float(day + clock) for clock in clocks]
         else:
             seconds = list(map(float, map(add, map(days.__getitem__, dates), clocks)))
-        if field.count > 2:
+        if field.length > 2:
             seconds = list(map(add, seconds, map(_MILLIS.__getitem__, self._words[field.first + 2 :: width])))
         if min(day or 0 for day in days.values()) > 0:
             return seconds  # type: ignore[return-value]
@@ -190,7 +190,7 @@ class Cells:
         if field.before or field.after:
             stop = -field.after or None
             return [word[field.before : stop] for word in words]
-        for more in range(1, field.count):
+        for more in range(1, field.length):
             words = list(map(add, words, self._words[field.first + more :: width]))
         return words
 

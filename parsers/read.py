@@ -11,9 +11,10 @@ from parsers import registry
 from parsers.assemble import assemble
 from parsers.bounds import Bounds
 from parsers.collect import WHOLE_FILES, Collected
-from parsers.model import Fact, Problem, Record, Run, SourceFile, SourceRef, Value
+from parsers.model import Fact, Problem, Run, SourceFile, SourceRef, Value
 from parsers.ranks import ranks_of
 from parsers.registry import FileFormat, Router, TextFormat
+from parsers.said import Said
 from parsers.scanner import Scanner
 from parsers.sieve import Sieve
 from parsers.signature import NAME as SIGNATURES
@@ -148,9 +149,8 @@ def _read_text(job: Job, router: Router, strict: bool) -> Collected:
     fallbacks = frozenset(form.name for form in router.formats if form.is_fallback)
     bounds = Bounds(collected, tables, fallbacks)
     try:
-        for records in _text_records(name, meter, scanner):
-            for reader, record in records:
-                collected.add(tables, reader, record, is_text=True)
+        for said in _said(name, meter, scanner):
+            collected.add_said(tables, said)
             bounds.check()
     except UnreadableError as error:
         if not meter.bytes or (not tables.by_key and not collected.events):
@@ -171,14 +171,14 @@ def _sieve(job: Job, router: Router) -> Sieve | None:
     return Sieve(Path(job.path).stat().st_size, patterns)
 
 
-def _text_records(path: str, meter: Meter, scanner: Scanner) -> Iterator[Iterable[tuple[str, Record]]]:
+def _said(path: str, meter: Meter, scanner: Scanner) -> Iterator[Said]:
     is_first = path == STDIN
     for block in blocks(path, meter):
         if is_first and is_binary(block.data[:4096]):
             raise UnreadableError("standard input is binary of no known kind: pipe a text log into it.")
         is_first = False
         yield scanner.feed(block)
-    yield scanner.close()
+    yield Said(1, [(0, reader, record) for reader, record in scanner.close()])
 
 
 def _read_whole(path: Path, form: FileFormat, strict: bool) -> Collected:

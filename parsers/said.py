@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
 from operator import itemgetter
 from typing import NamedTuple
 
-from parsers import kinds
-from parsers.model import Columns, Event, Record, Row, RowKind, Tick
+from parsers.model import Record, Row, RowKind, Tick
 
 
 class Rows(NamedTuple):
@@ -79,26 +77,10 @@ class Said:
         for reader, part in more.many:
             self.many.append((reader, part._replace(at=[first + at for at in part.at]) if first else part))
 
-    def places(self) -> tuple[list[int], list[int]]:
-        """(how many records that count stand before each single, the same before each fragment).
-
-        What counts is what `Tables` numbers: rows, bars' counts, and the start of a program.
-        """
-        counts = bytearray(self.size)
+    def weights(self) -> list[int]:
+        """1 for each fragment that a row of `many` is of."""
+        found = bytearray(self.size)
         for _, part in self.many:
             for at in part.at:
-                counts[at] = 1
-        if not self.singles:
-            return [], list(accumulate(counts, initial=0))
-        extra: list[int] = list(counts)
-        before = []
-        for at, _, record in self.singles:
-            before.append(extra[at])
-            extra[at] += is_counted(record)
-        sums = list(accumulate(extra, initial=0))
-        return [sums[at] + within for (at, _, _), within in zip(self.singles, before, strict=True)], sums
-
-
-def is_counted(record: Record) -> bool:
-    """Whether a record takes a number in the order of a file's rows, bars and starts."""
-    return isinstance(record, Row | Tick | Columns) or (isinstance(record, Event) and record.kind == kinds.RUN_START)
+                found[at] = 1
+        return list(found)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import re
 from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from operator import itemgetter
@@ -110,7 +111,7 @@ class Scanner:
     def _in_order(self, fragments: list[bytes], numbers: Sequence[int], kinds: list[Kind]) -> Said:
         self._fragments, self._numbers, self._eaten = fragments, numbers, []
         said = self._said = Said(len(fragments))
-        done = self._feed_hungry(0)
+        done = self._feed_hungry(0) if self._hungry else 0
         for at, shape, found in self._sorted(kinds):
             if at < done:
                 continue
@@ -133,13 +134,10 @@ class Scanner:
 
     def _sorted(self, kinds: list[Kind]) -> list[Todo]:
         """What is read by itself, in order; plain lines that are read as columns wait."""
-        places: dict[Kind, list[int]] = {}
+        places: defaultdict[Kind, list[int]] = defaultdict(list)
         for at, kind in enumerate(kinds):
             if kind is not SILENT:
-                if kind in places:
-                    places[kind].append(at)
-                else:
-                    places[kind] = [at]
+                places[kind].append(at)
         todo: list[Todo] = []
         hinted: list[int] = []
         masks = self._masks

@@ -73,18 +73,23 @@ class _Reader:
         return True
 
     def refutes_all(self, hints: Sequence[bytes], lines: bytes) -> bool:
-        """Whether none of the patterns behind these hints fits any of many whole lines."""
+        """Whether none of the patterns behind these hints fits any of many whole lines.
+
+        A pattern that wants a line's beginning is looked for anywhere: where it fits nowhere, it fits at no beginning.
+        """
+        lines = _ESCAPE.sub(b"", lines) if b"\x1b" in lines else lines
         if _is_changed(lines):
             return False
         text = ""
         for hint in hints:
             for signature in self._wanted.get(hint, ()):
-                if not _floats(signature.pattern, signature.hint) or "$" in signature.pattern:
+                pattern = signature.pattern.removeprefix("^")
+                if not _floats(pattern, signature.hint) or "$" in pattern:
                     return False
                 if needle(signature.pattern, signature.hint) not in lines:
                     continue
                 text = text or lines.decode("utf-8", "replace")
-                if _compiled(signature.pattern).search(text):
+                if _compiled(pattern).search(text):
                     return False
         return True
 
@@ -113,6 +118,11 @@ def _is_match(signature: Signature, line: Line) -> bool:
 def _is_changed(text: bytes) -> bool:
     """Whether `make_line` takes something out of these bytes, or unpacks them."""
     return b"\x1b" in text or b"\0" in text or b"\x08" in text or b"across cluster]" in text or b'{"log":"' in text
+
+
+_ESCAPE = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
+_COLOUR = re.compile(rb"\x1b\[[;?]*[A-Za-z]")
+"""An escape sequence in a skeleton, where it has no digits."""
 
 
 @cache
@@ -154,6 +164,7 @@ def signature_format(signatures: Sequence[Signature]) -> TextFormat:
 
     def is_dull(hint: bytes, bare: bytes) -> bool:
         """Whether words that each of these patterns needs beside its hint cannot stand in lines with this skeleton."""
+        bare = _COLOUR.sub(b"", bare)
         return not _is_changed(bare) and all(
             (words := skeleton(needle(one.pattern, one.hint))) and words not in bare for one in by_bytes[hint]
         )

@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Final
+from itertools import accumulate, compress, pairwise
+from operator import gt
+from typing import Any, Final
 
-from parsers.model import Columns, Row, RowKind, Tick
+from parsers.model import Columns, Record, Row, RowKind, Tick
 from parsers.past import Past
+from parsers.said import Rows, Said
+from parsers.said import Ticks as Many
 
 UNKNOWN: Final = -(2**62)
 """Stands for "no step printed" in integer columns."""
@@ -73,6 +77,34 @@ class Table:
         for column, (_, value) in zip(self.columns, row.values, strict=True):
             column.append(value)
 
+    def extend(self, seqs: Sequence[int], rows: Rows) -> None:
+        """Adds many rows whose names are this table's; `sort` puts them where they belong."""
+        size = len(seqs)
+        self.seq.extend(array("q", seqs))
+        self.line.extend(array("q", rows.lines))
+        if rows.steps is None:
+            self.step.extend(array("q", [UNKNOWN]) * size)
+        else:
+            self.step.extend(array("q", [step if abs(step) <= MAX_STEP else UNKNOWN for step in rows.steps]))
+        if rows.times is None:
+            self.time.extend(array("d", [math.nan]) * size)
+        else:
+            times = rows.times if None not in rows.times else [math.nan if time is None else time for time in rows.times]
+            self.time.extend(array("d", times))  # type: ignore[arg-type]
+        for column, values in zip(self.columns, rows.columns, strict=True):
+            column.extend(array("d", values))
+
+    def sort(self, after: int) -> None:
+        """Brings the rows behind this `seq` into their order."""
+        start = bisect_right(self.seq, after)
+        tail = self.seq[start:]
+        if not any(map(gt, tail, tail[1:])):
+            return
+        order = sorted(range(len(tail)), key=tail.__getitem__)
+        columns: tuple[array[Any], ...] = (self.seq, self.line, self.step, self.time, *self.columns)
+        for column in columns:
+            column[start:] = array(column.typecode, [column[start + at] for at in order])
+
     def thin(self, first: int, last: int) -> None:
         """Drops rows from the middle: what stays are the first, the last, and `first` rows that are not finite."""
         size = len(self)
@@ -128,6 +160,25 @@ class Ticks:
         self.total.append(tick.total)
         self.seconds.append(math.nan if tick.seconds is None else tick.seconds)
 
+    def extend(self, seqs: Sequence[int], ticks: Many) -> None:
+        """Adds many ticks, as `append` does one after the other."""
+        steps, totals, seconds = ticks.steps, ticks.totals, ticks.seconds
+        dropped: set[int] = set()
+        is_redraw = self.last == seqs[0] - 1 and self.step and (self.step[-1], self.total[-1]) == (steps[0], totals[0])
+        shown = self.seconds[-1] if is_redraw else 0.0
+        if is_redraw and not seconds[0] - shown >= LATE:
+            dropped.add(0)
+        for at in [at for at, (one, more) in enumerate(pairwise(steps), 1) if one == more]:
+            if at - 1 not in dropped:
+                shown = seconds[at - 1]
+            if seqs[at] == seqs[at - 1] + 1 and totals[at] == totals[at - 1] and not seconds[at] - shown >= LATE:
+                dropped.add(at)
+        self.last = seqs[-1]
+        kept = [at not in dropped for at in range(len(seqs))] if dropped else None
+        columns = (self.seq, seqs), (self.line, ticks.lines), (self.step, steps), (self.total, totals), (self.seconds, seconds)
+        for column, values in columns:
+            column.extend(array(column.typecode, compress(values, kept) if kept else values))  # type: ignore[arg-type]
+
 
 @dataclass(slots=True)
 class Tables:
@@ -175,6 +226,66 @@ class Tables:
     def _in_known_names(self, record: Row) -> Row:
         self._names = self._names or frozenset(name for table in self.by_key.values() for name in table.names)
         return record._replace(values=tuple([pair for pair in record.values if pair[0] in self._names]))
+
+    def place(self, said: Said, add: Callable[[str, Record], None]) -> None:
+        """Files what was said of a block, in its order. `add` files a single record, if need be with this object's `add`."""
+        if not said.many:
+            for _, reader, record in said.singles:
+                add(reader, record)
+            return
+        weights, base, extra, ticks = said.weights(), self.seq, 0, list[tuple[int, Tick]]()
+        known = len(self.by_key)
+        before = list(accumulate(weights, initial=base))
+        has_bars = any(isinstance(part, Many) for _, part in said.many)
+        for at, reader, record in said.singles:
+            self.seq = seq = before[at] + extra
+            if has_bars and isinstance(record, Tick):
+                self.seq += 1
+                ticks.append((self.seq, record))
+            else:
+                add(reader, record)
+            weights[at] += self.seq - seq
+            extra += self.seq - seq
+        numbers = list(accumulate(weights, initial=base + 1)) if extra else [number + 1 for number in before]
+        self._place_rows(said, numbers, base)
+        if len(self.by_key) > known + 1:  # in the order of their first rows
+            items = list(self.by_key.items())
+            self.by_key = dict(items[:known] + sorted(items[known:], key=lambda item: item[1].seq[0]))
+        self._place_ticks([part for _, part in said.many if isinstance(part, Many)], ticks, numbers)
+        self.seq = numbers[-1] - 1
+
+    def _place_rows(self, said: Said, numbers: Sequence[int], base: int) -> None:
+        touched: dict[int, Table] = {}
+        for reader, rows in said.many:
+            if isinstance(rows, Many):
+                continue
+            key = (reader, rows.kind, rows.rank, rows.engine, rows.names)
+            table = self.by_key.get(key)
+            if table is None and len(self.by_key) >= MAX_TABLES:
+                for index, at in enumerate(rows.at):
+                    self.seq = numbers[at] - 1
+                    self.add(reader, rows.row(index))
+                continue
+            if table is None:
+                table = self.by_key[key] = Table(self.file, reader, rows.kind, rows.rank, rows.engine, rows.names)
+            table.extend([numbers[at] for at in rows.at], rows)
+            touched[id(table)] = table
+        for table in touched.values():
+            table.sort(base)
+
+    def _place_ticks(self, bars: Sequence[Many], singles: Sequence[tuple[int, Tick]], numbers: Sequence[int]) -> None:
+        if not bars:
+            return
+        seqs = [[numbers[at] for at in bar.at] for bar in bars]
+        if len(bars) == 1 and not singles:
+            self.ticks.extend(seqs[0], bars[0])
+            return
+        found = [tick for own, bar in zip(seqs, bars, strict=True) for tick in zip(own, *bar[1:], strict=True)]
+        found += [
+            (seq, line, step, total, math.nan if seconds is None else seconds) for seq, (line, step, total, seconds, _) in singles
+        ]
+        order, *columns = zip(*sorted(found), strict=True)
+        self.ticks.extend(order, Many((), *columns))
 
     def parts_of(self, seqs: Sequence[int]) -> tuple[tuple[int, str], ...]:
         """(first index, file) for points with these `seq`, in order: see `Series.parts`."""
