@@ -18,26 +18,27 @@ ATTEMPTS: Final = frozenset({"overflow", "overflow_hysteresis", "timer_forward"}
 
 Anchors = tuple[Sequence[int], Sequence[int]]
 """(seq, step) of everything in a file that has a step by now, in order."""
-UnderWay = dict[tuple[str, "int | None", bool], tuple[int, int]]
+Writer = tuple[str, "int | None", bool]
+UnderWay = dict[Writer, tuple[int, int]]
 """Writer → (`seq` of the anchor before its last attempt, -1 before all; that attempt's step)."""
 
 
 def resolve_aside(tables: Sequence[Table], anchors: Anchors, past: Past | None, under_way: UnderWay) -> None:
     """Each overflow is the next step after the last one known, others belong to the step that is under way."""
     begin = past.seq if past else -1
-    starts = [bisect_right(table.seq, begin) for table in tables]
-    seqs, which, places = many_steps.merged([table.seq for table in tables], starts)
-    if len(seqs) < many_steps.MANY:
-        _one_by_one(tables, anchors, (seqs, which, places), under_way)
-    else:
-        _at_once(tables, anchors, (seqs, which, places), under_way)
+    writers: dict[Writer, list[Table]] = {}
+    for table in tables:
+        writers.setdefault((table.reader, table.rank, "timer_forward" in table.names), []).append(table)
+    for writer, own in writers.items():
+        starts = [bisect_right(table.seq, begin) for table in own]
+        rows = many_steps.merged([table.seq for table in own], starts)
+        if many_steps.is_few(len(rows[0])):
+            _one_by_one(own, anchors, rows, writer, under_way)
+        else:
+            _at_once(own, anchors, rows, writer, under_way)
 
 
-def _writer(table: Table) -> tuple[str, int | None, bool]:
-    return table.reader, table.rank, "timer_forward" in table.names
-
-
-def _one_by_one(tables: Sequence[Table], anchors: Anchors, rows: many_steps.Places, under_way: UnderWay) -> None:
+def _one_by_one(tables: Sequence[Table], anchors: Anchors, rows: many_steps.Places, writer: Writer, under_way: UnderWay) -> None:
     seqs, steps = anchors
     attempts = [bool(ATTEMPTS & set(table.names)) for table in tables]
     for seq, which, index in zip(*rows, strict=True):
@@ -46,7 +47,6 @@ def _one_by_one(tables: Sequence[Table], anchors: Anchors, rows: many_steps.Plac
             continue
         at = bisect_left(seqs, seq)
         last, before = (steps[at - 1], seqs[at - 1]) if at else (0, -1)
-        writer = _writer(table)
         anchor, attempt = under_way.get(writer, (-2, 0))
         if attempts[which]:
             is_first_of_zero = not at and len(steps) > 0 and steps[0] == 0  # a script that counts from 0 may skip its step 0
@@ -63,43 +63,40 @@ def _bounded(attempt: int, last: int, steps: Sequence[int], at: int) -> int:
     return min(attempt, following) if following is not None and following > last else attempt
 
 
-def _at_once(tables: Sequence[Table], anchors: Anchors, rows: many_steps.Places, under_way: UnderWay) -> None:
+def _at_once(tables: Sequence[Table], anchors: Anchors, rows: many_steps.Places, writer: Writer, under_way: UnderWay) -> None:
     import numpy as np
 
     seqs, which, places = (np.frombuffer(column, np.int64) for column in rows)
     known = many_steps.integers(anchors[0]), many_steps.integers(anchors[1])
-    writers = [_writer(table) for table in tables]
-    is_attempt = np.array([bool(ATTEMPTS & set(table.names)) for table in tables])
-    numbers = {writer: number for number, writer in enumerate(dict.fromkeys(writers))}
-    number = np.array([numbers[writer] for writer in writers])
+    attempts = [bool(ATTEMPTS & set(table.names)) for table in tables]
+    is_attempt = np.full(len(seqs), attempts[0]) if len(tables) == 1 else np.array(attempts)[which]
     steps = [np.array(table.step, np.int64) for table in tables]
-    for writer in numbers:
-        own = np.flatnonzero(number[which] == numbers[writer])
-        for table in range(len(tables)):
-            if writers[table] == writer:
-                of_table = which[own] == table
-                own = own[~of_table | (steps[table][np.where(of_table, places[own], 0)] == UNKNOWN)]
-        if not len(own):
-            continue
-        found = _attempts(seqs[own], is_attempt[which[own]], known, writer, under_way)
-        for table in range(len(tables)):
-            if writers[table] == writer:
-                of_table = which[own] == table
-                steps[table][places[own][of_table]] = found[of_table]
-    for one, column in zip(tables, steps, strict=True):
-        one.step = many_steps.column(column)
+    held = steps[0][places[0] :] if len(tables) == 1 else np.empty(len(seqs), np.int64)  # a view, or a copy
+    if len(tables) > 1:
+        for number, column in enumerate(steps):
+            held[which == number] = column[places[which == number]]
+    is_open = held == UNKNOWN
+    held[is_open] = _attempts(seqs[is_open], is_attempt[is_open], known, writer, under_way)
+    for number, (table, column) in enumerate(zip(tables, steps, strict=True)):
+        if len(tables) > 1:
+            column[places[which == number]] = held[which == number]
+        table.step = many_steps.column(column)
 
 
 def _attempts(
-    seqs: NDArray[Any], is_attempt: NDArray[Any], known: tuple[NDArray[Any], NDArray[Any]], writer: Any, under_way: UnderWay
+    seqs: NDArray[Any], is_attempt: NDArray[Any], known: tuple[NDArray[Any], NDArray[Any]], writer: Writer, under_way: UnderWay
 ) -> NDArray[Any]:
     """The steps of one writer's messages: see `_one_by_one`."""
     import numpy as np
 
     anchors, steps = known
+    if not len(seqs):
+        return seqs
     at = np.searchsorted(anchors, seqs, "left")
     padded, padded_anchors = np.concatenate([[0], steps]), np.concatenate([[-1], anchors])
     last, before = padded[at], padded_anchors[at]
+    if not is_attempt.any() and writer not in under_way:
+        return last
     begins = np.concatenate([[True], at[1:] != at[:-1]])
     place = np.maximum.accumulate(np.where(begins, np.arange(len(at)), 0))
     count = np.cumsum(is_attempt)

@@ -85,9 +85,11 @@ def all_votes(tables: Tables, train: Sequence[Table], is_unprinted: bool) -> tup
     past, ticks = tables.past, tables.ticks
     begin = past.seq if past else -1
     starts = [bisect_right(table.seq, begin) for table in train]
-    seqs = many_steps.merged([table.seq for table in train], starts)[0] if train else array("q")
-    votes = many_steps.counted(many_steps.taken(ticks.total, many_steps.first_after(ticks.seq, seqs, tables.seq + 1)))
-    voters = len(seqs)
+    voters = sum(map(len, train)) - sum(starts)
+    votes: Counter[int] = Counter()
+    if len(ticks) and voters:
+        seqs = many_steps.merged([table.seq for table in train], starts)[0]
+        votes = many_steps.counted(many_steps.taken(ticks.total, many_steps.first_after(ticks.seq, seqs, tables.seq + 1)))
     if past:
         votes = votes + (past.votes if is_unprinted else past.all_votes)
         voters += past.voters if is_unprinted else past.all_voters

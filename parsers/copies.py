@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Final, NamedTuple
 
-from parsers.table import Table, Tables
+from parsers.table import MAX_STEP, Table, Tables
 
 MIN_ROWS: Final = 3
 """Different rows that must all come N times."""
@@ -40,9 +40,11 @@ def drop_copies(tables: Tables) -> None:
         if table.kind == "train" and "epoch" in table.names and "loss" in table.names and len(table) and not table.has_steps:
             writers.setdefault((table.reader, table.rank, table.engine), []).append(table)
     for several in writers.values():
-        rows = [_Place(table.seq[at], table, at) for table in several for at in range(bisect_right(table.seq, begin), len(table))]
-        rows.sort(key=lambda row: row.seq)
-        copies = 1 if _is_single(rows) else _copies(rows, begin >= 0)
+        starts = [bisect_right(table.seq, begin) for table in several]
+        if _is_single(several, starts):
+            continue
+        rows = _rows(several, starts)
+        copies = _copies(rows, begin >= 0)
         if copies > 1:
             _thin(several, rows, copies)
 
@@ -52,11 +54,23 @@ def _key(row: _Place) -> tuple[object, ...]:
     return row.table.names, *(value if value == value else None for value in values)
 
 
-def _is_single(rows: Sequence[_Place]) -> bool:
+def _rows(tables: Sequence[Table], starts: Sequence[int], most: int = MAX_STEP) -> list[_Place]:
+    """The rows of several tables in order; of each at most `most` from its start on."""
+    rows = [
+        _Place(table.seq[at], table, at)
+        for table, start in zip(tables, starts, strict=True)
+        for at in range(start, min(start + most, len(table)))
+    ]
+    rows.sort(key=lambda row: row.seq)
+    return rows
+
+
+def _is_single(tables: Sequence[Table], starts: Sequence[int]) -> bool:
     """Whether the first rows of many show one that has no copy near it: the rest need not be looked at."""
-    if len(rows) < 2 * LOOK:
+    if sum(map(len, tables)) - sum(starts) < 2 * LOOK:
         return False
-    near = Counter(_key(row) for row in rows[:LOOK])
+    rows = _rows(tables, starts, LOOK)[:LOOK]
+    near = Counter(map(_key, rows))
     return any(near[_key(row)] == 1 and _is_telling(row) for row in rows[LOOK // 4 : LOOK // 2])
 
 

@@ -5,6 +5,7 @@ Both ways give the same; small logs never import NumPy.
 
 from __future__ import annotations
 
+import sys
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter
@@ -20,8 +21,16 @@ if TYPE_CHECKING:
 MANY: Final = 20_000
 """Rows from which on the import of NumPy costs less than it saves."""
 
+SOME: Final = 500
+"""The same where NumPy is there already."""
+
 Places = tuple["array[int]", "array[int]", "array[int]"]
 """(seq, which sequence, index in it), ordered by seq."""
+
+
+def is_few(rows: int) -> bool:
+    """Whether so many rows are done faster without NumPy."""
+    return rows < MANY and (rows < SOME or "numpy" not in sys.modules)
 
 
 def merged(seqs: Sequence[array[int]], starts: Sequence[int]) -> Places:
@@ -29,7 +38,7 @@ def merged(seqs: Sequence[array[int]], starts: Sequence[int]) -> Places:
     size = sum(len(seq) - start for seq, start in zip(seqs, starts, strict=True))
     if len(seqs) == 1:
         return seqs[0][starts[0] :], array("q", bytes(8 * size)), array("q", range(starts[0], len(seqs[0])))
-    if size < MANY:
+    if is_few(size):
         rows = sorted((seq[k], number, k) for number, seq in enumerate(seqs) for k in range(starts[number], len(seq)))
         first, second, third = (array("q", (row[k] for row in rows)) for k in range(3))
         return first, second, third
@@ -48,7 +57,7 @@ def merged(seqs: Sequence[array[int]], starts: Sequence[int]) -> Places:
 
 def first_after(ticks: Sequence[int], seqs: array[int], end: int) -> array[int]:
     """For each `seq` the index of the first tick after it and before the next one (or `end`), UNKNOWN where none is."""
-    if len(seqs) < MANY:
+    if is_few(len(seqs)):
         found = array("q")
         for seq, last in pairwise([*seqs, end]):
             next_one = bisect_right(ticks, seq)
@@ -67,7 +76,7 @@ def first_after(ticks: Sequence[int], seqs: array[int], end: int) -> array[int]:
 
 def taken(values: Sequence[int], indices: array[int]) -> array[int]:
     """The values at these indices, UNKNOWN where the index is."""
-    if len(indices) < MANY:
+    if is_few(len(indices)):
         return array("q", (UNKNOWN if index == UNKNOWN else values[index] for index in indices))
     import numpy as np
 
@@ -78,7 +87,7 @@ def taken(values: Sequence[int], indices: array[int]) -> array[int]:
 
 def counted(values: array[int]) -> Counter[int]:
     """How often each known value comes, in the order of their first place."""
-    if len(values) < MANY:
+    if is_few(len(values)):
         return Counter(value for value in values if value != UNKNOWN)
 
     known = integers(values)
@@ -87,7 +96,7 @@ def counted(values: array[int]) -> Counter[int]:
 
 def rises(values: array[int]) -> Counter[int]:
     """How often each difference of known neighbours comes, where it is above 0; in the order of their first place."""
-    if len(values) < MANY:
+    if is_few(len(values)):
         return Counter(b - a for a, b in pairwise(values) if a != UNKNOWN and b != UNKNOWN and b > a)
     known = integers(values)
     before, after = known[:-1], known[1:]
@@ -97,7 +106,7 @@ def rises(values: array[int]) -> Counter[int]:
 
 def drops(values: array[float]) -> list[int]:
     """The places at which a value is lower than the one before; NaN is neither."""
-    if len(values) < MANY:
+    if is_few(len(values)):
         return [place for place, (a, b) in enumerate(pairwise(values), 1) if b < a]
     import numpy as np
 
@@ -109,7 +118,7 @@ def drops(values: array[float]) -> list[int]:
 def among(values: array[int], wanted: Iterable[int]) -> Sequence[int]:
     """The places of the values that are wanted."""
     known = set(wanted)
-    if len(values) < MANY:
+    if is_few(len(values)):
         return tuple(place for place, value in enumerate(values) if value in known)
     import numpy as np
 
@@ -118,7 +127,7 @@ def among(values: array[int], wanted: Iterable[int]) -> Sequence[int]:
 
 def stepped(shown: array[int], pace: int) -> array[int]:
     """The steps of rows: as shown, else the next multiple of the pace after the row before; the first one is shown."""
-    if len(shown) < MANY:
+    if is_few(len(shown)):
         steps, step = array("q"), 0
         for one in shown:
             step = one if one != UNKNOWN else step + pace - step % pace
@@ -134,7 +143,7 @@ def stepped(shown: array[int], pace: int) -> array[int]:
 
 def last_at(seqs: Sequence[int], rows: array[int]) -> array[int]:
     """For each row how many anchors lie before it."""
-    if len(rows) < MANY:
+    if is_few(len(rows)):
         return array("q", (bisect_left(seqs, row) for row in rows))
     import numpy as np
 
@@ -143,7 +152,7 @@ def last_at(seqs: Sequence[int], rows: array[int]) -> array[int]:
 
 def sorted_pairs(parts: Sequence[tuple[Sequence[int], Sequence[int], int]]) -> tuple[Sequence[int], Sequence[int]]:
     """(seq, step) of several columns in order, UNKNOWN steps left out; the third number is taken off each part's steps."""
-    if sum(len(part[0]) for part in parts) < MANY:
+    if is_few(sum(len(part[0]) for part in parts)):
         rows = sorted(
             (seq, step - shift) for seqs, steps, shift in parts for seq, step in zip(seqs, steps, strict=True) if step != UNKNOWN
         )
@@ -153,7 +162,7 @@ def sorted_pairs(parts: Sequence[tuple[Sequence[int], Sequence[int], int]]) -> t
     seq = np.concatenate([integers(seqs) for seqs, _, _ in parts])
     step = np.concatenate([np.where(integers(steps) == UNKNOWN, UNKNOWN, integers(steps) - shift) for _, steps, shift in parts])
     seq, step = seq[step != UNKNOWN], step[step != UNKNOWN]
-    order = np.lexsort((step, seq))
+    order = np.argsort(seq, kind="stable")  # no two records have one seq
     return column(seq[order]), column(step[order])
 
 

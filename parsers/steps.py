@@ -66,6 +66,9 @@ def _resolved(tables: Tables, environment: Environment) -> Past:
     if not now.writers and any(table.has_steps for table in tables.by_key.values()):
         source = "printed"
     now.source = source if source != "none" else before.source
+    now.under_way = dict(before.under_way)
+    if len(train) == len(stepless):
+        return now
     anchors = _anchors(tables, clock)
     by_epoch: dict[float, int] | None = None
     for table in stepless.values():
@@ -73,7 +76,6 @@ def _resolved(tables: Tables, environment: Environment) -> Past:
             by_epoch = _by_epoch(train) if by_epoch is None else by_epoch
             _resolve_eval(table, clock, anchors, by_epoch)
     own = {} if clock.seq else _anchors_by_rank(tables)
-    now.under_way = dict(before.under_way)
     for rank in dict.fromkeys(table.rank for table in aside):
         of_rank = own.get(rank) or (own.get(0) if rank is None else None) or anchors
         resolve_aside([table for table in aside if table.rank == rank], of_rank, tables.past, now.under_way)

@@ -29,12 +29,12 @@ class Sizes(NamedTuple):
     """How much of one file is kept."""
 
     rows: int = 300_000
-    """Rows and counts of bars: beyond, they are thinned to half of it."""
+    """Rows and counts of bars: beyond, they are thinned to a third of it."""
     cells: int = 4_000_000
-    """Numbers in all columns (32 MB): beyond, they are thinned to half of it."""
+    """Numbers in all columns (32 MB): beyond, they are thinned to a third of it."""
     window: int = 512
     """Rows and counts that are kept or dropped together."""
-    near: int = 16
+    near: int = 32
     """Rows that are kept on each side of one that matters."""
     last: int = 512
     """Rows at the end of each table."""
@@ -53,6 +53,8 @@ _TELLING: Final = frozenset(
      metrics.NAN_STEPS}
 )  # fmt: skip
 """Metrics beside the losses of which every change is looked for."""
+KEPT: Final = 3
+"""Of as much as may be held, one part in so many is left: what is left is looked at again the next time."""
 _FEW: Final = 0.1
 """Share of rows up to which equal neighbours (or different ones) are something to look at."""
 _JUMP: Final = 12.0
@@ -82,7 +84,7 @@ def is_beyond(tables: Tables, sizes: Sizes) -> bool:
 
 
 def thin(tables: Tables, sizes: Sizes, lines: Sequence[int] = ()) -> None:
-    """Drops rows and counts until half of what may be kept is left. `lines`: where events stand, in order.
+    """Drops rows and counts until a third of what may be held is left. `lines`: where events stand, in order.
 
     All steps must be settled.
     """
@@ -100,7 +102,7 @@ def thin(tables: Tables, sizes: Sizes, lines: Sequence[int] = ()) -> None:
     if len(tables.ticks) > floor:
         parts.append(_Part(None, tables.ticks, sizes, lines, rare, tables.past.levels.get(None, 0)))
     rest = (before - sum(part.size for part in parts), cells - sum(part.size * part.width for part in parts))
-    _choose(parts, (sizes.rows // 2 - rest[0], sizes.cells // 2 - rest[1]))
+    _choose(parts, (sizes.rows // KEPT - rest[0], sizes.cells // KEPT - rest[1]))
     for part in parts:
         tables.past.levels[part.key] = part.level
         part.drop()
