@@ -25,6 +25,8 @@ MAX_VALUES: Final = 100
 """First values of one fact, of one weight, that are kept per file: no run has more versions of a package."""
 MAX_FACTS: Final = 20_000
 """Facts of one file that are kept: the largest configurations have a thousand settings."""
+MAX_ALWAYS: Final = 5_000
+"""The same of starts and ends of programs, which are kept beyond `MAX_EVENTS`."""
 WHOLE_FILES: Final = 64
 """Files of a run, in their order, of which everything is kept."""
 SLIM_EVENTS: Final = 8
@@ -101,7 +103,8 @@ class Collected:
 
     def _add_event(self, event: Event) -> None:
         self.counts[event.kind] += 1
-        if self.counts[event.kind] <= (SLIM_EVENTS if self.is_slim else MAX_EVENTS) or event.kind in _ALWAYS_KEPT:
+        most = MAX_ALWAYS if event.kind in _ALWAYS_KEPT else SLIM_EVENTS if self.is_slim else MAX_EVENTS
+        if self.counts[event.kind] <= most:
             self.events.append(event)
         else:
             size = SLIM_EVENTS if self.is_slim else MAX_LATE

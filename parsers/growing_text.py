@@ -1,8 +1,8 @@
 """The text of one growing log → its readers, piece by piece; the state that a snapshot is taken of.
 
-Memory stays flat on a day's log: beyond `LIMIT` rows the older ones are thinned (`is_thinned`), which keeps every
-curve's course from the first row to the last, and the latest rows whole. Judgements of such a log are those of a live
-view; the final report reads the file once more.
+Memory stays flat on a day's log, and a judgement quick: beyond `LIVE` rows the older ones are thinned (`is_thinned`, see
+`thin.py`), far sooner than those of a finished log; the latest rows stay whole. Judgements of such a log are those of a
+live view; the final report reads the file once more.
 """
 
 from __future__ import annotations
@@ -15,32 +15,26 @@ from array import array
 from bisect import bisect_right
 from typing import Final
 
-from parsers import kinds, steps
+from parsers import kinds
+from parsers.bounds import Bounds
 from parsers.collect import Collected
-from parsers.model import Environment, Event, Fact, Record, Row, SourceFile
+from parsers.model import Event, Record, Row, SourceFile
 from parsers.read import Job
 from parsers.registry import Router
 from parsers.said import Rows
 from parsers.scanner import Scanner
 from parsers.source import Block, Cutter, Meter, decoder, finish, shown
-from parsers.table import UNKNOWN, Table, Tables
+from parsers.table import Table, Tables
+from parsers.thin import Sizes
 
-LIMIT: Final = 20_000
-"""Rows and counts of bars that are kept whole: some 2 MB; judging them takes a tenth of a second."""
-RECENT: Final = 2_000
-"""Rows of each table that stay whole when older ones are thinned, and counts of bars."""
-OLD: Final = 4_000
-"""Rows of each table that the past is thinned to."""
-MANY: Final = 5_000
-"""Facts, and lines that were not understood, from which on they are folded or dropped."""
+LIVE: Final = Sizes(rows=20_000, cells=400_000, window=64, near=16, last=2_000, spots=32, buckets=64)
+"""What is held of a log that grows: some 3 MB; judging it takes a tenth of a second."""
 MARK: Final = 2**18
 """Bytes between two remembered places, so that a line can be quoted without reading the file from its beginning."""
 _CALM: Final = frozenset(
     {kinds.RUN_START, kinds.RESUME, kinds.EVALUATION, kinds.CHECKPOINT, kinds.SIGNATURE, kinds.WARNING, kinds.SCALE_UP,
      kinds.NEWLY_INITIALIZED, kinds.PROCESS_OK, kinds.HOST_MEMORY, kinds.CACHE_FLUSH}
 )  # fmt: skip
-_COUNTED: Final = frozenset({"logging_steps", "speed", "epoch", "count"})
-"""Sources of steps that count from the first row on."""
 
 
 class GrowingText:
@@ -56,8 +50,7 @@ class GrowingText:
         self._tables = Tables(job.path)
         self._collected = Collected(job.is_slim)
         self._marks: tuple[array[int], array[int]] = (array("q", [1]), array("q", [0]))
-        self._limit = LIMIT
-        self.is_thinned = False
+        self._bounds = Bounds(self._collected, self._tables, self._fallbacks, LIVE)
         self.alarms = 0
         """Records so far that should be judged at once: values that are not finite, a loss of 0, skips, failures."""
 
@@ -65,6 +58,11 @@ class GrowingText:
     def beats(self) -> int:
         """Signs of progress so far: rows and counts of bars."""
         return self._tables.seq
+
+    @property
+    def is_thinned(self) -> bool:
+        """Whether older rows were dropped."""
+        return self._bounds.is_thinned
 
     @property
     def offset(self) -> int:
@@ -90,8 +88,7 @@ class GrowingText:
             self._scan(block)
         self._meter.lines = self._cutter.lines
         self._mark()
-        if self._size() > self._limit:
-            self._thin()
+        self._bounds.check()
 
     def now(self, is_over: bool) -> Collected:
         """A copy of what was found so far, as of a file that ends here."""
@@ -99,8 +96,6 @@ class GrowingText:
         for reader, record in self._scanner.peek(is_over):
             collected.add(tables, reader, record, is_text=True)
         tables.drop_fallbacks(self._fallbacks)
-        if self.is_thinned:
-            _resolve(tables, Environment(collected.facts))
         collected.failures += self._scanner.failures
         digest = self._meter.digest
         collected.end_file(tables, SourceFile(self._job.path, self._meter.bytes, self._cutter.lines, digest), self._job.rank)
@@ -147,15 +142,6 @@ class GrowingText:
             lines.append(self._cutter.lines + 1)
             offsets.append(begin)
 
-    def _size(self) -> int:
-        collected = self._collected
-        if len(collected.facts) > MANY:
-            collected.facts = list(_distinct(collected.facts))
-        if len(collected.problems) > MANY:
-            del collected.problems[MANY // 2 : -MANY // 4]
-            self.is_thinned = True
-        return len(self._tables.ticks) + sum(len(table) for table in self._tables.by_key.values())
-
     def _copy(self) -> tuple[Collected, Tables]:
         """Copies that closing the file and resolving steps may change."""
         collected = copy.copy(self._collected)
@@ -164,28 +150,6 @@ class GrowingText:
         collected.readers, collected.counts = set(self._collected.readers), self._collected.counts.copy()
         collected.late = {kind: copy.copy(events) for kind, events in self._collected.late.items()}
         return collected, copied(self._tables)
-
-    def _thin(self) -> None:
-        """Gives the rows so far their steps and drops every second of the older ones."""
-        self.is_thinned = True
-        tables = self._tables
-        _resolve(tables, Environment(self._collected.facts))
-        past: dict[tuple[object, ...], Table] = {}
-        for key, table in tables.by_key.items():
-            if not len(table):
-                continue
-            kept = key if key[:1] == ("past",) else ("past", *key)
-            if kept in past:
-                _append(past[kept], table)
-            else:
-                past[kept] = table
-        for table in past.values():
-            while len(table) > OLD + RECENT:
-                _halve(table)
-        tables.by_key = past
-        for name in ("seq", "line", "step", "total", "seconds"):
-            setattr(tables.ticks, name, getattr(tables.ticks, name)[-RECENT:])
-        self._limit = max(LIMIT, 2 * self._size())
 
 
 def is_alarming(record: Record) -> bool:
@@ -218,40 +182,3 @@ def _twin(table: Table) -> Table:
     twin.seq, twin.line, twin.step, twin.time = table.seq[:], table.line[:], table.step[:], table.time[:]
     twin.columns = tuple(column[:] for column in table.columns)
     return twin
-
-
-def _append(table: Table, more: Table) -> None:
-    for name in ("seq", "line", "step", "time"):
-        getattr(table, name).extend(getattr(more, name))
-    for column, added in zip(table.columns, more.columns, strict=True):
-        column.extend(added)
-
-
-def _halve(table: Table) -> None:
-    size = len(table)
-    kept = [*range(0, size - RECENT, 2), *range(size - RECENT, size)]
-    for name in ("seq", "line", "step", "time"):
-        column = getattr(table, name)
-        setattr(table, name, array(column.typecode, (column[i] for i in kept)))
-    table.columns = tuple(array("d", (column[i] for i in kept)) for column in table.columns)
-
-
-def _resolve(tables: Tables, environment: Environment) -> None:
-    """Fills in steps; rows that are counted go on from where the thinned past ends."""
-    past = {key[1:]: table for key, table in tables.by_key.items() if key[:1] == ("past",) and len(table)}
-    fresh = [(key, table) for key, table in tables.by_key.items() if key in past and UNKNOWN in table.step]
-    source = steps.resolve(tables, environment)
-    if source not in _COUNTED:
-        return
-    for key, table in fresh:
-        last = max(past[key].step)
-        if len(table) and table.step[0] <= last:
-            table.step = array("q", (step + last for step in table.step))
-
-
-def _distinct(facts: list[Fact]) -> list[Fact]:
-    """The facts without repetitions, in order: the first of equal ones stays."""
-    kept: dict[tuple[object, ...], Fact] = {}
-    for fact in facts:
-        kept.setdefault((fact.key, fact.value, fact.weight, fact.given), fact)
-    return list(kept.values())

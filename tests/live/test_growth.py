@@ -14,6 +14,7 @@ from analyzer.live.follow import Follower
 from analyzer.output.document import dumps
 from parsers import growing_text
 from parsers.discover import RunFiles
+from parsers.thin import Sizes
 from tests.samples import FOLDER
 
 LOGS = [
@@ -69,9 +70,7 @@ def test_a_log_that_comes_byte_by_byte_and_is_judged_after_each(tmp_path: Path) 
 
 
 def test_a_day_is_thinned_and_its_last_word_is_the_batch_diagnosis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(growing_text, "LIMIT", 300)
-    monkeypatch.setattr(growing_text, "RECENT", 50)
-    monkeypatch.setattr(growing_text, "OLD", 60)
+    monkeypatch.setattr(growing_text, "LIVE", Sizes(300, 6_000, 16, 4, 50, 8, 8))
     lines = [
         b"{'loss': %.4f, 'grad_norm': 1.0, 'learning_rate': 1e-05, 'epoch': %.4f}\n" % (2 + 9 / (9 + i), i / 5000)
         for i in range(5000)
