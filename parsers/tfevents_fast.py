@@ -100,8 +100,8 @@ class Gathering:
         import numpy as np
 
         data, size = self.framer.data, length + 4
-        whole = np.ndarray((len(data) - size + 1,), f"V{size}", data, strides=(1,))
-        rows = whole[starts].view(np.uint8).reshape(len(starts), size)
+        whole: NDArray[np.void] = np.ndarray((len(data) - size + 1,), f"V{size}", data, strides=(1,))
+        rows: NDArray[np.uint8] = whole[starts].view(np.uint8).reshape(len(starts), size)
         misses = 0
         for _ in range(_ROUNDS):
             if not len(rows) or misses > _MISSES:

@@ -61,7 +61,7 @@ def long_crc(data: bytes, crc: int = 0) -> int:
     head = len(data) % _ROW
     crc = crc32c(data[:head], crc)
     rows = np.frombuffer(data, np.uint8, offset=head).reshape(-1, _ROW)
-    states = np.zeros(len(rows), np.uint32)
+    states: Words = np.zeros(len(rows), np.uint32)
     for column, entries in enumerate(reversed(distances(_ROW))):
         states ^= entries[rows[:, column]]
     # The first row also carries on what stood before it; zero rows in front change nothing.
