@@ -7,17 +7,19 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, overload
 
 from analyzer.batch import cache as caches
 from analyzer.batch import local, overview
+from analyzer.batch.body import is_thinned, samples
+from analyzer.batch.cache import Known
 from analyzer.batch.card import Card, loads
 from analyzer.batch.names import page_name
 from analyzer.batch.progress import Progress
 from analyzer.batch.stream import Stream
-from analyzer.batch.task import Pages, Result, Task, Work, base, base_of, content_on_disk
+from analyzer.batch.task import Pages, Result, Task, Work, base, base_of, content_on_disk, perform
 from analyzer.errors import FOUND, NOTHING, OK, UsageError
 from analyzer.writing import write
 
@@ -134,7 +136,7 @@ def results(job: Batch, sinks: _Sinks) -> Iterator[Result]:
     """A result a run, in the order of `job.runs`, whatever is known already and whatever finishes first."""
     work = Work(
         job.options, job.extras.timeout, sinks.has_lines, job.redact, sinks.pages,
-        job.extras.cache != "off" or bool(sinks.tables), bool(sinks.tables),
+        job.extras.cache != "off", bool(sinks.tables),
     )  # fmt: skip
     with caches.Cache(caches.path_of(job.extras.cache), _knowledge(job), _say) as cache:
         marks = {run.root: caches.stamp(run) for run in job.runs} if job.extras.cache != "off" else {}
@@ -158,31 +160,66 @@ def _keys(job: Batch, cache: caches.Cache, marks: dict[str, bytes]) -> dict[str,
 def _merged(
     job: Batch, work: Work, sinks: _Sinks, cache: caches.Cache, marks: dict[str, bytes], keys: dict[str, bytes]
 ) -> Iterator[Result]:
-    known: dict[str, Result] = {}
-    tasks: list[Task] = []
+    known: dict[str, Known] = {}
+    tasks = _Tasks(cache)
     for start in range(0, len(job.runs), AHEAD):
         some = job.runs[start : start + AHEAD]
         kept = cache.known([keys[run.root] for run in some if run.root in keys])
+        bodies = cache.first_bytes(list(kept)) if work.with_lines_or_pages or work.whole else {}
         for run in some:
             found = kept.get(keys.get(run.root, b""))
-            body = cache.body(found.key) if found and (work.lines or work.pages or sinks.tables) else b""
+            first = bodies.get(found.key, b"") if found else b""
             page = page_name(run.root, job.lang, job.redact) if work.pages else ""
-            if found is None or ((work.lines or work.pages) and not body) or (sinks.tables and sinks.tables.lacks(body)):
-                tasks.append(Task(run, page))
-            elif work.lines or work.pages:
-                tasks.append(Task(run, page, body, found.root))
+            if found is None or (work.with_lines_or_pages and not first) or (work.whole and is_thinned(first)):
+                tasks.add(Task(run, page), b"")
+            elif work.with_lines_or_pages:
+                tasks.add(Task(run, page, written_at=found.root), found.key)
             else:
-                move = {base_of(found.root, run): base(run)}
-                known[run.root] = Result(run, loads(found.card, run.root, move), body=body)
+                known[run.root] = found
     sinks.known = len(known)
     done = _engine(job, tasks, work)
     for run in job.runs:
-        if run.root in known:
-            yield known.pop(run.root)
-            continue
-        result = next(done)
-        cache.add(result, marks.get(run.root, b""))
+        result = _kept(run, known.pop(run.root), work, cache) if run.root in known else None
+        if result is None:
+            result = next(done)
+            cache.add(result, marks.get(run.root, b""))
         yield result
+
+
+def _kept(run: RunFiles, found: Known, work: Work, cache: caches.Cache) -> Result:
+    """The result of a run that is known, with its curves where they are wanted; one that turns out damaged is judged again."""
+    try:
+        whole = samples(cache.body(found.key)) if work.whole else {}
+    except Exception:  # whatever a damaged file leads to
+        return perform(Task(run), work)
+    return Result(run, loads(found.card, run.root, {base_of(found.root, run): base(run)}), whole=whole)
+
+
+class _Tasks(Sequence[Task]):
+    """What is to be done; a document that is known is fetched when its task is given out, for all of them fill the memory."""
+
+    def __init__(self, cache: caches.Cache) -> None:
+        self._cache = cache
+        self._tasks: list[tuple[Task, bytes]] = []
+
+    def add(self, task: Task, key: bytes) -> None:
+        """One task more; `key`: that of its document, b'' where none is known."""
+        self._tasks.append((task, key))
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    @overload
+    def __getitem__(self, index: int) -> Task: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Task]: ...
+
+    def __getitem__(self, index: int | slice) -> Task | list[Task]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        task, key = self._tasks[index]
+        return replace(task, body=self._cache.body(key)) if key else task
 
 
 def _engine(job: Batch, tasks: Sequence[Task], work: Work) -> Iterator[Result]:
@@ -257,7 +294,7 @@ class _Sinks:
             self.rows.append(result.row)
         if self.tables:
             card = self._hide(result.card) if self._hide else result.card
-            self.tables.add(card, result.body, result.whole)
+            self.tables.add(card, result.whole)
         if self.progress:
             self.progress.add(self.failed)
 

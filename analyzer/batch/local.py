@@ -68,6 +68,8 @@ class _Pool:
         self._todo: deque[int] = deque(range(len(tasks)))
         self._done: dict[int, Result] = {}
         self._attempts: dict[int, int] = {}
+        self._files: dict[int, RunFiles] = {}
+        """Of the tasks that were given out: a task may be fetched from somewhere, and only once."""
         self._next = 0
         self._context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
         if sys.platform == "linux":
@@ -121,8 +123,10 @@ class _Pool:
                 one.since = time.monotonic()
                 self._waiting.register(one.pipe, selectors.EVENT_READ, one)
             one.queue.extend(numbers)
+            tasks = [self._tasks[number] for number in numbers]
+            self._files.update((number, task.files) for number, task in zip(numbers, tasks, strict=True))
             try:
-                one.pipe.send([_plain(self._tasks[number]) for number in numbers])
+                one.pipe.send([_plain(task) for task in tasks])
             except OSError:
                 self._take(one)  # it has gone, and may have said why
 
@@ -138,7 +142,7 @@ class _Pool:
             self._lose(one, "", is_fault=False)
             return
         number = one.queue.popleft()
-        self._done[number] = Result(self._tasks[number].files, *answer)
+        self._done[number] = Result(self._files.pop(number), *answer)
         one.since = time.monotonic()
         if not one.queue:
             self._waiting.unregister(one.pipe)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,9 +18,8 @@ from analyzer.errors import UsageError
 if TYPE_CHECKING:
     import polars as pl
 
-    from analyzer.batch.task import Samples
+    from analyzer.batch.body import Samples
 
-NOTHING: Final[Mapping[str, Samples]] = {}
 PART: Final = 200_000
 """Rows of a table that are held in memory."""
 TABLES: Final[Mapping[str, Mapping[str, str]]] = {
@@ -54,8 +52,8 @@ class Tables:
         self._rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in TABLES}
         self._count = 0
 
-    def add(self, card: Card, body: bytes, whole: Mapping[str, Samples] = NOTHING) -> None:
-        """A run's rows; `body` is its compressed document, b'' where there is none, `whole` the curves it holds in part."""
+    def add(self, card: Card, curves: Mapping[str, Samples]) -> None:
+        """A run's rows; `curves`: metric → its steps, values and lines."""
         lead, why = card.lead, card.cause
         self._rows["runs"].append((
             card.root, card.word, card.outcome, card.last_step, card.planned_steps, lead.rule if lead else None,
@@ -70,14 +68,10 @@ class Tables:
         self._rows["causes"] += [
             (card.root, place, one.id, one.title, one.verdict, one.score) for place, one in enumerate(card.causes, 1)
         ]
-        self._rows["metrics"] += _points(card.root, body, whole)
+        self._rows["metrics"] += _points(card.root, curves)
         for name in TABLES:
             if len(self._rows[name]) >= PART:
                 self._spill(name)
-
-    def lacks(self, body: bytes) -> bool:
-        """Whether a kept document is not enough for the rows of its run: it is not there, or a curve in it is thinned."""
-        return not body or _is_thinned(body)
 
     def close(self) -> list[Path]:
         """Writes the tables, whole; the paths. Raises UsageError where they cannot be written."""
@@ -114,21 +108,10 @@ class Tables:
         self._rows[name] = []
 
 
-def _is_thinned(body: bytes) -> bool:
-    """Whether a compressed document holds only some points of a curve."""
-    return any(entry["points"] > len(entry["curve"]["steps"]) for entry in _metrics(body).values())
-
-
-def _metrics(body: bytes) -> dict[str, Any]:
-    metrics: dict[str, Any] = json.loads(zlib.decompress(body))["run"]["metrics"] if body else {}
-    return metrics
-
-
-def _points(root: str, body: bytes, whole: Mapping[str, Samples]) -> Iterator[tuple[Any, ...]]:
-    for metric, entry in _metrics(body).items():
-        curve = entry["curve"]
-        for step, value, line in zip(*whole.get(metric, (curve["steps"], curve["values"], curve["lines"])), strict=True):
-            yield root, metric, step, float(value), line
+def _points(root: str, curves: Mapping[str, Samples]) -> Iterator[tuple[Any, ...]]:
+    for metric, (steps, values, lines) in curves.items():
+        for step, value, line in zip(steps, values, lines, strict=True):
+            yield root, metric, step, value, line
 
 
 def _unwritable(target: Path, error: Exception) -> UsageError:

@@ -7,13 +7,13 @@ import json
 import os
 import signal
 import threading
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from analyzer.batch.body import Samples, packed, unpacked
 from analyzer.batch.card import Card, card, moved, unread
 from analyzer.errors import AnalyzerError
 from analyzer.model import Diagnosis, RunSummary
@@ -27,12 +27,6 @@ if TYPE_CHECKING:
 
 MAX_HASHED: Final = 8 * 2**20
 """Bytes of a run up to which they are looked up by their digest before they are judged; a longer log is read only once."""
-LEVEL: Final = 1
-"""Compression of documents: five times smaller for half a millisecond."""
-
-
-Samples = tuple[Sequence[int], Sequence[float], Sequence[int]]
-"""Steps, values and lines of a metric."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +51,11 @@ class Work:
     whole: bool = False
     """Whether curves are wanted with all their points, for the tables."""
 
+    @property
+    def with_lines_or_pages(self) -> bool:
+        """Whether a known card is not enough, and the document is drawn again."""
+        return self.lines or self.pages is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -71,7 +70,7 @@ class Task:
 @dataclass(frozen=True, slots=True)
 class Result:
     """What came of one run: `content` is the digest of its files' names and bytes, `body` the compressed document,
-    `whole` metric → its steps, values and lines where the document holds only some of them (and the work asks for all).
+    `whole` metric → its steps, values and lines, all of them, where the work asks for them.
     """
 
     files: RunFiles
@@ -93,8 +92,11 @@ def perform(task: Task, work: Work) -> Result:
 
     try:
         with _limited(work.limit):
-            if task.body:
-                return _drawn(task, work, _known(task))
+            known = _known(task) if task.body else None
+            if known is not None:
+                drawn = _drawn(task, work, known)
+                return replace(drawn, whole=_points(known)) if work.whole else drawn
+            task = replace(task, body=b"")
             run, diagnosis = _judged(task.files, work.options)
             drawn = _drawn(task, work, diagnosis)
             return replace(drawn, whole=_whole(run, diagnosis)) if work.whole else drawn
@@ -138,15 +140,22 @@ def _judged(files: RunFiles, options: Options) -> tuple[Run, Diagnosis]:
 
 
 def _whole(run: Run, diagnosis: Diagnosis) -> dict[str, Samples]:
-    thinned = {one.metric for one in diagnosis.run.curves if one.points > len(one.steps)}
-    tracks = {track.metric: track for track in reversed(run.tracks) if track.metric in thinned}  # the first of a metric is it
-    return {metric: (track.steps, track.values, track.lines) for metric, track in tracks.items()}
+    tracks = {track.metric: track for track in reversed(run.tracks)}  # the first of a metric is it
+    wanted = (tracks[one.metric] for one in diagnosis.run.curves)
+    return {track.metric: (track.steps, track.values, track.lines) for track in wanted}
 
 
-def _known(task: Task) -> Diagnosis:
-    from analyzer.output import document
+def _points(known: Diagnosis) -> dict[str, Samples]:
+    """The same of a diagnosis that was kept with all its points."""
+    return {one.metric: (one.steps, one.values, one.lines) for one in known.run.curves}
 
-    diagnosis = document.loads(zlib.decompress(task.body).decode())
+
+def _known(task: Task) -> Diagnosis | None:
+    """The diagnosis that was kept, None where it is damaged: then the run is judged again."""
+    try:
+        diagnosis = unpacked(task.body)
+    except Exception:
+        return None
     if task.written_at == task.files.root:
         return diagnosis
     here = base(task.files)
@@ -154,11 +163,7 @@ def _known(task: Task) -> Diagnosis:
 
 
 def _drawn(task: Task, work: Work, diagnosis: Diagnosis) -> Result:
-    from analyzer.output import document
-
-    body = task.body
-    if not body and work.with_body:
-        body = zlib.compress(document.dumps(diagnosis, indent=None).encode("utf-8", "backslashreplace"), LEVEL)
+    body = packed(diagnosis) if not task.body and work.with_body else task.body
     content = b"" if task.body else content_of(task.files, diagnosis.run)
     line = _line(diagnosis, work) if work.lines else ""
     row = _page(task, work.pages, diagnosis) if work.pages else None

@@ -120,7 +120,7 @@ def _digest(files: Sequence[SourceFile]) -> str:
 
 
 def _curve(curve: Curve, with_points: bool) -> dict[str, Any]:
-    summary = {
+    summary: dict[str, Any] = {
         "points": curve.points, "non_finite": curve.non_finite, "first": safe(curve.first), "last": safe(curve.last),
         "name": curve.name, "reader": curve.reader, "file": curve.file,
     }  # fmt: skip
@@ -220,13 +220,14 @@ def loads(text: str) -> Diagnosis:
     if wrong := mismatch(data):
         raise DocumentError(f"the result document is damaged ({neutral(wrong)}): write it again.")
     try:
-        return _load(data)
+        return load(data)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         said = neutral(f"{type(error).__name__}: {error}"[:200])
         raise DocumentError(f"the result document is damaged ({said}): write it again.") from None
 
 
-def _load(data: Mapping[str, Any]) -> Diagnosis:
+def load(data: Mapping[str, Any]) -> Diagnosis:
+    """A document of this very version, as `document` made it → Diagnosis. Raises whatever a damaged one leads to."""
     first = data["first_cause"]
     if first and first["finding"] >= len(data["findings"]):
         raise IndexError("first_cause names no finding")
