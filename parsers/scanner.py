@@ -332,10 +332,12 @@ class Scanner:
         return refutes is not None and bool(refutes((hint,), text))
 
     def _is_refuted(self, mask: int, hints: Iterable[bytes], fragment: bytes) -> bool:
-        """Whether the one reader that waits for these hints can tell from the bytes that it has nothing to say."""
-        reader = self._readers[mask.bit_length() - 1] if mask and not mask & (mask - 1) else None
-        refutes = getattr(reader, "refutes", None)
-        return refutes is not None and refutes(hints, fragment)
+        """Whether every reader that waits for these hints can tell from the bytes that it has nothing to say."""
+        for which in self._router.indexes(mask):
+            refutes = getattr(self._readers[which], "refutes", None)
+            if refutes is None or not refutes(hints, fragment):
+                return False
+        return mask != 0
 
     def _read_line(self, at: int, hits: Sequence[int]) -> None:
         """Gives a fragment to the readers of its hints and to those that are hungry."""
@@ -349,9 +351,10 @@ class Scanner:
             return
         hints = tuple([names[hit] for hit in hits])
         if not self._hungry and self._is_refuted(mask, hints, fragment):
-            late = getattr(self._readers[mask.bit_length() - 1], "late", None)
-            if late is not None:
-                late.append((number, fragment[:MAX_LATE], hints, self._rank))
+            for which in self._router.indexes(mask):
+                late = getattr(self._readers[which], "late", None)
+                if late is not None:
+                    late.append((number, fragment[:MAX_LATE], hints, self._rank))
             return
         line = make_line(self._file, number, fragment[:MAX_FRAGMENT])
         line.hints = hints

@@ -17,6 +17,7 @@ from parsers.lazy import Lazy
 from parsers.line import Line
 from parsers.model import Event, Record, Value
 from parsers.registry import text_reader
+from parsers.sated import sated
 
 _PBS = Lazy(r"=>> PBS: job killed: (?P<what>\w+)")
 _LSF = Lazy(r"TERM_(?P<what>RUNLIMIT|MEMLIMIT|PREEMPT|OWNER|ADMIN|CPULIMIT|SWAP): job killed")
@@ -33,6 +34,7 @@ _MEMORY: Final = frozenset({"mem", "vmem", "pmem", "pvmem", "MEMLIMIT", "SWAP"})
     hints=("PBS: job killed", "TERM_"),
     example="=>> PBS: job killed: walltime 3660 exceeded limit 3600",
 )
+@sated
 class BatchSystems:
     """Reads each line on its own."""
 

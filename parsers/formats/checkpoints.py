@@ -18,6 +18,7 @@ from parsers.lazy import Lazy
 from parsers.line import Line
 from parsers.model import Event, Record
 from parsers.registry import text_reader
+from parsers.sated import sated
 
 NEAR = 20
 """Lines within which one save prints several."""
@@ -40,6 +41,7 @@ _RANKED = Lazy(r"\b[Rr]ank[ =]?(?P<rank>\d{1,6})\]?:? {0,2}[Ss]aving (?:latest |
     ),
     example="[2024-03-11 05:47:20,731] [INFO] [torch_checkpoint_engine.py:21:save] [Torch] Saving out/mp_rank_00.pt...",
 )
+@sated
 class Checkpoints:
     """Reads each line on its own, and passes over the further files of one save."""
 

@@ -18,6 +18,7 @@ from parsers.lazy import Lazy
 from parsers.line import Line
 from parsers.model import Record, SourceRef
 from parsers.registry import text_reader
+from parsers.sated import sated
 
 MAX_LINES = 150
 _STARTS = Lazy(
@@ -40,6 +41,7 @@ _TRAINS = ("--", ".py", ".yaml", ".yml", "launch", "train")
     ),
     example="torchrun --nproc_per_node=8 llava/train/train_mem.py --deepspeed ./scripts/zero3.json --bf16 True",
 )  # fmt: skip
+@sated
 class CommandLine:
     """Reads commands; a path of a known project elsewhere (a traceback, a banner) names the project."""
 

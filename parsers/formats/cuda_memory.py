@@ -24,6 +24,7 @@ from parsers.lazy import Lazy
 from parsers.line import Line
 from parsers.model import Event, Record, Value
 from parsers.registry import text_reader
+from parsers.sated import sated
 from parsers.values import number, size_bytes
 
 _OOM = Lazy(
@@ -63,6 +64,7 @@ _BESIDE = ("UserWarning", "memory mapping failed with OOM", "Will retry", "will 
     example="torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 1.95 GiB. GPU 0 has a total capacity "
     "of 14.57 GiB of which 1.58 GiB is free.",
 )
+@sated
 class CudaMemory:
     """Reads each such line on its own."""
 

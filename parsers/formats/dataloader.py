@@ -16,6 +16,7 @@ from parsers.lazy import Lazy
 from parsers.line import Line
 from parsers.model import Event, Record, Value
 from parsers.registry import text_reader
+from parsers.sated import sated
 
 _WORKER = Lazy(r"Unexpected (?P<what>bus error|segmentation fault|floating-point exception) encountered in worker")
 _SIGNALS = {"bus error": "SIGBUS", "segmentation fault": "SIGSEGV", "floating-point exception": "SIGFPE"}
@@ -27,6 +28,7 @@ _SIGNALS = {"bus error": "SIGBUS", "segmentation fault": "SIGSEGV", "floating-po
     hints=("encountered in worker",),
     example="ERROR: Unexpected bus error encountered in worker. This might be caused by insufficient shared memory (shm).",
 )
+@sated
 class DataLoader:
     """Reads each line on its own."""
 

@@ -21,6 +21,7 @@ from parsers.lazy import Lazy
 from parsers.line import Line
 from parsers.model import Event, Record, Value
 from parsers.registry import text_reader
+from parsers.sated import sated
 
 _EXIT = Lazy(r"exits with return code = (?P<code>-?\d+)")
 _RECEIVED = Lazy(r"Main process received (?P<signal>SIG[A-Z]+), exiting")
@@ -33,6 +34,7 @@ _GOOD = Lazy(r"Process (?P<pid>\d+) exits successfully")
     hints=("exits with return code", "Main process received SIG", "exits successfully"),
     example="[2026-11-24 02:56:03,748] [INFO] [launch.py:344:sigkill_handler] Main process received SIGTERM, exiting",
 )
+@sated
 class DeepSpeedExit:
     """Reads each line on its own."""
 

@@ -22,6 +22,7 @@ from parsers.lazy import Lazy
 from parsers.line import Line
 from parsers.model import Event, Fact, Record, Value
 from parsers.registry import text_reader
+from parsers.sated import sated
 
 _SIZE = Lazy(r"dist_world_size=(?P<size>\d{1,7})\b")
 _NODES = Lazy(r"nnodes=(?P<nodes>\d{1,6}), num_local_procs=(?P<procs>\d{1,6})")
@@ -45,6 +46,7 @@ _NCCL = Lazy(r"\] \d+ NCCL_VERSION=(?P<version>[\d.]+)")
     ),
     example="[2023-12-08 10:10:03,001] [INFO] [launch.py:163:main] dist_world_size=2",
 )
+@sated
 class DeepSpeedLauncher:
     """Reads the launcher's facts; one command line is as good as eight equal ones."""
 

@@ -16,6 +16,7 @@ from parsers.exceptions import parse
 from parsers.line import Line
 from parsers.model import Event, Record
 from parsers.registry import text_reader
+from parsers.sated import sated
 
 _NO_DISK = ("NCCL", "nccl", "/shm", "torch_", "shm_open", "posix_fallocate")
 
@@ -26,6 +27,7 @@ _NO_DISK = ("NCCL", "nccl", "/shm", "torch_", "shm_open", "posix_fallocate")
     hints=("No space left on device", "isk quota exceeded"),
     example="cp: error writing '/ckpt/model.bin': No space left on device",
 )
+@sated
 class DiskFull:
     """Reads each line on its own; exception lines are left to the traceback reader."""
 

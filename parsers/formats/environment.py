@@ -22,6 +22,7 @@ from parsers.lazy import Lazy
 from parsers.line import Line
 from parsers.model import Fact, Record, SourceRef
 from parsers.registry import text_reader
+from parsers.sated import sated
 
 # Names as reports print them before "version" → the package, or a whole key.
 NAMES = {
@@ -76,6 +77,7 @@ _TELLING = frozenset(hint.encode() for hint in _HINTS if hint != _SITE_PACKAGES)
     hints=_HINTS,
     example="- DeepSpeed version: 0.12.4",
 )
+@sated
 class Environment:
     """Reads one line at a time: reports are torn by other ranks' output more often than not."""
 

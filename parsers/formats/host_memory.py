@@ -15,6 +15,7 @@ from parsers.lazy import Lazy
 from parsers.line import Line
 from parsers.model import Event, Record
 from parsers.registry import text_reader
+from parsers.sated import sated
 
 NEARLY: Final = 90.0
 _REPORT = Lazy(r"CPU Virtual Memory:\s+used = (?P<used>[\d.]{1,12}) GB, percent = (?P<percent>\d{1,3}(?:\.\d{1,3})?)%")
@@ -26,6 +27,7 @@ _REPORT = Lazy(r"CPU Virtual Memory:\s+used = (?P<used>[\d.]{1,12}) GB, percent 
     hints=("CPU Virtual Memory:",),
     example="CPU Virtual Memory:  used = 29.71 GB, percent = 95.3%",
 )
+@sated
 class HostMemory:
     """Reads each report on its own."""
 

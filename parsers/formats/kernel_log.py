@@ -19,6 +19,7 @@ from parsers.lazy import Lazy
 from parsers.line import Line
 from parsers.model import Event, Record, Value
 from parsers.registry import text_reader
+from parsers.sated import sated
 
 XIDS: Final = {
     13: "graphics engine exception", 31: "GPU memory page fault", 43: "GPU stopped processing", 45: "preemptive cleanup",
@@ -54,6 +55,7 @@ _FABRIC = Lazy(
     example="Memory cgroup out of memory: Killed process 1963 (python3) total-vm:7851764kB, anon-rss:4183224kB, "
     "file-rss:365420kB",
 )  # fmt: skip
+@sated
 class KernelLog:
     """Reads each line on its own."""
 

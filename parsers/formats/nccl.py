@@ -21,6 +21,7 @@ from parsers.lazy import Lazy
 from parsers.line import Line
 from parsers.model import Event, Record, Value
 from parsers.registry import text_reader
+from parsers.sated import sated
 
 _WARN = Lazy(r"(?:\[(?P<device>\d+)\] )?(?:\S{1,120}:\d+ )?NCCL WARN (?P<text>.{1,300})")
 _PEER: Final = Lazy(
@@ -46,6 +47,7 @@ _TO = Lazy(r"peer (?P<peer>[\w.:-]+)<")
     hints=("NCCL WARN", "Duplicate GPU detected"),
     example="node-48:34050:34121 [0] transport/net_ib.cc:93 NCCL WARN NET/IB : Got async event : port error",
 )
+@sated
 class Nccl:
     """Reads each line on its own."""
 

@@ -16,6 +16,7 @@ from parsers.lazy import Lazy
 from parsers.line import Line
 from parsers.model import Event, Record
 from parsers.registry import text_reader
+from parsers.sated import sated
 
 _BUILD = Lazy(
     r"\bld: cannot find -l\S+|fatal error: \S+\.(?:h|hpp|cuh): No such file"
@@ -29,6 +30,7 @@ _BUILD = Lazy(
     hints=("cannot find -l", "fatal error: ", "ninja: build stopped", "nvcc fatal", "unsupported GNU version"),
     example="/usr/bin/ld: cannot find -lcurand: No such file or directory",
 )
+@sated
 class OpBuild:
     """Reads each line on its own."""
 

@@ -25,7 +25,6 @@ one before in digits alone is passed over, but the last ones of the file, and a 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -35,6 +34,7 @@ from parsers.lazy import Lazy
 from parsers.line import Line, make_line
 from parsers.model import Event, Problem, Record, SourceRef, Value
 from parsers.registry import text_reader
+from parsers.sated import Late, words
 from parsers.stacks import CAUSE, CONTEXT, Caught, Stack, owner, prefix_of
 
 HEADER: Final = "Traceback (most recent call last)"
@@ -48,11 +48,10 @@ MAX_OPEN: Final = 4096
 """Stacks open at once: one a rank."""
 ENOUGH: Final = 20_000
 """Lines that are read whole: of more tracebacks than a thousand the collector keeps the first and the last only."""
-MAX_WORDS: Final = 4096
-"""Lines of different words that are read behind them."""
 MAX_LATE: Final = 256
 """The last headers and exception lines that are read although they say nothing new: what ended the program is among them."""
-_DIGITS: Final = b"0123456789"
+MAX_WORDS: Final = 4096
+"""Lines of different words that are read behind them."""
 
 _RANK = Lazy(r"\[rank(?P<rank>\d{1,7})\]: ?$")
 _ENTRY_RANK = Lazy(r"rank\s*: (?P<rank>\d{1,7}) \(local_rank: ")
@@ -83,22 +82,19 @@ class PythonTraceback:
         self._is_ignoring = False
         self._file = ""
         self._fed = 0
-        self._passed = 0
         self._known: set[bytes] = set()
         self._last = b""
-        self.late: deque[tuple[int, bytes, tuple[bytes, ...], int | None]] = deque(maxlen=MAX_LATE)
-        """Number, bytes, hints and rank of the last lines that were passed over; the scanner adds to them."""
+        self.late = Late(MAX_LATE)
 
     def refutes(self, _: Iterable[bytes], fragment: bytes) -> bool:
         """Whether so much was read that this line, of no open stack, would say nothing new."""
-        if self._fed < ENOUGH or not (fragment == self._last or self._is_known(_words(fragment))):
+        if self._fed < ENOUGH or not (fragment == self._last or self._is_known(words(fragment))):
             return False
         self._last = fragment
-        self._passed += 1
         return True
 
-    def _is_known(self, words: bytes) -> bool:
-        return words in self._known or len(self._known) >= MAX_WORDS
+    def _is_known(self, said: bytes) -> bool:
+        return said in self._known or len(self._known) >= MAX_WORDS
 
     @property
     def hungry(self) -> bool:
@@ -120,11 +116,10 @@ class PythonTraceback:
         stack = self._open.get(_key(line))
         if stack is not None and stack.pending and HEADER not in line.text:
             return False
-        words = _words(line.raw.encode())
-        if not self._is_known(words):
-            self._known.add(words)
+        said = words(line.raw.encode())
+        if not self._is_known(said):
+            self._known.add(said)
             return False
-        self._passed += 1
         return True
 
     def _read(self, line: Line) -> Iterator[Record]:
@@ -146,14 +141,15 @@ class PythonTraceback:
     def close(self) -> Iterable[Record]:
         """The chains that the end of the file cut off, and the last ones that were passed over."""
         yield from self._emit_all()
-        for number, data, hints, rank in self.late:
+        for number, data, hints, rank in self.late.lines:
             line = make_line(self._file, number, data)
             line.hints, line.rank = hints, rank if line.rank is None else line.rank
             yield from self._read(line)
         yield from self._emit_all()
-        if self._passed > len(self.late):
-            said = f"tracebacks without end: {self._passed - len(self.late)} lines that differ in numbers alone were passed over."
-            yield Problem(SourceRef(self._file, self.late[0][0]), "python_traceback", said)
+        more = self.late.count - len(self.late.lines)
+        if more:
+            said = f"tracebacks without end: {more} lines that differ in numbers alone were passed over."
+            yield Problem(SourceRef(self._file, self.late.lines[0][0]), "python_traceback", said)
 
     def _emit_all(self) -> Iterator[Record]:
         for key in list(self._open):
@@ -194,11 +190,6 @@ class PythonTraceback:
         stack = self._open.pop(key)
         if stack.caught or stack.pending:
             yield from _events(stack)
-
-
-def _words(fragment: bytes) -> bytes:
-    """What a line says besides its numbers."""
-    return fragment[:400].strip().translate(None, _DIGITS)
 
 
 def _key(line: Line) -> Key:

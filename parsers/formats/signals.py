@@ -21,6 +21,7 @@ from parsers.lazy import Lazy
 from parsers.line import Line
 from parsers.model import Event, Record, Value
 from parsers.registry import text_reader
+from parsers.sated import sated
 
 _WORDS: Final = {
     "Killed": 9, "Terminated": 15, "Segmentation fault": 11, "Aborted": 6, "Bus error": 7, "Hangup": 1, "Illegal instruction": 4,
@@ -60,6 +61,7 @@ _MPI = Lazy(r"process rank (?P<rank>\d+) with PID (?P<pid>\d+) on node (?P<host>
     ),
     example="run.sh: line 1:  1248 Killed                  python3 train.py --seed 1",
 )
+@sated
 class Signals:
     """Reads each line on its own."""
 

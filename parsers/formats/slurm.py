@@ -26,6 +26,7 @@ from parsers.lazy import Lazy
 from parsers.line import Line, stamp
 from parsers.model import Event, Record, Value
 from parsers.registry import text_reader
+from parsers.sated import sated
 
 _CANCELLED = Lazy(
     r"\*\*\* (?P<what>JOB|STEP) (?P<job>[\d.]+)(?: ON (?P<node>\S+))? (?:CANCELLED|STEPD TERMINATED ON \S+) "
@@ -56,6 +57,7 @@ _WORDS = {
     ),
     example="slurmstepd: error: *** JOB 123456 ON node01 CANCELLED AT 2024-05-01T12:00:00 DUE TO TIME LIMIT ***",
 )
+@sated
 class Slurm:
     """Remembers whether a task had failed before a cancellation."""
 

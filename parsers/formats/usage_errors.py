@@ -16,6 +16,7 @@ from parsers.lazy import Lazy
 from parsers.line import Line
 from parsers.model import Event, Record
 from parsers.registry import text_reader
+from parsers.sated import sated
 
 _USAGE = Lazy(
     r"^\S{1,200}(?: \w+)?: error: (?P<message>(?:unrecognized arguments|the following arguments are required"
@@ -29,6 +30,7 @@ _USAGE = Lazy(
     hints=(": error: unrecognized arg", ": error: the following arg", ": error: argument ", ": error: ambiguous option"),
     example="train.py: error: unrecognized arguments: --evaluation_strategy steps",
 )
+@sated
 class UsageErrors:
     """Reads each line on its own."""
 
