@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import tomli as toml
+from packaging.requirements import Requirement
 
 from analyzer import demo
 from analyzer.version import VERSION
@@ -21,6 +22,20 @@ from tests.samples import ROOT
 
 BUILD = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
 EPOCH = "1767225600"
+ALONE = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in sys.argv[2].split(","):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+from hatchling.build import build_editable, build_wheel
+build_wheel(sys.argv[1])
+build_editable(sys.argv[1])
+"""
+"""Builds as pip does: with nothing but what `[build-system]` asks for."""
 
 
 def build(tree: Path, out: Path, **changes: str) -> Path:
@@ -52,6 +67,21 @@ def test_two_builds_are_the_same_bytes(wheels: list[Path]) -> None:
     assert [name for name in first.namelist() if first.read(name) != second.read(name)] == []
     assert wheels[0].read_bytes() == wheels[1].read_bytes()
     assert {entry.date_time[:3] for entry in first.infolist()} == {time.gmtime(int(EPOCH))[:3]}
+
+
+def test_building_needs_what_it_asks_for_and_no_more(tmp_path: Path) -> None:
+    project = toml.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    there = {Requirement(text).name for text in project["build-system"]["requires"]} | {
+        "packaging",
+        "pathspec",
+    }  # hatchling's own
+    absent = {Requirement(text).name for text in project["project"]["dependencies"]} - there
+    modules = ",".join({"numpy", "rich", "google", *(name.replace("-", "_") for name in absent)})
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, str(tmp_path), modules], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("*.whl"))) in (1, 2)
 
 
 def test_the_bill_of_materials_names_what_the_wheel_asks_for(wheels: list[Path]) -> None:
