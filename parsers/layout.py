@@ -21,7 +21,6 @@ _END: Final = b"\0"
 _OTHER_DIGITS: Final = bytes.maketrans(b"0123456789", b"5678901234")
 _DIGIT: Final = re.compile(rb"\d")
 _STAMP: Final = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(,\d{3})?")
-_CLOCK: Final = re.compile(rb"(\d\d):(\d\d):(\d\d)")
 _DURATION: Final = re.compile(rb"\d{1,4}(?::\d\d){1,2}")
 _LONG: Final = 15
 """Digits of the longest whole number that is read from columns."""
@@ -68,7 +67,9 @@ class Layout:
         """The words that are the same in every line: those without digits, and those whose digits the form wants."""
         fields = [field for field in [*self.fields.values(), *(field for _, field in self.pairs)] if field.text is None]
         told = {at for at, (_, word) in enumerate(words) if not _DIGIT.search(word)}
-        varying = set(range(len(words))) - told - {at for field in fields for at in range(field.first, field.first + field.length)}
+        varying = (
+            set(range(len(words))) - told - {at for field in fields for at in range(field.first, field.first + field.length)}
+        )
         if not found.re.match(_turned(example, words, varying)):
             told |= {at for at in varying if not found.re.match(_turned(example, words, {at}))}
         return told
@@ -159,26 +160,24 @@ class Cells:
         """(name, values as they stand) of the pairs in the last group."""
         return [(name.decode(), self._column(field)) for name, field in self._layout.pairs]
 
-    def times(self, group: int) -> list[float | None]:
+    def times(self, group: int) -> list[float]:
         """Seconds since the epoch of a stamp, as `line.plain_stamp` reads it."""
         field, width = self._layout.fields[group], self._layout.width
         dates = self._words[field.first :: width]
         if field.before:
             dates = [date[field.before :] for date in dates]
-        clocks = list(map(_SECONDS.__getitem__, self._words[field.first + 1 :: width]))
-        days = {date: _day(date) for date in set(dates)}
-        if None in days.values():
-            raise ValueError("no such day")
+        clocks = map(_SECONDS.__getitem__, self._words[field.first + 1 :: width])
+        days = {date: _day(date) for date in ({dates[0]} if dates.count(dates[0]) == len(dates) else set(dates))}
+        if not all(days.values()):
+            raise ValueError("no such day, or the first of all")
         if len(days) == 1:
-            day = days[dates[0]] or 0
-            seconds = [float(day + clock) for clock in clocks]
+            day = days[dates[0]] or 0.0
+            seconds: Iterable[float] = [day + clock for clock in clocks]
         else:
-            seconds = list(map(float, map(add, map(days.__getitem__, dates), clocks)))
+            seconds = map(add, map(days.__getitem__, dates), clocks)  # type: ignore[arg-type]
         if field.length > 2:
-            seconds = list(map(add, seconds, map(_MILLIS.__getitem__, self._words[field.first + 2 :: width])))
-        if min(day or 0 for day in days.values()) > 0:
-            return seconds  # type: ignore[return-value]
-        return [second or None for second in seconds]
+            seconds = map(add, seconds, map(_MILLIS.__getitem__, self._words[field.first + 2 :: width]))
+        return list(seconds)
 
     def durations(self, group: int) -> list[float]:
         """Seconds of `02:03` and `9:02:03`."""
@@ -196,21 +195,21 @@ class Cells:
 
 
 @lru_cache(maxsize=64)
-def _day(date: bytes) -> int | None:
+def _day(date: bytes) -> float | None:
     if len(date) != 10 or date[4:5] != b"-" or date[7:8] != b"-":
         raise ValueError("no date")
     text = date.decode("ascii")
-    return midnight(text[:4], text[5:7], text[8:])
+    seconds = midnight(text[:4], text[5:7], text[8:])
+    return None if seconds is None else float(seconds)
 
 
 class _Seconds(dict[bytes, int]):
     """`10:00:09` → seconds since midnight."""
 
     def __missing__(self, text: bytes) -> int:
-        found = _CLOCK.fullmatch(text)
-        if not found:
+        if len(text) != 8 or text[2] != 58 or text[5] != 58:
             raise ValueError("no time of the day")
-        seconds = int(found[1]) * 3600 + int(found[2]) * 60 + int(found[3])
+        seconds = int(text[:2]) * 3600 + int(text[3:5]) * 60 + int(text[6:])
         if len(self) < _MAX_KEPT:
             self[text] = seconds
         return seconds

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from parsers.model import Record, Row, RowKind, Tick
+
+T = TypeVar("T")
 
 
 class Rows(NamedTuple):
@@ -21,8 +23,8 @@ class Rows(NamedTuple):
     names: tuple[str, ...]
     columns: tuple[Sequence[float], ...]
     steps: Sequence[int] | None = None
-    times: Sequence[float | None] | None = None
-    """Seconds since the epoch; None for a stamp of a day that there is not."""
+    times: Sequence[float] | None = None
+    """Seconds since the epoch."""
     rank: int | None = None
     engine: str = ""
     kind: RowKind = "train"
@@ -47,6 +49,11 @@ class Ticks(NamedTuple):
     def row(self, index: int) -> Tick:
         """One of them."""
         return Tick(self.lines[index], self.steps[index], self.totals[index], self.seconds[index], "")
+
+
+def take(items: Sequence[T], at: Sequence[int]) -> Sequence[T]:
+    """The items at these places."""
+    return itemgetter(*at)(items) if len(at) > 1 else [items[place] for place in at]
 
 
 @dataclass(slots=True)
@@ -79,8 +86,8 @@ class Said:
 
     def weights(self) -> list[int]:
         """1 for each fragment that a row of `many` is of."""
-        found = bytearray(self.size)
+        found = [0] * self.size
         for _, part in self.many:
             for at in part.at:
                 found[at] = 1
-        return list(found)
+        return found

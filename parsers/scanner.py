@@ -22,14 +22,16 @@ from parsers.line import Line, make_line
 from parsers.model import Record, Row, RowKind
 from parsers.plain import Part, Shape
 from parsers.registry import Router
-from parsers.said import Rows, Said, Ticks
+from parsers.said import Rows, Said, Ticks, take
 from parsers.sieve import Sieve, is_plain
-from parsers.skeletons import OPEN, SILENT, Kind
+from parsers.skeletons import OPEN, SILENT, Kind, split
 from parsers.source import MAX_FRAGMENT, Block
 from parsers.table import holds_loss
 
 FIRST: Final = 100
 """Fragments of a file that are sorted before the others."""
+SAMPLES: Final = 16
+SAMPLE: Final = 2048
 SHORT: Final = 4
 """Bytes a fragment: of blocks with shorter ones on average (millions of empty lines) no list of fragments is made."""
 MAX_LATE: Final = 8000
@@ -91,21 +93,20 @@ class Scanner:
 
     def feed(self, block: Block) -> Said:
         """What the fragments of this block say."""
-        data = block.data
-        breaks = data.count(b"\n") + data.count(b"\r")
-        if self._is_by_line or breaks > len(data) // SHORT:
+        if self._is_by_line or _is_short(block.data):
             return Said(1, [(0, reader, record) for reader, record in self._by_line(block)])
-        fragments = data.splitlines(True)
-        numbers: Sequence[int] = range(block.line, block.line + len(fragments))
-        if b"\r" in data:
-            numbers = tuple(accumulate([fragment[-1] == 10 for fragment in fragments], initial=block.line))
+        data, numbers = _lines(block)
+        fragments = split(data)
+        if len(data) == len(block.data):
+            block.feeds = numbers[len(fragments) - 1] - block.line + block.data.endswith(b"\n")
         kinds = self._router.skeletons.kinds(data, fragments)
         if self._is_warm:
             return self._in_order(fragments, numbers, kinds)
         self._is_warm = True  # after a few lines many hints are spent already
-        said = self._in_order(fragments[:FIRST], numbers, kinds[:FIRST])
-        if len(fragments) > FIRST:
-            said.extend(self._in_order(fragments[FIRST:], numbers[FIRST:], kinds[FIRST:]))
+        first = next((at for at in range(FIRST, len(fragments)) if fragments[at]), len(fragments))
+        said = self._in_order(fragments[:first], numbers, kinds[:first])
+        if len(fragments) > first:
+            said.extend(self._in_order(fragments[first:], numbers[first:], kinds[first:]))
         return said
 
     def _in_order(self, fragments: list[bytes], numbers: Sequence[int], kinds: list[Kind]) -> Said:
@@ -164,7 +165,7 @@ class Scanner:
         asked = [number for number in kind.numbers if masks[number] & ~shape.quiet]
         if not asked:
             return ()
-        text = b"".join([self._fragments[at] for at in places])
+        text = b"\n".join([self._fragments[at] for at in places])
         return tuple(
             names[number]
             for number in asked
@@ -181,15 +182,15 @@ class Scanner:
 
     def _hinted(self, fragments: list[bytes], places: list[int]) -> list[Todo]:
         """(place, None, hints' numbers) of the fragments that hold a hint which somebody still waits for."""
-        hits = self._router.automaton.find_matches_as_indexes(b"".join(fragments), overlapping=True)
-        ends, masks = list(accumulate(map(len, fragments))), self._masks
+        hits = self._router.automaton.find_matches_as_indexes(b"\n".join(fragments), overlapping=True)
+        ends, masks = list(accumulate(len(fragment) + 1 for fragment in fragments)), self._masks
         found: list[Todo] = []
         alike: dict[tuple[int, ...], list[tuple[int, int]]] = {}
         index, size, single = 0, len(hits), self._router.searchers
         while index < size:
             which = bisect_right(ends, hits[index][1])
             end, mask, numbers = ends[which], 0, []
-            limit = end - len(fragments[which]) + MAX_FRAGMENT
+            limit = end - 1 - len(fragments[which]) + MAX_FRAGMENT
             while index < size and hits[index][1] < end:
                 hint, _, until = hits[index]
                 if until <= limit:
@@ -209,7 +210,7 @@ class Scanner:
             hints = [self._router.hints[number] for number in numbers if self._masks[number]]
             mask = self._masks[self._router.places[hints[0]]]
             reader: Any = self._readers[mask.bit_length() - 1] or self._begin(mask.bit_length() - 1)
-            if reader.refutes_all(hints, b"".join([fragments[which] for _, which in lines])):
+            if reader.refutes_all(hints, b"\n".join([fragments[which] for _, which in lines])):
                 return []
         return [(place, None, numbers) for place, _ in lines]
 
@@ -219,9 +220,19 @@ class Scanner:
         self._eaten.append((start, at))
         while self._hungry and at < len(self._fragments):
             self._eaten[-1] = start, at + 1
-            self._read_line(at, self._hits(self._fragments[at]))
+            if not self._is_half(at):
+                self._read_line(at, self._hits(self._fragments[at]))
             at += 1
         return at
+
+    def _is_half(self, at: int) -> bool:
+        r"""Whether a fragment is what stands between `\\r` and `\\n`: nothing."""
+        numbers = self._numbers
+        return (
+            not self._fragments[at]
+            and 0 < at < len(self._fragments) - 1
+            and numbers[at - 1] == numbers[at] == numbers[at + 1] - 1
+        )
 
     def _read_waiting(self, owner: int, until: int) -> None:
         """Gives a reader the plain lines before a place that wait for it."""
@@ -259,8 +270,8 @@ class Scanner:
                 Part(
                     kind.shape.method,  # type: ignore[union-attr]
                     at,
-                    [numbers[place] for place in at],
-                    Cells(kind.layout, [fragments[place] for place in at]),  # type: ignore[arg-type]
+                    take(numbers, at),
+                    Cells(kind.layout, take(fragments, at)),  # type: ignore[arg-type]
                 )
                 for kind, at in ready
             ]
@@ -501,6 +512,32 @@ class Scanner:
             if shape.owner == index:
                 self._bound[shape.number] = "", _say_nothing
 
+
+def _is_short(data: bytes) -> bool:
+    """Whether a block is of very short fragments, as far as some places of it tell."""
+    stride = max(SAMPLE, len(data) // SAMPLES)
+    return all(
+        data.count(b"\n", at, at + SAMPLE) + data.count(b"\r", at, at + SAMPLE) > min(SAMPLE, len(data) - at) // SHORT
+        for at in range(0, len(data), stride)
+    )
+
+
+def _lines(block: Block) -> tuple[bytes, Sequence[int]]:
+    r"""(a block whose fragments all end in a line feed, the number of each fragment's line).
+
+    A fragment between `\\r` and `\\n` may be left, empty: it is passed over by `_is_half`.
+    """
+    data = block.data
+    if b"\r" not in data:
+        return data, range(block.line, block.line + len(data))
+    if b"\r\n" in data[:SAMPLE]:
+        data = data.replace(b"\r\n", b"\n")
+    feeds = data.translate(_IS_FEED, _NO_BREAKS)
+    return data.replace(b"\r", b"\n"), tuple(accumulate(feeds, initial=block.line))
+
+
+_NO_BREAKS: Final = bytes(byte for byte in range(256) if byte not in b"\r\n")
+_IS_FEED: Final = bytes(byte == 10 for byte in range(256))
 
 PlainRead = Callable[[int, re.Match[bytes]], Iterable[Record]]
 

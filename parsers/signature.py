@@ -77,7 +77,7 @@ class _Reader:
 
         A pattern that wants a line's beginning is looked for anywhere: where it fits nowhere, it fits at no beginning.
         """
-        lines = _ESCAPE.sub(b"", lines) if b"\x1b" in lines else lines
+        lines = _bare(lines) if b"\x1b" in lines else lines
         if _is_changed(lines):
             return False
         text = ""
@@ -123,6 +123,13 @@ def _is_changed(text: bytes) -> bool:
 _ESCAPE = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
 _COLOUR = re.compile(rb"\x1b\[[;?]*[A-Za-z]")
 """An escape sequence in a skeleton, where it has no digits."""
+
+
+def _bare(lines: bytes) -> bytes:
+    """Text without its escape sequences: lines of one kind mostly have the first one's."""
+    for code in dict.fromkeys(_ESCAPE.findall(lines[:MAX_TEXT])):
+        lines = lines.replace(code, b"")
+    return _ESCAPE.sub(b"", lines) if b"\x1b" in lines else lines
 
 
 @cache

@@ -52,6 +52,14 @@ def skeleton(text: bytes) -> bytes:
     return text.translate(None, _DELETED)
 
 
+def split(data: bytes) -> list[bytes]:
+    """The fragments of a block whose breaks are line feeds."""
+    fragments = data.split(b"\n")
+    if not fragments[-1]:
+        fragments.pop()
+    return fragments
+
+
 class Skeletons:
     """The kinds of all skeletons seen so far, for one set of readers; what they are does not depend on the file."""
 
@@ -77,15 +85,14 @@ class Skeletons:
         self._size = 0
 
     def kinds(self, data: bytes, fragments: Sequence[bytes]) -> list[Kind]:
-        """The kind of each fragment of `data`."""
-        bare = data.translate(None, _DELETED).splitlines()
-        if len(bare) != len(fragments):  # digits between a carriage return and a line feed
-            bare = [skeleton(fragment).rstrip(b"\r\n") for fragment in fragments]
+        """The kind of each fragment of `data`, which are what `split` gives."""
+        bare = split(data.translate(None, _DELETED))
         found: list[Any] = list(map(self._known.get, bare))
         if None in found:
-            fresh = {text: fragment for text, fragment, kind in zip(bare, fragments, found, strict=True) if kind is None}
-            learned = self._learn(fresh)
-            found = [kind or learned[text] for text, kind in zip(bare, found, strict=True)]
+            missing = [at for at, kind in enumerate(found) if kind is None]
+            learned = self._learn({bare[at]: fragments[at] for at in missing})
+            for at in missing:
+                found[at] = learned[bare[at]]
         return found
 
     def _learn(self, fresh: Mapping[bytes, bytes]) -> dict[bytes, Kind]:
@@ -115,7 +122,7 @@ class Skeletons:
         owners = 0
         for number in numbers:
             owners |= self._owners[number]
-        for shape in self._shapes.get(line[0], ()):
+        for shape in self._shapes.get(line[0], ()) if line else ():
             if owners >> shape.owner & 1 and (found := shape.pattern.match(line)):
                 watched = self._cared(text, (n for n in numbers if self._owners[n] & ~shape.quiet))
                 layout = _layout(shape, line.rstrip(), found)

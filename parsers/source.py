@@ -44,12 +44,14 @@ class UnreadableError(Exception):
     """A path cannot be read as a log; the text is one sentence that says what to do."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Block:
     """Whole fragments of a text: `data` in UTF-8 (errors kept as they are), `line` the number of its first line."""
 
     data: bytes
     line: int
+    feeds: int = -1
+    """Line feeds in `data`, where whoever read it has counted them."""
 
 
 class Meter:
@@ -343,8 +345,9 @@ class Cutter:
             data = data[start:]
         if data:
             self._is_whole = data.endswith(b"\n")
-            yield Block(data, self._line)
-            self._line += data.count(b"\n")
+            block = Block(data, self._line)
+            yield block
+            self._line += data.count(b"\n") if block.feeds < 0 else block.feeds
 
 
 def _last_break(data: bytes) -> int:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from parsers.model import Columns, Record, Row, RowKind, Tick
 from parsers.past import Past
-from parsers.said import Rows, Said
+from parsers.said import Rows, Said, take
 from parsers.said import Ticks as Many
 
 UNKNOWN: Final = -(2**62)
@@ -89,8 +89,7 @@ class Table:
         if rows.times is None:
             self.time.extend(array("d", [math.nan]) * size)
         else:
-            times = rows.times if None not in rows.times else [math.nan if time is None else time for time in rows.times]
-            self.time.extend(array("d", times))  # type: ignore[arg-type]
+            self.time.extend(array("d", rows.times))
         for column, values in zip(self.columns, rows.columns, strict=True):
             column.extend(array("d", values))
 
@@ -233,9 +232,11 @@ class Tables:
             for _, reader, record in said.singles:
                 add(reader, record)
             return
-        weights, base, extra, ticks = said.weights(), self.seq, 0, list[tuple[int, Tick]]()
-        known = len(self.by_key)
-        before = list(accumulate(weights, initial=base))
+        weights, base, known = said.weights(), self.seq, len(self.by_key)
+        if not said.singles:
+            self._place_many(said, list(accumulate(weights, initial=base + 1)), [], base, known)
+            return
+        before, extra, ticks = list(accumulate(weights, initial=base)), 0, list[tuple[int, Tick]]()
         has_bars = any(isinstance(part, Many) for _, part in said.many)
         for at, reader, record in said.singles:
             self.seq = seq = before[at] + extra
@@ -247,6 +248,10 @@ class Tables:
             weights[at] += self.seq - seq
             extra += self.seq - seq
         numbers = list(accumulate(weights, initial=base + 1)) if extra else [number + 1 for number in before]
+        self._place_many(said, numbers, ticks, base, known)
+
+    def _place_many(self, said: Said, numbers: Sequence[int], ticks: Sequence[tuple[int, Tick]], base: int, known: int) -> None:
+        """Files columns. `numbers`: the `seq` of a row of each fragment, and of what follows; `known`: tables there were before."""
         self._place_rows(said, numbers, base)
         if len(self.by_key) > known + 1:  # in the order of their first rows
             items = list(self.by_key.items())
@@ -268,7 +273,7 @@ class Tables:
                 continue
             if table is None:
                 table = self.by_key[key] = Table(self.file, reader, rows.kind, rows.rank, rows.engine, rows.names)
-            table.extend([numbers[at] for at in rows.at], rows)
+            table.extend(take(numbers, rows.at), rows)
             touched[id(table)] = table
         for table in touched.values():
             table.sort(base)
@@ -276,7 +281,7 @@ class Tables:
     def _place_ticks(self, bars: Sequence[Many], singles: Sequence[tuple[int, Tick]], numbers: Sequence[int]) -> None:
         if not bars:
             return
-        seqs = [[numbers[at] for at in bar.at] for bar in bars]
+        seqs = [take(numbers, bar.at) for bar in bars]
         if len(bars) == 1 and not singles:
             self.ticks.extend(seqs[0], bars[0])
             return
