@@ -31,6 +31,8 @@ _REMARK = Lazy(
     r"^\s{0,8}(?:\[[^\]]{1,40}\] ?){0,2}(?:#{1,3} ?|// ?|(?:NOTES?|UPDATE|EDIT|COMMENT|REMARK|Notes?|Update|Edit|Comment"
     r"|Remark) ?\d?: ?)(?P<text>\S.*)$"
 )
+_MARK = re.compile(rb"#|//|(?i:NOTE|UPDATE|EDIT|COMMENT|REMARK)")
+"""One of these stands before a remark in a file that is not all remarks."""
 _FILE = Lazy(r"(?:.*[-_.])?(?:notes?|remarks?)(?:\.(?:md|txt|rst|log))?", re.IGNORECASE)
 _SENTENCE = Lazy(r";|(?<=[^\d\s])\.(?:\s+|$)|,? but |, while |, whereas ")
 _OPEN = Lazy(
@@ -123,14 +125,21 @@ class Notes:
     def __init__(self) -> None:
         self._seen: set[tuple[str, str]] = set()
         self._read = 0
+        self._file, self._is_file_of_notes = "", False
         self.spent: list[bytes] = []
+
+    def refutes(self, _: Iterable[bytes], fragment: bytes) -> bool:
+        """Whether a line is certainly no remark."""
+        return bool(self._file) and not self._is_file_of_notes and _MARK.search(fragment, 0, 600) is None
 
     def feed(self, line: Line) -> Iterable[Record]:
         """The facts that one remark states."""
+        if line.file != self._file:
+            self._file, self._is_file_of_notes = line.file, _FILE.fullmatch(PurePath(line.file).name) is not None
         if len(line.text) > MAX_LENGTH:
             return
         remark = _REMARK.match(line.text)
-        if remark or _FILE.fullmatch(PurePath(line.file).name):
+        if remark or self._is_file_of_notes:
             self._read += 1
             if self._read == MAX_REMARKS:
                 self.spent += [hint.encode() for hint in HINTS]
