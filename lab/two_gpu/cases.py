@@ -83,7 +83,11 @@ def _race(version: str, overlap: bool, bucket: str, seed: int, machine: Machine,
     return Case(name, "llava.py", options, deepspeed=version, config=config, fault="race", cause=cause, limit=240.0)
 
 
-WAITED: Final = ("Watchdog caught collective operation timeout", "RuntimeError: [Rank 0]: Ranks 1 failed to pass", "Timed out waiting")
+WAITED: Final = (
+    "Watchdog caught collective operation timeout",
+    "RuntimeError: [Rank 0]: Ranks 1 failed to pass",
+    "Timed out waiting",
+)
 PARTED: Final = (*WAITED, "collectives on ranks. Rank 1 is running", "op.preamble.length")
 FAULTS: Final[dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]]] = {
     "rank_raises": ("rank 1's data file was missing", ("traceback",), ("FileNotFoundError: ",)),
