@@ -139,26 +139,25 @@ def results(job: Batch, sinks: _Sinks) -> Iterator[Result]:
         job.extras.cache != "off", bool(sinks.tables),
     )  # fmt: skip
     with caches.Cache(caches.path_of(job.extras.cache), _knowledge(job), _say) as cache:
-        marks = {run.root: caches.stamp(run) for run in job.runs} if job.extras.cache != "off" else {}
-        keys = _keys(job, cache, marks) if job.extras.resume else {}
-        sinks.progress = Progress(len(job.runs), 0)
+        marks = {run.root: caches.mark(run) for run in job.runs} if job.extras.cache != "off" else {}
+        keys = _keys(job, cache, marks) if job.extras.resume and marks else {}
         yield from _merged(job, work, sinks, cache, marks, keys)
 
 
-def _keys(job: Batch, cache: caches.Cache, marks: dict[str, bytes]) -> dict[str, bytes]:
+def _keys(job: Batch, cache: caches.Cache, marks: dict[str, caches.Mark]) -> dict[str, bytes]:
     """root → the key of its result: of runs that nobody touched, and of those that were moved, copied or touched."""
     contents = cache.contents(job.runs, marks)
-    if not cache.is_empty:
-        for run in job.runs:
-            if run.root not in contents and (content := content_on_disk(run)):
-                contents[run.root] = content
-                if marks.get(run.root):
-                    cache.place(run.root, marks[run.root], content)
+    others = [run for run in job.runs if run.root not in contents]
+    shapes = cache.shapes([mark.shape for run in others if (mark := marks[run.root]).shape])
+    for run in others:
+        if marks[run.root].shape in shapes and (content := content_on_disk(run)):
+            contents[run.root] = content
+            cache.place(run.root, marks[run.root], content)
     return {root: cache.key(content) for root, content in contents.items()}
 
 
 def _merged(
-    job: Batch, work: Work, sinks: _Sinks, cache: caches.Cache, marks: dict[str, bytes], keys: dict[str, bytes]
+    job: Batch, work: Work, sinks: _Sinks, cache: caches.Cache, marks: dict[str, caches.Mark], keys: dict[str, bytes]
 ) -> Iterator[Result]:
     known: dict[str, Known] = {}
     tasks = _Tasks(cache)
@@ -176,13 +175,15 @@ def _merged(
                 tasks.add(Task(run, page, written_at=found.root), found.key)
             else:
                 known[run.root] = found
-    sinks.known = len(known)
+    progress = sinks.progress = Progress(len(job.runs), len(known))
     done = _engine(job, tasks, work)
     for run in job.runs:
         result = _kept(run, known.pop(run.root), work, cache) if run.root in known else None
         if result is None:
             result = next(done)
-            cache.add(result, marks.get(run.root, b""))
+        else:
+            progress.pass_known()
+        cache.add(result, marks.get(run.root, caches.UNKNOWN))
         yield result
 
 
@@ -245,7 +246,6 @@ class _Sinks:
         self._hide = redact.Batch() if job.redact else None
         self.cards: list[Card] = []
         self.rows: list[Row] = []
-        self.known = 0
         self.failed = 0
         self.progress: Progress | None = None
         self.has_lines = job.form != "terminal"

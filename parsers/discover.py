@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, Literal
 
@@ -182,6 +183,7 @@ def _join_nodes(groups: dict[str, _Group]) -> None:
                 groups.setdefault(parent, _Group()).take(groups.pop(root))
 
 
+@lru_cache(maxsize=2**14)
 def kind_of(name: str) -> Kind | None:
     """What a file's name says it is; None for everything that is no trace of a run."""
     if ".fixed." in name:  # what `--fix-dir` wrote

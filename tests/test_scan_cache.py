@@ -121,9 +121,38 @@ def test_no_resume_reads_again_and_off_keeps_nothing(tmp_path: Path, monkeypatch
 def test_a_file_that_was_just_written_is_not_trusted(tmp_path: Path) -> None:
     root = make(tmp_path / "tree")
     (run,) = (run for run in find([str(root)], Extras()) if RUNS[0] in run.root)
-    assert caches.stamp(run)
+    before = caches.mark(run)
+    assert before.stamp
     (root / "sweep-00" / RUNS[0] / "run.log").touch()
-    assert not caches.stamp(run)
+    after = caches.mark(run)
+    assert not after.stamp
+    assert before.shape == after.shape
+
+
+def test_new_runs_are_not_read_to_see_whether_they_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, cache = make(tmp_path / "tree"), tmp_path / "cache.db"
+    scanned(root, cache)
+    (root / "sweep-00" / "new").mkdir()
+    (root / "sweep-00" / "new" / "run.log").write_text("{'loss': 2.0, 'learning_rate': 1e-05, 'epoch': 0.1}\n")
+    looked: list[str] = []
+    monkeypatch.setattr("analyzer.scan.content_on_disk", lambda run: looked.append(run.root) or b"")
+    scanned(root, cache)
+    assert not looked
+    assert count(cache) == (4, 4)
+
+
+def test_a_document_that_is_damaged_in_the_cache_is_made_again(tmp_path: Path) -> None:
+    root, cache = make(tmp_path / "tree"), tmp_path / "cache.db"
+    forms = [("--format", "jsonl"), ("--parquet", str(tmp_path / "tables"))]
+    for form in forms:
+        first = analyze("scan", root, "--cache", cache, *form)
+        with sqlite3.connect(cache) as base:
+            base.execute("update documents set body = cast('wno document' as blob)")
+        again = analyze("scan", root, "--cache", cache, *form)
+        assert (again.returncode, again.stdout) == (first.returncode, first.stdout)
+        assert "Traceback" not in again.stderr
+    with sqlite3.connect(cache) as base:
+        assert {bytes(body[:1]) for (body,) in base.execute("select body from documents")} == {b"w"}
 
 
 @pytest.mark.parametrize("spoil", ["damaged", "folder-is-a-file"])

@@ -41,12 +41,14 @@ WAIT: Final = 30.0
 
 _TABLES: Final = """
 create table if not exists places (root text primary key, stamp blob not null, content blob not null) without rowid;
+create table if not exists shapes (shape blob primary key) without rowid;
 create table if not exists cards
   (key blob primary key, root text not null, card text not null, at integer not null) without rowid;
 create table if not exists documents (key blob primary key, body blob not null);
 """
 _INSERT: Final = {
     "places": "insert or replace into places values (?, ?, ?)",
+    "shapes": "insert or ignore into shapes values (?)",
     "cards": "insert or replace into cards values (?, ?, ?, ?)",
     "documents": "insert or replace into documents values (?, ?)",
 }
@@ -70,21 +72,39 @@ def default_path() -> Path:
     return folder / "nanalyze" / f"scan-{SCHEMA}.db"
 
 
-def stamp(files: RunFiles) -> bytes:
-    """What tells that a run's files are the same without reading them; b'' where that cannot be told (yet)."""
-    told = hashlib.sha256()
+class Mark(NamedTuple):
+    """What is told of a run's files without reading them: `stamp` is equal where nobody touched them, b'' where that cannot
+    be told (yet); `shape`, of names and sizes, is equal where they may be the same in another place.
+    """
+
+    stamp: bytes
+    shape: bytes
+
+
+UNKNOWN: Final = Mark(b"", b"")
+
+
+def mark(files: RunFiles) -> Mark:
+    """The mark of a run's files as they are now."""
+    stamps, shapes = [], []
     newest = 0.0
     try:
-        for name, file, mark in zip(relative(files), files.files, files.marks or ("",) * len(files.files), strict=True):
-            if mark:
-                told.update(f"{name}\0{mark}\n".encode("utf-8", "surrogateescape"))
+        for name, file, told in zip(relative(files), files.files, files.marks or ("",) * len(files.files), strict=True):
+            if told:
+                stamps.append(f"{name}\0{told}\n")
                 continue
             found = os.stat(file)
             newest = max(newest, found.st_mtime)
-            told.update(f"{name}\0{found.st_size} {found.st_mtime_ns} {found.st_ino}\n".encode("utf-8", "surrogateescape"))
+            stamps.append(f"{name}\0{found.st_size} {found.st_mtime_ns} {found.st_ino}\n")
+            shapes.append(f"{name}\0{found.st_size}\n")
     except (OSError, ValueError):
-        return b""
-    return told.digest() if time.time() - newest > SETTLED else b""
+        return UNKNOWN
+    is_settled = time.time() - newest > SETTLED
+    return Mark(_digest(stamps) if is_settled else b"", _digest(shapes) if len(shapes) == len(stamps) else b"")
+
+
+def _digest(lines: Sequence[str]) -> bytes:
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).digest()
 
 
 class Cache:
@@ -115,8 +135,8 @@ class Cache:
         """Under what a run with this content is kept."""
         return hashlib.sha256(self._knowledge + content).digest()
 
-    def contents(self, runs: Sequence[RunFiles], marks: Mapping[str, bytes]) -> dict[str, bytes]:
-        """root → content, of the runs whose files are as they were; `marks`: root → `stamp` of its files now."""
+    def contents(self, runs: Sequence[RunFiles], marks: Mapping[str, Mark]) -> dict[str, bytes]:
+        """root → content, of the runs whose files are as they were; `marks`: root → the mark of its files now."""
         told: dict[str, bytes] = {}
         if self.is_empty:
             return told
@@ -124,8 +144,16 @@ class Cache:
             with self._tolerant():
                 rows = self._rows("select root, stamp, content from places where root in", [run.root for run in some])
                 kept = {root: (mark, content) for root, mark, content in rows}
-                same = (run.root for run in some if run.root in kept and kept[run.root][0] == marks[run.root])
+                same = (run.root for run in some if run.root in kept and kept[run.root][0] == marks[run.root].stamp)
                 told.update((root, kept[root][1]) for root in same)
+        return told
+
+    def shapes(self, shapes: Sequence[bytes]) -> set[bytes]:
+        """Those of these shapes that a run has that is kept: no other is worth reading to see whether it is known."""
+        told: set[bytes] = set()
+        for some in _by(ASKED, shapes):
+            with self._tolerant():
+                told.update(shape for (shape,) in self._rows("select shape from shapes where shape in", some))
         return told
 
     def known(self, keys: Sequence[bytes]) -> dict[bytes, Known]:
@@ -193,21 +221,23 @@ class Cache:
             found = self._base.execute("select 1 from cards limit 1").fetchone() if self._base is not None else None
         return found is None
 
-    def add(self, result: Result, mark: bytes) -> None:
+    def add(self, result: Result, mark: Mark) -> None:
         """Keeps a result; one without content or document (an error) is tried again next time."""
         if self._base is None or not result.content or not result.body:
             return
         key = self.key(result.content)
         self._new["cards"].append((key, result.files.root, cards.dumps(result.card), int(time.time())))
         self._new["documents"].append((key, result.body))
-        if mark:
-            self.place(result.files.root, mark, result.content)
+        self.place(result.files.root, mark, result.content)
         if time.monotonic() - self._since > COMMIT_EVERY:
             self.flush()
 
-    def place(self, root: str, mark: bytes, content: bytes) -> None:
+    def place(self, root: str, mark: Mark, content: bytes) -> None:
         """Remembers what stands at a path."""
-        self._new["places"].append((root, mark, content))
+        if mark.stamp:
+            self._new["places"].append((root, mark.stamp, content))
+        if mark.shape:
+            self._new["shapes"].append((mark.shape,))
 
     def flush(self) -> None:
         """Makes what was added last, in one transaction: between two of them other scans can write."""

@@ -12,13 +12,18 @@ WIDTH: Final = 28
 
 
 class Progress:
-    """Counts runs. `known`: runs that need no reading, which would spoil the rate."""
+    """Counts runs. `known`: how many of them need no reading; they pass at once and would spoil the rate."""
 
     def __init__(self, total: int, known: int = 0, stream: TextIO | None = None) -> None:
         self._total, self._known, self._done = total, known, 0
+        self._passed = 0
         self._start = self._said = time.monotonic()
         self._stream = stream or sys.stderr
         self._is_terminal = self._stream.isatty()
+
+    def pass_known(self) -> None:
+        """The run that comes next needed no reading."""
+        self._passed += 1
 
     def add(self, failed: int = 0) -> None:
         """One run more; `failed` runs so far."""
@@ -38,10 +43,13 @@ class Progress:
             self._stream.flush()
 
     def _text(self, seconds: float, failed: int) -> str:
-        rate = self._done / max(seconds, 1e-6)
-        left = (self._total - self._done) / max(rate, 1e-6)
+        read = self._done - self._passed
+        rate = read / max(seconds, 1e-6)
+        left = (self._total - self._known - read) / max(rate, 1e-6)
         known = f", {self._known} known" if self._known else ""
-        return f"{self._done}/{self._total} runs{known}, {failed} failed, {rate:.0f}/s, {_clock(left)} left"
+        return (
+            f"{self._done}/{self._total} runs{known}, {failed} failed, {rate:.{0 if rate >= 10 else 1}f}/s, {_clock(left)} left"
+        )
 
     def _bar(self) -> str:
         full = WIDTH * self._done // max(1, self._total)
