@@ -92,6 +92,16 @@ def test_the_first_cause_is_on_its_rank_and_line(sample: Sample) -> None:
     assert (cause.rank, cause.ref.line) == (sample.provenance["first_cause_rank"], sample.provenance["first_cause_line"])
 
 
+@pytest.mark.parametrize("sample", [s for s in FAULTY if "ranks_apart" in s.provenance], ids=lambda s: s.id)
+def test_of_two_ranks_that_called_different_things_both_are_named(sample: Sample) -> None:
+    cause = diagnosis(sample).first_cause
+    assert cause is not None
+    assert (cause.rank, cause.ref.line) == (None, sample.provenance["first_cause_line"])
+    assert f"ranks {sample.provenance['ranks_apart']} went different ways, and nothing says which one is wrong" in cause.text
+    assert "rank 0 was at ALLREDUCE" in cause.text
+    assert ", rank 1 at ALL" in cause.text
+
+
 @pytest.mark.parametrize("sample", samples(), ids=lambda s: s.id)
 def test_every_finding_has_a_line_and_its_text(sample: Sample) -> None:
     for finding in diagnosis(sample).findings:

@@ -379,3 +379,48 @@ def test_a_connection_that_nccl_could_not_make_leaves_no_echo_among_the_causes(t
     found = diagnosis_of(tmp_path, text)
     assert first(found)[::2] == ("communication-error", 0)
     assert not {"peer-rank-died-connection-reset", "bad-sample-decoder-crash"} & {one.id for one in found.causes}
+
+
+DONE = (
+    "[rank{rank}]:[E1124 02:{minute:02d}:00.6 ProcessGroupNCCL.cpp:2303] [PG ID 0 PG GUID 0(default_pg) Rank {rank}]  failure detected "
+    "by watchdog at work sequence id: {seq} PG status: last enqueued work: {seq}, last completed work: {done}\n"
+)
+
+
+def shifted(*, is_saving: bool) -> str:
+    """Rank 0 came out of number 21, a barrier of its own, and rank 1 waits in its number 21 for good."""
+    said = {"minute": 25, "op": "ALLREDUCE"}
+    return (
+        STEPS + ("rank 0: saving checkpoint to out/step-20.pt\n" if is_saving else "")
+        + WAIT.format(rank=0, seq=22, **said) + DONE.format(rank=0, minute=25, seq=22, done=21)
+        + WAIT.format(rank=1, seq=21, **said) + DONE.format(rank=1, minute=25, seq=21, done=20)
+    )  # fmt: skip
+
+
+def test_a_number_that_one_rank_completed_and_the_other_did_not_was_two_collectives(tmp_path: Path) -> None:
+    found = diagnosis_of(tmp_path, shifted(is_saving=False))
+    assert first(found)[2:] == (None, True)
+    assert found.first_cause is not None
+    assert (
+        "rank 1 waited in number 21, which rank 0 had completed: they had called different collectives" in found.first_cause.text
+    )
+    assert "was behind" not in found.first_cause.text
+
+
+def test_of_two_ranks_that_parted_the_one_that_alone_had_begun_to_save_is_named(tmp_path: Path) -> None:
+    found = diagnosis_of(tmp_path, shifted(is_saving=True))
+    assert first(found)[2:] == (0, True)
+    assert found.first_cause is not None
+    assert "rank 0 alone had begun to save a checkpoint" in found.first_cause.text
+
+
+def test_an_asynchronous_error_of_nccl_belongs_to_its_rank(tmp_path: Path) -> None:
+    text = STEPS + (
+        "[rank0]:[E1124 11:50:37.762302734 ProcessGroupNCCL.cpp:612] [Rank 0] Collective WorkNCCL(SeqNum=19, OpType=ALLREDUCE, "
+        "NumelIn=17, NumelOut=17, Timeout(ms)=20000) raised the following async exception: NCCL error: remote process exited or "
+        "there was a network error, NCCL version 2.28.9\n"
+        "[2026-11-24 11:50:38,377] [ERROR] [launch.py:341:sigkill_handler] ['python3', '--local_rank=1'] exits with return code = -9\n"
+    )
+    text = "[2026-11-24 11:50:28,177] [INFO] [launch.py:180:main] dist_world_size=2\n" + text
+    found = diagnosis_of(tmp_path, text)
+    assert first(found) == ("killed-by-signal", 7, 1, True)

@@ -54,3 +54,38 @@ def test_real_dumps_point_at_the_rank_and_the_line_of_its_program() -> None:
     assert found.first_cause.rank == 2
     assert "rank 2 called all_gather [[17]] (torchrun_faults.py:" in found.first_cause.text
     assert not found.problems
+
+
+def history(last: str, sizes: list[list[int]], line: int) -> dict[str, object]:
+    """Five summed gradients, then a call of this kind."""
+    whole = dump(last)
+    (entry,) = whole["entries"]
+    before = [
+        {**entry, "profiling_name": "nccl:all_reduce", "collective_seq_id": number, "state": "completed"}
+        for number in range(1, 6)
+    ]
+    frames = [{"name": "main", "filename": "/home/user/exp/train.py", "line": line}]
+    return {**whole, "entries": [*before, {**entry, "input_sizes": sizes, "frames": frames if line != 12 else entry["frames"]}]}
+
+
+def test_of_two_ranks_the_one_whose_call_is_new_is_named(tmp_path: Path) -> None:
+    usual, other = history("all_reduce", [[17]], 12), history("all_reduce_barrier", [[1]], 40)
+    found = judged(tmp_path, {0: other, 1: usual})
+    assert found.first_cause is not None
+    assert found.first_cause.rank == 0
+    assert (
+        "rank 0 called all_reduce_barrier [[1]] (train.py:40) as number 6 where rank 1 called all_reduce [[17]] (train.py:12), as before"
+        in found.first_cause.text
+    )
+
+
+def test_of_two_ranks_with_calls_that_are_both_new_none_is_named(tmp_path: Path) -> None:
+    found = judged(tmp_path, {0: history("barrier", [[1]], 40), 1: history("all_gather", [[17]], 50)})
+    assert found.first_cause is not None
+    assert found.first_cause.rank is None
+
+
+def test_gathers_of_uneven_sizes_are_the_same_call(tmp_path: Path) -> None:
+    found = judged(tmp_path, {0: history("all_gather", [[17]], 50), 1: history("all_gather", [[16]], 50)})
+    assert found.first_cause is not None
+    assert found.first_cause.rank is None
