@@ -174,7 +174,7 @@ class Cells:
             day = days[dates[0]] or 0.0
             seconds: Iterable[float] = [day + clock for clock in clocks]
         else:
-            seconds = map(add, map(days.__getitem__, dates), clocks)  # type: ignore[arg-type]
+            seconds = map(add, map(days.__getitem__, dates), clocks)
         if field.length > 2:
             seconds = map(add, seconds, map(_MILLIS.__getitem__, self._words[field.first + 2 :: width]))
         return list(seconds)

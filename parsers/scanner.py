@@ -149,10 +149,11 @@ class Scanner:
                     hinted += found
                 continue
             watched = self._watched(kind, shape, found)
-            if kind.layout is None or watched:
-                todo += [(at, shape, watched) for at in found]
-            else:
-                self._waiting.setdefault(shape.owner, []).append(_Waiting(kind, found))
+            alone = found if kind.layout is None else self._holders(found, watched)
+            todo += [(at, shape, watched) for at in alone]
+            if len(alone) < len(found):
+                others = found if not alone else sorted(set(found).difference(alone))
+                self._waiting.setdefault(shape.owner, []).append(_Waiting(kind, others))
         if hinted:
             hinted.sort()
             todo += self._hinted([self._fragments[at] for at in hinted], hinted)
@@ -171,6 +172,13 @@ class Scanner:
             for number in asked
             if names[number] in text and not self._is_silent(masks[number] & ~shape.quiet, names[number], text, True)
         )
+
+    def _holders(self, places: list[int], hints: Iterable[bytes]) -> list[int]:
+        """The places of those that hold one of these hints."""
+        fragments, found = self._fragments, set[int]()
+        for hint in hints:
+            found.update([at for at in places if hint in fragments[at]])
+        return sorted(found)
 
     def _plain_match(self, at: int, shape: Shape, watched: Iterable[bytes]) -> re.Match[bytes] | None:
         """The match of a form, None where the line is another's too, or has not the form."""

@@ -436,6 +436,9 @@ def is_compressed(first: bytes) -> bool:
     return any(first.startswith(magic) for magic in _DECOMPRESSORS)
 
 
+_CONTROLS: Final = bytes(byte for byte in range(32) if byte not in (7, 8, 9, 10, 11, 12, 13, 27))
+
+
 def is_binary(first: bytes) -> bool:
     """Whether these first bytes are no text: NULs that are no UTF-16 and no holes, or many control characters."""
     if not first or decoder(first):
@@ -443,7 +446,7 @@ def is_binary(first: bytes) -> bool:
     solid = first.replace(b"\0", b"")
     if not solid:
         return True
-    controls = sum(1 for byte in solid if byte < 32 and byte not in (7, 8, 9, 10, 11, 12, 13, 27))
+    controls = len(solid) - len(solid.translate(None, _CONTROLS))
     return controls > 0.05 * len(solid) or (len(solid) < 0.5 * len(first) and b"\n" not in solid)
 
 

@@ -251,7 +251,7 @@ class Tables:
         self._place_many(said, numbers, ticks, base, known)
 
     def _place_many(self, said: Said, numbers: Sequence[int], ticks: Sequence[tuple[int, Tick]], base: int, known: int) -> None:
-        """Files columns. `numbers`: the `seq` of a row of each fragment, and of what follows; `known`: tables there were before."""
+        """Files columns. `numbers`: the `seq` of a row of each fragment, and of what follows; `known`: tables before."""
         self._place_rows(said, numbers, base)
         if len(self.by_key) > known + 1:  # in the order of their first rows
             items = list(self.by_key.items())
