@@ -13,6 +13,7 @@ from array import array
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from parsers import many_steps
@@ -48,10 +49,13 @@ def _resolved(tables: Tables, environment: Environment) -> Past:
     drop_copies(tables)
     before = tables.past or Past()
     stepless = {key: table for key, table in tables.by_key.items() if not table.has_steps}
-    now = Past(tables.seq, before.source, dict(before.writers), unprinted=before.unprinted | set(stepless))
-    if not stepless and not before.writers:
+    readers = {table.reader for table in tables.by_key.values()}
+    writers = {writer: counted for writer, counted in before.writers.items() if writer[0] in readers}  # fallbacks may be gone
+    kept = before.source if writers or not before.writers else "none"
+    now = Past(tables.seq, kept, dict(writers), unprinted=before.unprinted | set(stepless))
+    if not stepless and not writers:
         is_any = tables.by_key or tables.bulk
-        now.source = before.source if before.source != "none" else "printed" if is_any else "none"
+        now.source = kept if kept != "none" else "printed" if is_any else "none"
         return now
     aside = [table for table in stepless.values() if is_aside(table)]
     set_aside = {id(table) for table in aside}  # by identity: to compare tables is to compare all their rows
@@ -59,14 +63,21 @@ def _resolved(tables: Tables, environment: Environment) -> Past:
     done = set_aside | {id(table) for table in train}
     clock = training_clock(tables, train, environment, is_unprinted=True)
     source = "none"
-    for writer, group in _groups(train, tables).items():
-        how = now.writers[writer] = _resolve_group(group, clock, tables, environment, before.writers.get(writer))
+    groups = _groups(train, tables)
+    for writer, group in groups.items():
+        how = now.writers[writer] = _resolve_group(group, clock, tables, environment, writers.get(writer))
         source = how.source
         clock = clock if how.is_believed else Clock((), (), clock.total)
+    for writer, counted in writers.items():
+        if writer not in groups and counted.source in COUNTED:  # a later line may say how many steps lie between two rows
+            last = _last_settled(tables, writer, before.seq)
+            rest = Group((), (), last)
+            how = now.writers[writer] = _resolve_group(rest, Clock((), (), clock.total), tables, environment, counted)
+            source = how.source if source == "none" else source
     if not now.writers and any(table.has_steps for table in tables.by_key.values()):
         source = "printed"
-    now.source = source if source != "none" else before.source
-    now.under_way = dict(before.under_way)
+    now.source = source if source != "none" else kept
+    now.under_way = dict(tables.past.under_way) if tables.past else {}
     if len(train) == len(stepless):
         return now
     anchors = _anchors(tables, clock)
@@ -155,14 +166,27 @@ def _pieces(rows: Group, starts: Sequence[int]) -> set[int]:
 
 
 def _scale(tables: Tables, pace: int, assumed: int) -> None:
-    """Puts right the steps of rows that were settled before it was known how many steps lie between two of them."""
+    """Puts right the steps of rows that were settled before it was known how many steps lie between two of them.
+
+    Messages keep their distance from the row before them.
+    """
     past = tables.past
     assert past is not None
-    for key in past.unprinted:
-        table = tables.by_key.get(key)
-        if table is not None:
-            end = bisect_right(table.seq, past.seq)
-            table.step[:end] = array("q", (step * pace // assumed for step in table.step[:end]))
+    settled = [(key, table) for key, table in tables.by_key.items() if key in past.unprinted and len(table)]
+    ends = {key: bisect_right(table.seq, past.seq) for key, table in settled}
+    counted = [(t.seq[: ends[key]], t.step[: ends[key]], 0) for key, t in settled if t.kind == "train" and not is_aside(t)]
+    seqs, steps = many_steps.sorted_pairs(counted)
+    for key, table in settled:
+        before = many_steps.last_at(seqs, table.seq[: ends[key]]) if is_aside(table) else None
+        for at in range(ends[key]):
+            anchor = table.step[at] if before is None else steps[before[at] - 1] if before[at] else 0
+            table.step[at] += anchor * pace // assumed - anchor
+    under_way = {}
+    for writer, (seq, attempt) in past.under_way.items():
+        at = bisect_right(seqs, seq)
+        anchor = steps[at - 1] if at else 0
+        under_way[writer] = seq, attempt + anchor * pace // assumed - anchor
+    tables.past = replace(past, under_way=under_way)
 
 
 def _by_epoch(train: Sequence[Table]) -> dict[float, int]:
