@@ -168,7 +168,8 @@ def _code(text: str) -> str:
 def _details(diagnosis: Diagnosis, s: Strings) -> Iterator[str]:
     run = diagnosis.run
     facts = [*run.packages.items(), *run.hardware.items(), *run.config.items(), *run.arguments.items()]
-    if not facts and len(diagnosis.causes) < 2 and not diagnosis.skips and not diagnosis.ranks:
+    thinned = story.thinned(diagnosis)
+    if not facts and len(diagnosis.causes) < 2 and not diagnosis.skips and not diagnosis.ranks and not thinned:
         return
     yield from ("", f"<details><summary>{s('md.details')}</summary>", "")
     for rival in diagnosis.causes[1:4] if story.is_told(diagnosis) else ():
@@ -180,4 +181,5 @@ def _details(diagnosis: Diagnosis, s: Strings) -> Iterator[str]:
     for skip in diagnosis.skips:
         lacking = escape(", ".join(story.missing_name(name, s) for name in skip.missing))
         yield f"- {s('ui.not_judged')}: {escape(skip.rule)} ({s('ui.missing')}: {lacking})"
+    yield from (f"- {escape(text)}" for text in thinned)
     yield from ("", "</details>")

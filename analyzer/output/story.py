@@ -25,6 +25,8 @@ _FRAMEWORKS: Final[tuple[str, ...]] = (
 )  # fmt: skip
 """Readers that say what trained, most telling first; the others read errors and surroundings."""
 
+THINNED: Final = "thinning"
+"""The reader of a problem that is none: rows of a very long log were dropped."""
 _LAUNCHERS: Final = ("slurm", "torchrun")
 """Said only where nothing else is known: they start what trains, and a line that looks like theirs is in many logs."""
 
@@ -276,6 +278,11 @@ def ignored(diagnosis: Diagnosis, s: Strings) -> str:
         for rule, number in sorted(diagnosis.ignored.items())
     ]
     return s("term.ignored", n=sum(diagnosis.ignored.values()), rules="; ".join(parts))
+
+
+def thinned(diagnosis: Diagnosis) -> list[str]:
+    """What is said of files so long that rows were dropped: `parsers.bounds`."""
+    return [neutral(reason) for _, reader, reason in diagnosis.problems if reader == THINNED]
 
 
 def aftermath(diagnosis: Diagnosis) -> str:

@@ -260,9 +260,12 @@ class Summary:
             missing = ", ".join(dict.fromkeys(story.missing_name(name, self.s) for skip in skips for name in skip.missing))
             told = wrap(self.s("term.unjudged", n=len(skips), missing=missing), self.width - 2)
             lines += [[(" ", ""), (line, "dim")] for line in told[:2]]
-        if self.diagnosis.problems:
-            ref, _, reason = self.diagnosis.problems[0]
-            text = self.s("term.unread", n=len(self.diagnosis.problems), place=place(ref.file, ref.line), reason=neutral(reason))
+        for text in story.thinned(self.diagnosis)[:1]:
+            lines += [[(" ", ""), (line, "dim")] for line in wrap(text, self.width - 2)]
+        unread = [(ref, reason) for ref, reader, reason in self.diagnosis.problems if reader != story.THINNED]
+        if unread:
+            ref, reason = unread[0]
+            text = self.s("term.unread", n=len(unread), place=place(ref.file, ref.line), reason=neutral(reason))
             lines += [[(" ", ""), (line, "dim")] for line in wrap(text, self.width - 2)]
         ignored = story.ignored(self.diagnosis, self.s)
         lines += [[(" ", ""), (line, "dim")] for line in wrap(ignored, self.width - 2)] if ignored else []
