@@ -26,6 +26,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from operator import add
+from typing import Final
 
 from parsers import kinds
 from parsers.lazy import Lazy
@@ -36,6 +37,8 @@ from parsers.registry import text_reader
 from parsers.said import Rows
 from parsers.values import number
 
+MAX_ENGINES: Final = 64
+"""Engines of one program that are told apart: more reports of one step are lines that come again."""
 _N = r"[-+]?(?:[\d.]+(?:[eE][-+]?\d+)?|inf|nan)"
 _STEP = Lazy(r"(?:\[Rank (?P<rank>\d+)\] )?step=(?P<step>\d+), skipped=(?P<skipped>\d+), lr=\[(?P<lr>[^\[\]]*)\]")
 _SPEED = Lazy(
@@ -278,7 +281,7 @@ class DeepSpeed:
     def _engine(self, step: int) -> str:
         """Two engines in one program (actor and critic) report the same step one after the other."""
         if self._reports and self._reports[-1] == step:
-            self._reports.append(step)
+            self._reports += [step] * (len(self._reports) < MAX_ENGINES)
         else:
             self._reports = [step]
         return "" if len(self._reports) == 1 else str(len(self._reports))

@@ -65,9 +65,11 @@ class DeviceAssert:
         fields = found.groupdict()
         kernel = _KERNEL.search(fields.get("kernel") or "")
         key = (fields.get("file") or "", fields["text"])
-        self._counts[key] = self._counts.get(key, 0) + text.count("Assertion `")
+        if key in self._first:
+            self._counts[key] += text.count("Assertion `")
         if key in self._first or len(self._first) >= MAX_KINDS:
             return
+        self._counts[key] = text.count("Assertion `")
         data: dict[str, Value] = {"kernel": kernel[0] if kernel else "", "source": key[0], "assertion": key[1], "count": 1}
         self._first[key] = (line.ref, line.rank, data)
         yield Event(kinds.DEVICE_ASSERT, line.ref, rank=line.rank, time=line.time, data=data)

@@ -28,6 +28,8 @@ from parsers.model import Record, Row, RowKind
 from parsers.pairs import Numbers, numbers
 from parsers.registry import text_reader
 
+MAX_ACTORS: Final = 64
+"""Actors of one log that count for themselves."""
 MAX_LENGTH: Final = 1000
 _NUMBER: Final = r"(?:tensor\([^)]{1,60}\)|[-+]?(?:nan|inf(?:inity)?|\d[\d,]*(?:\.\d*)?(?:e[-+]?\d{1,3})?|\.\d+))(?![\w.]*\w)"
 _EPOCH = Lazy(r"(?<![\w])(?:epoch|ep)s?[\]:=#\s\[(]{0,6}(?P<epoch>\d{1,9})(?:\.\d+)?(?:\s{0,3}/\s{0,3}\d{1,9})?", 2)
@@ -105,7 +107,8 @@ class GenericText:
         """'' for the actor that trained first, the name of another: an actor and a critic in one log count for themselves."""
         if not self._clocks:
             self._first = line.actor
-        engine = "" if line.actor in ("", self._first) else line.actor
+        is_one_of_many = len(self._clocks) >= MAX_ACTORS and line.actor not in self._clocks
+        engine = "" if line.actor in ("", self._first) or is_one_of_many else line.actor
         self._clocks.setdefault(engine, EpochClock())
         return engine
 
