@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -135,9 +135,11 @@ def runs_below(folder: str, choice: Choice | None = None) -> Iterator[RunFiles]:
     yield from _runs_in(folder, walk(folder, choice or Choice()))
 
 
-def runs_among(folder: str, paths: Sequence[str]) -> Iterator[RunFiles]:
-    """The runs among the files below a folder of another file system."""
-    yield from _runs_in(folder, listed(paths))
+def runs_among(
+    folder: str, paths: Sequence[str], choice: Choice | None = None, content_of: Callable[[str], bytes] = lambda _: b""
+) -> Iterator[RunFiles]:
+    """The runs among the files below a folder of another file system; `content_of`: how a small file of it is read."""
+    yield from _runs_in(folder, listed(folder, paths, choice, content_of))
 
 
 def _runs_in(folder: str, folders: Iterable[Folder]) -> Iterator[RunFiles]:

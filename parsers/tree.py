@@ -47,51 +47,84 @@ class Choice:
     unreadable: list[str] = field(default_factory=list)
 
 
+class _Filter:
+    """What the patterns leave out of a tree, and those of the ignore files seen so far. Raises PatternError for a bad one."""
+
+    def __init__(self, top: str, choice: Choice) -> None:
+        self._top = top
+        self._wanted, self._unwanted = _spec(choice.include), _spec(choice.exclude)
+        self._ignored: list[tuple[str, Any]] = []
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is left out."""
+        return not (self._wanted or self._unwanted or self._ignored)
+
+    def ignore(self, place: str, lines: Sequence[str]) -> None:
+        """Below a folder, what its ignore file names is left out."""
+        spec = _spec(lines, is_tolerant=True)
+        self._ignored += [(place, spec)] if spec else []
+
+    def is_out(self, path: str, is_folder: bool) -> bool:
+        """Whether a file or folder is left out."""
+        end = "/" if is_folder else ""
+        name = os.path.relpath(path, self._top) + end
+        if self._unwanted and self._unwanted.match_file(name):
+            return True
+        if self._wanted and not is_folder and not self._wanted.match_file(name):
+            return True
+        inner = ((os.path.relpath(path, base) + end, spec) for base, spec in self._ignored if _is_below(path, base))
+        return any(spec.match_file(one) for one, spec in inner)
+
+
 def walk(top: str, choice: Choice) -> Iterator[Folder]:
     """The folders of a tree, top down, in the order of names. Raises PatternError for a pattern that cannot be used."""
     entered: set[tuple[int, int]] = set()
-    wanted, unwanted = _spec(choice.include), _spec(choice.exclude)
-    ignored: list[tuple[str, Any]] = []
-
-    def is_out(path: str, is_folder: bool) -> bool:
-        name = os.path.relpath(path, top) + ("/" if is_folder else "")
-        if unwanted and unwanted.match_file(name):
-            return True
-        if wanted and not is_folder and not wanted.match_file(name):
-            return True
-        inner = (
-            (os.path.relpath(path, base) + ("/" if is_folder else ""), spec) for base, spec in ignored if _is_below(path, base)
-        )
-        return any(spec.match_file(one) for one, spec in inner)
-
+    chosen = _Filter(top, choice)
     note = choice.unreadable.append
     for place, below, names in os.walk(top, onerror=lambda error: note(str(error.filename)), followlinks=choice.follow):
         if choice.follow and not _enter(place, entered):
             below.clear()
             continue
         if IGNORE_FILE in names:
-            spec = _spec(_lines(os.path.join(place, IGNORE_FILE)), is_tolerant=True)
-            ignored += [(place, spec)] if spec else []
+            chosen.ignore(place, _lines(os.path.join(place, IGNORE_FILE)))
         every = list(below)
-        below[:] = sorted(name for name in below if not name.startswith(".") and name not in _SKIPPED)
-        if wanted or unwanted or ignored:
-            below[:] = [name for name in below if not is_out(os.path.join(place, name), True)]
-            names = [name for name in names if not is_out(os.path.join(place, name), False)]
+        below[:] = sorted(name for name in below if not _is_skipped(name))
+        if not chosen.is_idle:
+            below[:] = [name for name in below if not chosen.is_out(os.path.join(place, name), True)]
+            names = [name for name in names if not chosen.is_out(os.path.join(place, name), False)]
         yield Folder(place, sorted(names), every)
 
 
-def listed(paths: Sequence[str]) -> Iterator[Folder]:
-    """The same for a list of files (an object store has no folders)."""
+def _is_skipped(name: str) -> bool:
+    """Whether a folder is hidden or a library's."""
+    return name.startswith(".") or name in _SKIPPED
+
+
+def listed(
+    top: str, paths: Sequence[str], choice: Choice | None = None, content_of: Callable[[str], bytes] = lambda _: b""
+) -> Iterator[Folder]:
+    """The same for a list of files (an object store has no folders); `content_of`: how an ignore file is read.
+
+    Raises PatternError for a pattern that cannot be used.
+    """
     files: dict[str, list[str]] = {}
     below: dict[str, set[str]] = {}
+    chosen = _Filter(top, choice or Choice())
     for path in paths:
+        place, _, name = path.rpartition("/")
+        if name == IGNORE_FILE:
+            chosen.ignore(place, content_of(path)[:MAX_IGNORE].decode("utf-8", "replace").splitlines())
+    for path in paths:
+        if not chosen.is_idle and chosen.is_out(path, False):
+            continue
         place, name = path.rsplit("/", 1)
         files.setdefault(place, []).append(name)
         while "://" in place and not place.endswith(":/") and "/" in place.partition("://")[2]:
             place, name = place.rsplit("/", 1)
             below.setdefault(place, set()).add(name)
     for place in sorted({*files, *below}):
-        if not any(part.startswith(".") for part in place.partition("://")[2].split("/")):
+        if not any(map(_is_skipped, place.removeprefix(top).split("/"))):
             yield Folder(place, sorted(files.get(place, ())), sorted(below.get(place, ())))
 
 

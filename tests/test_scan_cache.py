@@ -135,7 +135,7 @@ def test_new_runs_are_not_read_to_see_whether_they_are_known(tmp_path: Path, mon
     (root / "sweep-00" / "new").mkdir()
     (root / "sweep-00" / "new" / "run.log").write_text("{'loss': 2.0, 'learning_rate': 1e-05, 'epoch': 0.1}\n")
     looked: list[str] = []
-    monkeypatch.setattr("analyzer.scan.content_on_disk", lambda run: looked.append(run.root) or b"")
+    monkeypatch.setattr("analyzer.batch.plan.content_on_disk", lambda run: looked.append(run.root) or b"")
     scanned(root, cache)
     assert not looked
     assert count(cache) == (4, 4)

@@ -7,9 +7,9 @@ done again by another; a run that takes its process down twice is a row with the
 from __future__ import annotations
 
 import importlib
-import itertools
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from analyzer.batch.task import Result, Task, Work, failed, performed
@@ -23,33 +23,71 @@ RETRIES: Final = 3
 """How often Ray does a chunk again whose node or process was lost, before its runs are tried one by one."""
 
 
-def results(tasks: Sequence[Task], work: Work, address: str = "", workers: int = 0) -> Iterator[Result]:
-    """A result a task, in their order. Raises UsageError where there is no ray or no such cluster."""
+def results(
+    tasks: Sequence[Task], work: Work, told: Callable[[Result], None] = lambda _: None, address: str = "", workers: int = 0
+) -> Iterator[Result]:
+    """A result a task, in their order; `told` hears of each chunk's when it is fetched.
+
+    Raises UsageError where there is no ray or no such cluster.
+    """
     ray, is_ours = _connected(address, workers)
     try:
-        remote = ray.remote(num_cpus=1, max_retries=RETRIES)(performed)
-        shared = ray.put(work)
-        chunks = (tasks[start : start + CHUNK] for start in range(0, len(tasks), CHUNK))
-        most = max(2, WINDOW * int(ray.cluster_resources().get("CPU", 1)))
-        under_way: deque[tuple[Sequence[Task], Any]] = deque()
-        for chunk in chunks:
-            under_way.append((chunk, remote.remote(list(chunk), shared)))
-            if len(under_way) >= most:
-                yield from _taken(ray, remote, shared, work, *under_way.popleft())
-        while under_way:
-            yield from _taken(ray, remote, shared, work, *under_way.popleft())
+        yield from _Rounds(ray, tasks, work, told).results()
     finally:
         if is_ours:
             ray.shutdown()
 
 
-def _taken(ray: Any, remote: Any, shared: Any, work: Work, chunk: Sequence[Task], ref: Any) -> Iterator[Result]:
-    try:
-        yield from ray.get(ref)
-    except ray.exceptions.RayTaskError:
-        raise
-    except ray.exceptions.RayError:
-        yield from itertools.chain.from_iterable(_alone(ray, remote, shared, work, task) for task in chunk)
+@dataclass(slots=True)
+class _Chunk:
+    """Runs that are one task of Ray's: `results` once they are fetched."""
+
+    tasks: Sequence[Task]
+    ref: Any
+    results: list[Result] | None = None
+
+
+class _Rounds:
+    """Chunks under way: as many as the cluster can use, fetched as they are done, given out in order."""
+
+    def __init__(self, ray: Any, tasks: Sequence[Task], work: Work, told: Callable[[Result], None]) -> None:
+        self._ray, self._tasks, self._work, self._told = ray, tasks, work, told
+        self._remote = ray.remote(num_cpus=1, max_retries=RETRIES)(performed)
+        self._shared = ray.put(work)
+        self._under_way: deque[_Chunk] = deque()
+
+    def results(self) -> Iterator[Result]:
+        """A result a task, in their order."""
+        most = max(2, WINDOW * int(self._ray.cluster_resources().get("CPU", 1)))
+        for start in range(0, len(self._tasks), CHUNK):
+            chunk = self._tasks[start : start + CHUNK]
+            self._under_way.append(_Chunk(chunk, self._remote.remote(list(chunk), self._shared)))
+            if len(self._under_way) >= most:
+                yield from self._first()
+        while self._under_way:
+            yield from self._first()
+
+    def _first(self) -> list[Result]:
+        """The results of the first chunk; those of others are fetched while it is waited for."""
+        first = self._under_way[0]
+        while first.results is None:
+            ready, _ = self._ray.wait([one.ref for one in self._under_way if one.results is None], num_returns=1)
+            for chunk in self._under_way:
+                if chunk.results is None and chunk.ref in ready:
+                    chunk.results = self._fetched(chunk)
+                    for result in chunk.results:
+                        self._told(result)
+        self._under_way.popleft()
+        return first.results
+
+    def _fetched(self, chunk: _Chunk) -> list[Result]:
+        ray = self._ray
+        try:
+            return list(ray.get(chunk.ref))
+        except ray.exceptions.RayTaskError:
+            raise
+        except ray.exceptions.RayError:
+            return [one for task in chunk.tasks for one in _alone(ray, self._remote, self._shared, self._work, task)]
 
 
 def _alone(ray: Any, remote: Any, shared: Any, work: Work, task: Task) -> list[Result]:

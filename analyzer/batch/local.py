@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -49,13 +49,15 @@ class _Worker:
     since: float = 0.0
 
 
-def results(tasks: Sequence[Task], work: Work, workers: int) -> Iterator[Result]:
-    """A result a task, in their order."""
+def results(tasks: Sequence[Task], work: Work, workers: int, told: Callable[[Result], None] = lambda _: None) -> Iterator[Result]:
+    """A result a task, in their order; `told` hears of each as soon as it is there."""
     if workers <= 1 or len(tasks) <= CHUNK:
         for task in tasks:
-            yield perform(task, work)
+            result = perform(task, work)
+            told(result)
+            yield result
         return
-    pool = _Pool(tasks, work, min(workers, len(tasks)))
+    pool = _Pool(tasks, work, min(workers, len(tasks)), told)
     try:
         yield from pool.results()
     finally:
@@ -63,8 +65,8 @@ def results(tasks: Sequence[Task], work: Work, workers: int) -> Iterator[Result]
 
 
 class _Pool:
-    def __init__(self, tasks: Sequence[Task], work: Work, workers: int) -> None:
-        self._tasks, self._work = tasks, work
+    def __init__(self, tasks: Sequence[Task], work: Work, workers: int, told: Callable[[Result], None]) -> None:
+        self._tasks, self._work, self._told = tasks, work, told
         self._todo: deque[int] = deque(range(len(tasks)))
         self._done: dict[int, Result] = {}
         self._attempts: dict[int, int] = {}
@@ -142,10 +144,14 @@ class _Pool:
             self._lose(one, "", is_fault=False)
             return
         number = one.queue.popleft()
-        self._done[number] = Result(self._files.pop(number), *answer)
+        self._finish(number, Result(self._files.pop(number), *answer))
         one.since = time.monotonic()
         if not one.queue:
             self._waiting.unregister(one.pipe)
+
+    def _finish(self, number: int, result: Result) -> None:
+        self._done[number] = result
+        self._told(result)
 
     def _check_time(self) -> None:
         limit = self._work.limit
@@ -165,7 +171,7 @@ class _Pool:
             self._attempts[number] = self._attempts.get(number, 0) + 1
             if self._attempts[number] >= attempts:
                 one.queue.popleft()
-                self._done[number] = failed(self._tasks[number], self._work, why)
+                self._finish(number, failed(self._tasks[number], self._work, why))
         self._todo.extendleft(reversed(one.queue))
         self._begin()
 

@@ -6,18 +6,21 @@ fetched in ranges into a temporary folder, judged there, and spoken of under the
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
 
 from analyzer.batch.names import inside
 from analyzer.errors import AnalyzerError, UsageError
 from parsers.discover import RunFiles, runs_among
+from parsers.tree import Choice
 
 RANGE: Final = 8 * 2**20
 """Bytes that are asked for at a time."""
@@ -29,21 +32,58 @@ def is_url(path: str) -> bool:
     return _URL.match(path) is not None
 
 
-def find_runs(url: str) -> Iterator[RunFiles]:
-    """The runs below a URL, each with the marks (size, ETag, time) that tell whether its files changed."""
+def find_runs(url: str, choice: Choice | None = None, begin: float = 0.0) -> Iterator[RunFiles]:
+    """The runs below a URL, each with the marks (size, ETag, time) that tell whether its files changed.
+
+    `choice`: patterns, as for folders; `begin`: runs of which no file was written to since then are left out, as far as the
+    file system tells.
+    """
     system, top = _system(url)
-    scheme = url.partition("://")[0]
     try:
         listed = system.find(top, detail=True)
     except Exception as error:
         raise AnalyzerError(f"{url} cannot be listed ({_told(error)}): check the address and the credentials.") from None
-    marks = {f"{scheme}://{path.lstrip('/') if scheme != 'sftp' else path}": _mark(info) for path, info in listed.items()}
-    for run in runs_among(url.rstrip("/"), sorted(marks)):
-        yield RunFiles(run.root, run.files, tuple(marks.get(file, "") for file in run.files))
+    found = {_url(url, top, path): info for path, info in listed.items()}
+    for run in runs_among(url.rstrip("/"), sorted(found), choice, _content):
+        if not begin or max(_time(found[file]) for file in run.files) >= begin:
+            yield RunFiles(run.root, run.files, tuple(_mark(found[file]) for file in run.files))
+
+
+def _url(url: str, top: str, path: str) -> str:
+    """The URL of a listed path: below the one that was asked for, with its host and its user."""
+    if path == top or path.startswith(top.rstrip("/") + "/"):
+        return url.rstrip("/") + path[len(top.rstrip("/")) :]
+    return f"{url.partition('://')[0]}://{path.lstrip('/')}"
+
+
+def _content(url: str) -> bytes:
+    """A small file; nothing where it cannot be read, as with an ignore file on disk."""
+    system, path = _system(url)
+    try:
+        found: bytes = system.cat_file(path)
+    except Exception:
+        return b""
+    return found
+
+
+def _time(info: dict[str, Any]) -> float:
+    """When a file was written to last, in seconds since the epoch; infinity where the file system does not tell."""
+    for key in ("mtime", "LastModified", "updated", "last_modified", "created"):
+        value = info.get(key)
+        if isinstance(value, str):
+            try:
+                value = datetime.fromisoformat(value.replace("Z", "+00:00"))
+            except ValueError:
+                continue
+        if isinstance(value, datetime):
+            return (value if value.tzinfo else value.replace(tzinfo=timezone.utc)).timestamp()
+        if isinstance(value, int | float):
+            return float(value)
+    return math.inf
 
 
 def _mark(info: dict[str, Any]) -> str:
-    named = (info.get(key) for key in ("ETag", "etag", "md5Hash", "blob_id", "mtime", "LastModified", "created", "updated"))
+    named = (info.get(key) for key in ("ETag", "etag", "md5Hash", "blob_id", "mtime", "LastModified", "updated", "created"))
     return f"{info.get('size')} {next((str(value) for value in named if value), '')}"
 
 
