@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from analyzer.apart import odd
 from analyzer.model import Evidence
 from parsers import Event, Run, kinds
 
@@ -63,13 +62,13 @@ def _parted(ranks: Mapping[int, Event]) -> Recorded | None:
     if not differs or differs[0] == shared[0]:
         return None
     calls = {rank: tail[differs[0]] for rank, tail in tails.items()}
-    found = odd({rank: call.kind for rank, call in calls.items()})
+    alone = _alone({rank: call.kind for rank, call in calls.items()})
     fresh = [rank for rank, call in calls.items() if not call.times]
-    if found is None and (len(calls) != 2 or len(fresh) != 1):
+    if alone is None and (len(calls) != 2 or len(fresh) != 1):
         return None
-    rank = found[0] if found else fresh[0]
+    rank = fresh[0] if alone is None else alone
     other = next(one for one in sorted(calls) if calls[one].kind != calls[rank].kind)
-    who, before = ("the others", "") if found else (f"rank {other}", ", as before")
+    who, before = (f"rank {other}", ", as before") if alone is None else ("the others", "")
     text = f"rank {rank} called {calls[rank].text} as number {differs[0]} where {who} called {calls[other].text}{before}"
     return Recorded(rank, False, f"{text} (flight recorder)", _shown(ranks, rank, other))
 
@@ -98,14 +97,21 @@ def _behind(ranks: Mapping[int, Event]) -> Recorded | None:
 
 def _apart(ranks: Mapping[int, Event]) -> Recorded | None:
     at = {rank: f"{event.data['op']} {event.data['sizes']}".strip() for rank, event in ranks.items() if event.data.get("op")}
-    counts = Counter(at.values()).most_common()
-    if len(at) < 3 or len(counts) != 2 or counts[1][1] != 1:
+    rank = _alone(at)
+    if rank is None:
         return None
-    (usual, _), (other, _) = counts
-    rank = next(rank for rank, what in at.items() if what == other)
+    other, usual = at[rank], next(what for what in at.values() if what != at[rank])
     where = _place(ranks[rank])
     text = f"rank {rank} was at {other}{where} where the others were at {usual} (flight recorder)"
     return Recorded(rank, False, text, _shown(ranks, rank, next(one for one in sorted(at) if at[one] == usual)))
+
+
+def _alone(at: Mapping[int, str]) -> int | None:
+    """The one rank of at least three that was at something else than all others."""
+    counts = Counter(at.values()).most_common()
+    if len(at) < 3 or len(counts) != 2 or counts[1][1] != 1:
+        return None
+    return next(rank for rank, what in at.items() if what == counts[1][0])
 
 
 def _enqueued(event: Event) -> int | None:
