@@ -44,6 +44,8 @@ os._exit(code)
 
 
 def environment(**changes: str | None) -> dict[str, str]:
+    """The surroundings of a command. It writes no bytecode: half of one, from a full disk, would stay in the clone."""
+    changes = {"PYTHONDONTWRITEBYTECODE": "1", **changes}
     known = {**os.environ, "PYTHONPATH": str(ROOT), **{name: value for name, value in changes.items() if value is not None}}
     return {name: value for name, value in known.items() if changes.get(name, "") is not None}
 

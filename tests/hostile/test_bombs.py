@@ -18,7 +18,7 @@ import zstandard
 from tests.hostile.running import SAMPLE, inside, run, said
 
 PART = b"\n" * 2**20
-MEGABYTES = 64
+MEGABYTES = 32
 
 
 def gz(path: Path, megabytes: int) -> None:

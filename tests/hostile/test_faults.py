@@ -191,6 +191,8 @@ def test_a_signal_at_any_moment_leaves_nothing_half_done(tmp_path: Path, number:
         time.sleep(delay)
         process.send_signal(number)
         _, said_ = process.communicate(timeout=60)
+        if b"Could not import runpy" in said_:  # the interpreter itself was still starting: nothing of ours ran
+            continue
         assert process.returncode in (0, 128 + number, -number), said_
         if delay > 0.2:
             assert b"Traceback" not in said_ or b"KeyboardInterrupt" in said_.splitlines()[-1], said_
