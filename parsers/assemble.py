@@ -86,7 +86,7 @@ def _precedence(track: Series, aligned: Set[str]) -> tuple[int, int, int, bool, 
         kind = "csv and jsonl" if track.reader.endswith(("_csv", "_jsonl")) or track.reader in _TRACKERS else "text"
         kind = "last values" if track.reader in _LAST_VALUES else kind
     order = PRECEDENCE.index(kind)
-    return order, 0 if track.rank is None else track.rank, -len(track), track.name != track.metric, track.name
+    return order, 0 if track.rank is None else track.rank, -len(track) - track.dropped, track.name != track.metric, track.name
 
 
 def _tracks(tables: Tables) -> list[Series]:
@@ -101,6 +101,7 @@ def _tracks(tables: Tables) -> list[Series]:
     for (reader, name, rank, engine), parts in merged.items():
         track = Series(_metric(name, engine), name, reader, tables.file, rank, engine, parts[0][0].is_text)
         _fill(track, parts, tables)
+        track.dropped = sum(table.dropped for table, _ in parts)
         series.append(track)
     return series
 

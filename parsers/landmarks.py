@@ -80,25 +80,36 @@ def needed(table: Table | Ticks, sizes: Sizes, lines: Sequence[int], evaluations
     count = len(table)
     stays, goes_on = np.zeros(count, bool), ~is_cut(table)[1:]
     stays[: 4 * sizes.near] = stays[-sizes.last :] = True
-    most = min(sizes.spots, max(8, count // (16 * sizes.near)))
-    spots = [_few(found, most) for found in _breaks(table, goes_on)]
-    spots.append(np.minimum(np.searchsorted(integers(table.seq), evaluations), count - 1))
+    spots = [(1, found) for found in _breaks(table, goes_on)]
+    spots.append((1, np.minimum(np.searchsorted(integers(table.seq), evaluations), count - 1)))
     if isinstance(table, Table):
         buckets = min(sizes.buckets, count // (32 * len(table.names)))
         for name, values in zip(table.names, table.columns, strict=True):
             held, metric = np.frombuffer(values, np.float64), metrics.canonical(name)
             is_telling = metric in _TELLING or "loss" in metric
-            spots += [_few(found, 4 * most) for found in _losses(held, is_telling)]
-            spots += [_few(found, most) for found in (_changes(held, goes_on) if is_telling else ())]
+            spots += [(4, found) for found in _losses(held, is_telling)]
+            spots += [(1, found) for found in (_changes(held, goes_on) if is_telling else ())]
             stays[_extremes(held, buckets if is_telling else buckets // 4)] = True
-    beside = np.searchsorted(integers(table.line), np.array(lines, np.int64))
+    beside = _few(np.searchsorted(integers(table.line), np.array(lines, np.int64)), max(2, count // 8))
     for place in (beside - 1, beside, beside + 1):
         stays[place[(place >= 0) & (place < count)]] = True
+    most, enough = sizes.spots, max(count // 2, 8 * (2 * sizes.near + 1))
+    around = _around(spots, most, sizes.near, count)
+    while np.count_nonzero(around) > enough and most > 2:
+        most //= 2
+        around = _around(spots, most, sizes.near, count)
+    return stays | around
+
+
+def _around(spots: Sequence[tuple[int, Mask]], most: int, near: int, count: int) -> Mask:
+    """The rows near places of several kinds, of each kind at most `most` times its weight."""
+    import numpy as np
+
+    places = np.concatenate([np.zeros(0, np.int64), *(_few(found, weight * most) for weight, found in spots)])
     reach = np.zeros(count + 1, np.int64)
-    around = np.concatenate([np.zeros(0, np.int64), *spots])
-    np.add.at(reach, np.maximum(around - sizes.near, 0), 1)
-    np.add.at(reach, np.minimum(around + sizes.near + 1, count), -1)
-    return stays | (np.cumsum(reach)[:-1] > 0)
+    np.add.at(reach, np.maximum(places - near, 0), 1)
+    np.add.at(reach, np.minimum(places + near + 1, count), -1)
+    return np.cumsum(reach)[:-1] > 0
 
 
 def _few(places: Mask, most: int) -> Mask:

@@ -208,6 +208,8 @@ class Series:
     """(first point, file) of each file, where the points come from several: a run that was resumed."""
     cuts: frozenset[int] = frozenset()
     """Points before which others were dropped, as the log is long: more of the same stood there (`thin.py`)."""
+    dropped: int = 0
+    """How many points were."""
 
     def __len__(self) -> int:
         return len(self.values)

@@ -51,6 +51,8 @@ class Table:
     columns: tuple[array[float], ...] = ()
     cuts: array[int] = field(default_factory=lambda: array("q"))
     """`seq` of the rows before which others were dropped (`thin.py`)."""
+    dropped: int = 0
+    """How many rows were."""
 
     def __post_init__(self) -> None:
         self.columns = tuple(array("d") for _ in self.names)

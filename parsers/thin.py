@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 KEPT: Final = 3
 """Of as much as may be held, one part in so many is left: what is left is looked at again the next time."""
 _MOST_LEVELS: Final = 40
-_TABLE: Final = 64
-"""Of so many tables that each could hold only this many times `Sizes.near` rows, fewer rows are kept around a place."""
 _COLUMNS: Final = {Table: ("seq", "line", "step", "time"), Ticks: ("seq", "line", "step", "total", "seconds")}
 
 
@@ -48,10 +46,9 @@ def thin(tables: Tables, sizes: Sizes, lines: Sequence[int] = ()) -> None:
     All steps must be settled.
     """
     assert tables.past is not None
-    count = len(tables.by_key) + 1
-    sizes = sizes._replace(near=max(2, min(sizes.near, sizes.rows // (_TABLE * count))))
-    floor = max(8, min(4 * sizes.near, sizes.rows // 4 // count))
     before, cells = size(tables)
+    sizes = _fitting(tables, sizes)
+    floor = max(8, min(4 * sizes.near, sizes.rows // 4 // (len(tables.by_key) + 1)))
     evaluations = rare(tables, sizes)
     parts = [
         _Part(key, table, sizes, lines, evaluations, tables.past.levels.get(key, 0))
@@ -67,6 +64,13 @@ def thin(tables: Tables, sizes: Sizes, lines: Sequence[int] = ()) -> None:
         part.drop()
     _drop_starts(tables)
     tables.past.dropped += before - size(tables)[0]
+
+
+def _fitting(tables: Tables, sizes: Sizes) -> Sizes:
+    """Fewer rows around a place and at the end where there are many tables or wide ones."""
+    rows, cells = size(tables)
+    each = min(sizes.rows, sizes.cells * rows // max(1, cells)) // (len(tables.by_key) + 1)
+    return sizes._replace(near=max(2, min(sizes.near, each // 64)), last=max(4, min(sizes.last, each // 8)))
 
 
 def _choose(parts: Sequence[_Part], limits: tuple[int, int]) -> None:
@@ -138,6 +142,7 @@ class _Part:
         for name in _COLUMNS[type(table)]:
             setattr(table, name, taken(getattr(table, name), at))
         if isinstance(table, Table):
+            table.dropped += self.size - len(at)
             table.columns = tuple(taken(values, at) for values in table.columns)
 
 
