@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 
 from analyzer import demo
 from analyzer.version import VERSION
-from tests import release
+from tests import advisories, release
 from tests.samples import ROOT
 
 BUILD = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
@@ -94,6 +94,33 @@ def test_the_bill_of_materials_names_what_the_wheel_asks_for(wheels: list[Path])
     assert asked == {text.replace(" ", "").replace('"', "'") for text in wanted}
     (ours, *others) = made["dependencies"]
     assert ours["ref"] == made["metadata"]["component"]["purl"] and set(ours["dependsOn"]) == {one["ref"] for one in others}
+
+
+FINE = {"name": "jinja2", "version": "3.1.6", "vulns": []}
+BAD = {"name": "jinja2", "version": "3.1.2", "vulns": [{"id": "PYSEC-1", "fix_versions": ["3.1.3"]}]}
+LEFT = {"name": "polars", "skip_reason": "Dependency not found on PyPI"}
+OURS = {"name": "nanalyze", "skip_reason": "distribution marked as editable"}
+
+
+@pytest.mark.parametrize(
+    ("found", "code", "said"),
+    [
+        ([FINE, OURS], 0, "1 of 2 packages looked up, 0 known vulnerabilities"),
+        ([FINE, BAD], 1, "jinja2 3.1.2: PYSEC-1, mended in ['3.1.3']"),
+        ([LEFT, LEFT], 3, "NOT DONE: 2 of 2 packages could not be looked up (polars, polars: Dependency not found on PyPI)"),
+        ([FINE, LEFT], 3, "incomplete: 1 of 2 packages could not be looked up"),
+        ([BAD, LEFT], 1, "incomplete"),
+        ([], 3, "0 of 0 packages looked up"),
+    ],
+)
+def test_an_audit_says_what_it_looked_up(found: list[dict[str, object]], code: int, said: str) -> None:
+    assert advisories.verdict(json.dumps({"dependencies": found}))[0] == code
+    assert said in "\n".join(advisories.verdict(json.dumps({"dependencies": found}))[1])
+
+
+def test_an_audit_that_did_not_happen_is_no_clean_one() -> None:
+    code, said = advisories.verdict("")
+    assert code == advisories.NOT_DONE and "NOT DONE" in said[0]
 
 
 def test_a_release_whose_parts_disagree_is_refused() -> None:
