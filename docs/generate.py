@@ -25,7 +25,7 @@ def pages() -> Iterator[tuple[str, str]]:
     yield "reference/formats.md", formats()
     yield "reference/schema.md", schema()
     for path, text in knowledge():
-        yield f"reference/knowledge/{path}", text
+        yield f"reference/knowledge/{path}", captioned(text)
 
 
 def relinked(text: str) -> str:
@@ -40,6 +40,25 @@ def relinked(text: str) -> str:
         return words if words.strip("`") == target else f"{words} (`{target}`)"
 
     return re.sub(r"(!?)\[([^\]]*)\]\((?!https?://|#)([^)#\s]+)(#[^)]*)?\)", link, text)
+
+
+def captioned(text: str) -> str:
+    """A rule's page with its examples as code blocks: what a test reads (`log fires=12`) becomes a title that a reader can."""
+
+    def fence(found: re.Match[str]) -> str:
+        kind, _, what = found[1].partition("=")
+        return f'```text title="{EXAMPLES[kind].format(what)}"'
+
+    return re.sub(r"^```log (\S+)$", fence, text, flags=re.MULTILINE)
+
+
+EXAMPLES = {
+    "fires": "found from {} on (a step, or a line where there is none)",
+    "fires-line": "found at line {}",
+    "info": "a remark, from {} on",
+    "quiet": "nothing is found here",
+    "skips": "cannot be judged: no {}",
+}
 
 
 def cli() -> str:
