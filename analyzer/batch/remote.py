@@ -25,6 +25,7 @@ from parsers.tree import Choice
 RANGE: Final = 8 * 2**20
 """Bytes that are asked for at a time."""
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]+://")
+_PASSWORD: Final = re.compile(r"[a-z][a-z0-9+.-]+://[^/@:]*:[^/@]*@")
 
 
 def is_url(path: str) -> bool:
@@ -128,15 +129,21 @@ def folder_for(target: str) -> Iterator[Path]:
 
 def _system(url: str) -> tuple[Any, str]:
     try:
-        import fsspec
         from fsspec.core import url_to_fs
     except ImportError:
         raise UsageError(f"{url} needs fsspec: pip install 'nanalyze[remote]' and the file system's own package.") from None
-    del fsspec
+    scheme = url.partition("://")[0]
+    if _PASSWORD.match(url):
+        raise UsageError(
+            f"leave the password out of the {scheme}:// URL, it would stand in every report: "
+            f"use a key, or set FSSPEC_{scheme.upper()}_PASSWORD."
+        )
     try:
         system, path = url_to_fs(url)
     except (ImportError, ValueError) as error:
         raise UsageError(f"{url} cannot be reached ({error}).") from None
+    except Exception as error:  # whatever a client raises when it logs in
+        raise AnalyzerError(f"{url} cannot be reached ({_told(error)}): check the address and the credentials.") from None
     return system, str(path)
 
 
