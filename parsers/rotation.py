@@ -13,9 +13,12 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Final
+from dataclasses import replace
+from typing import Final, NamedTuple
 
+from parsers.past import Past, WriterKey
 from parsers.source import STDIN
 from parsers.table import Table, Tables
 
@@ -90,26 +93,81 @@ def join(tables: Sequence[Tables]) -> list[Tables]:
 
 def _chained(several: Sequence[Tables]) -> Tables:
     whole = Tables(several[0].file)
+    thinned = [part for part in several if part.past]
+    if thinned and thinned == list(several[: len(thinned)]):  # counting goes on behind the pieces that were counted
+        whole.past = Past()
     for part in several:
         whole.parts.append((whole.seq, part.file))
+        counted = _counted_before(whole.past, part.past) if whole.past and part.past else None
         for key, table in part.by_key.items():
-            _extend(whole.by_key.setdefault(key, _empty(table)), table, whole.seq)
+            known = whole.by_key.setdefault(key, _empty(table))
+            writer = (table.reader, table.rank, table.engine)
+            is_counted = counted and part.past and key in part.past.unprinted
+            _extend(
+                known, table, whole.seq, counted.get(writer, next(iter(counted.values()))) if counted and is_counted else None
+            )
         for name in ("line", "step", "total", "seconds"):
             getattr(whole.ticks, name).extend(getattr(part.ticks, name))
         whole.ticks.seq.extend(seq + whole.seq for seq in part.ticks.seq)
+        whole.ticks.cuts.extend(seq + whole.seq for seq in part.ticks.cuts)
         whole.starts += [start + whole.seq for start in part.starts]
         whole.bulk += part.bulk
+        if whole.past and part.past:
+            whole.past = _joined(whole.past, part.past, whole.seq)
         whole.seq += part.seq
     return whole
+
+
+class _Count(NamedTuple):
+    """How a writer's steps in a piece become those of the whole log."""
+
+    offset: int
+    pace: int
+    assumed: int
+
+
+def _counted_before(before: Past, piece: Past) -> dict[WriterKey, _Count]:
+    """Writers of a piece whose rows were counted from its beginning: what their steps are in the whole log."""
+    found = {}
+    for writer, now in piece.writers.items():
+        known = before.writers.get(writer)
+        if not now.ticked:
+            pace = known.pace if known else now.pace
+            found[writer] = _Count(known.rows * pace if known else 0, pace, now.pace)
+    return found
+
+
+def _joined(before: Past, piece: Past, seq: int) -> Past:
+    """What is known at the end of a piece that begins behind `seq`."""
+    writers = dict(before.writers)
+    for writer, now in piece.writers.items():
+        known = writers.get(writer)
+        rows, ticked, gaps = (known.rows, known.ticked, known.gaps) if known else (0, 0, Counter[int]())
+        pace = known.pace if known else now.pace
+        writers[writer] = replace(now, rows=rows + now.rows, ticked=ticked + now.ticked, gaps=gaps + now.gaps, pace=pace)
+    return replace(
+        before,
+        seq=seq + piece.seq,
+        source=before.source if before.source != "none" else piece.source,
+        writers=writers,
+        unprinted=before.unprinted | piece.unprinted,
+        votes=before.votes + piece.votes,
+        voters=before.voters + piece.voters,
+        all_votes=before.all_votes + piece.all_votes,
+        all_voters=before.all_voters + piece.all_voters,
+    )
 
 
 def _empty(table: Table) -> Table:
     return Table(table.file, table.reader, table.kind, table.rank, table.engine, table.names, table.is_text)
 
 
-def _extend(whole: Table, part: Table, shift: int) -> None:
+def _extend(whole: Table, part: Table, shift: int, count: _Count | None) -> None:
     whole.seq.extend(seq + shift for seq in part.seq)
-    for name in ("line", "step", "time"):
+    whole.cuts.extend(seq + shift for seq in part.cuts)
+    whole.dropped += part.dropped
+    whole.step.extend(part.step if count is None else [count.offset + one * count.pace // count.assumed for one in part.step])
+    for name in ("line", "time"):
         getattr(whole, name).extend(getattr(part, name))
     for column, more in zip(whole.columns, part.columns, strict=True):
         column.extend(more)

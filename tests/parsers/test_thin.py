@@ -385,3 +385,23 @@ def test_steps_that_are_settled_piece_by_piece_are_those_of_the_whole(monkeypatc
     whole = [told(sample) for sample in several]
     monkeypatch.setattr(__import__("sys").modules["parsers.read"], "Bounds", Settled)
     assert [told(sample) for sample in several] == whole
+
+
+@pytest.mark.parametrize("make", [megatron, trainer])
+def test_thinned_pieces_of_a_rotated_log_count_on(
+    make: Callable[[Change], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = make(zero).splitlines(True)
+    old, new = tmp_path / "run.log.1", tmp_path / "run.log"
+    old.write_text("".join(lines[: ROWS // 2]))
+    new.write_text("".join(lines[ROWS // 2 :]))
+    found = []
+    for sizes in (HUGE, LONG):
+        monkeypatch.setattr(bounds, "WHOLE", sizes)
+        found.append(diagnose([old, new]))
+    whole, thinned = found
+    assert len(notes(thinned)) == 2
+    assert [(f.rule, f.first_step, f.evidence[0].ref) for f in thinned.findings] == [
+        (f.rule, f.first_step, f.evidence[0].ref) for f in whole.findings
+    ]
+    assert (thinned.run.last_step, thinned.run.step_source) == (whole.run.last_step, whole.run.step_source)
