@@ -194,18 +194,25 @@ class Diagnosis:
     """The result document; see `../docs` and `output.document` for its JSON."""
 
     run: RunSummary
+    """What was read: files, steps, curves, environment, how it ended, the verdict."""
     findings: tuple[Finding, ...] = ()
+    """Symptoms, the most severe and earliest first; each with its first step and line."""
     causes: tuple[Match, ...] = ()
+    """Root causes that fit, the likeliest first, each with its verdict and what speaks for and against it."""
     notes: tuple[Match, ...] = ()
     """Decoders and benign explanations: said, but never rivals of root causes."""
     first_cause: FirstCause | None = None
+    """Where it began: the finding that came first, and in a job of many ranks the rank."""
     timeline: tuple[TimelineEntry, ...] = ()
+    """What happened, in order."""
     ranks: tuple[RankFate, ...] = ()
     """How the ranks fared, where several are known and something ended the run."""
     skips: tuple[Skip, ...] = ()
+    """Rules that could not judge, and what they lacked."""
     problems: tuple[tuple[SourceRef, str, str], ...] = ()
     """(place, reader, reason) of lines that were claimed and not understood."""
     failures: tuple[Failure, ...] = ()
+    """What of ours raised: empty unless there is a bug."""
     ignored: Mapping[str, int] = field(default_factory=dict)
     """Rule → findings that the user chose to leave out."""
     ignored_because: Mapping[str, str] = field(default_factory=dict)

@@ -43,13 +43,22 @@ def relinked(text: str) -> str:
 
 
 def captioned(text: str) -> str:
-    """A rule's page with its examples as code blocks: what a test reads (`log fires=12`) becomes a title that a reader can."""
+    """A page of the knowledge base as the site's Markdown wants it.
+
+    What a test reads of an example (`log fires=12`) becomes a title that a reader can, and a list gets an empty line before it.
+    """
 
     def fence(found: re.Match[str]) -> str:
         kind, _, what = found[1].partition("=")
         return f'```text title="{EXAMPLES[kind].format(what)}"'
 
-    return re.sub(r"^```log (\S+)$", fence, text, flags=re.MULTILINE)
+    titled = re.sub(r"^```log (\S+)$", fence, text, flags=re.MULTILINE)
+    parts = re.split(r"(^```.*?^```$)", titled, flags=re.MULTILINE | re.DOTALL)
+    return "".join(part if part.startswith("```") else TIGHT.sub(r"\1\n\n\2", part) for part in parts)
+
+
+TIGHT = re.compile(r"^((?![-*#|>\s]).+)\n(- )", re.MULTILINE)
+"""A list right below a line of text: part of the paragraph to Python-Markdown, a list to everybody else."""
 
 
 EXAMPLES = {
@@ -75,10 +84,10 @@ PYTHON = """\
 # Python
 
 ::: analyzer.api
-    options: {members: [diagnose, Diagnosis, Options]}
+    options: {members: [diagnose, Diagnosis, Options], inherited_members: true}
 
 ::: analyzer.model
-    options: {members: [Finding, Evidence, Match, Clause, FirstCause, TimelineEntry, RunSummary]}
+    options: {members: [Finding, Evidence, Match, Clause, FirstCause, TimelineEntry, RunSummary], show_if_no_docstring: true}
 """
 
 

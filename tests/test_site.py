@@ -70,7 +70,19 @@ def test_the_site_builds_strictly(tmp_path: Path) -> None:
         assert (tmp_path / page / "index.html").is_file(), page
     api = (tmp_path / "reference" / "python" / "index.html").read_text("utf-8")
     assert "global optimizer steps" in api  # docstrings, with units
+    for name in ("findings", "causes", "first_cause", "verdict", "to_markdown", "metrics"):
+        assert f'id="analyzer.api.Diagnosis.{name}"' in api, name
+    assert "PathLike" in api  # types
+    rule = (tmp_path / "reference" / "knowledge" / "rules" / "overflow-streak" / "index.html").read_text("utf-8")
+    assert "<li>overflow messages" in rule and '<span class="filename">nothing is found here</span>' in rule
     assert not re.search(r'<(?:script|link)[^>]+(?:src|href)="https?://(?!github)', api), "nothing is loaded from elsewhere"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_list_has_an_empty_line_before_it(page: Path) -> None:
+    """Without one the site's Markdown makes it part of the paragraph."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    assert re.findall(r"^(?![-#|>\s]|\* )(.+)\n- ", text, re.MULTILINE) == []
 
 
 def test_the_pages_are_spelt_right() -> None:
