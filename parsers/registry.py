@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
+from parsers.automaton import Automaton
 from parsers.by_rank import ByRank, TextReader
 from parsers.model import Record
 from parsers.plain import Plain, Shapes
@@ -38,6 +39,8 @@ class TextFormat:
     plain: tuple[Plain, ...] = field(default=(), repr=False)
     is_dull: IsDull | None = field(default=None, repr=False)
     """Tells by the skeleton of lines that it has nothing to say about any of them."""
+    reads_all: Callable[[str], bool] | None = field(default=None, repr=False)
+    """Tells by a file's path whether it wants every line with a hint, dull or not."""
     is_search: bool = False
     """Whether it only searches lines for patterns, and can search many at once (`refutes_all`); one reader at most."""
 
@@ -72,16 +75,20 @@ def text_reader(
     is_fallback: bool = False,
     is_by_rank: bool = False,
     plain: Sequence[Plain] = (),
+    is_dull: IsDull | None = None,
+    reads_all: Callable[[str], bool] | None = None,
 ) -> Callable[[C], C]:
     """Registers a class whose instances read one file's lines.
 
     `hints`: literals, at least three characters, of which every line of the format holds at least one. `is_by_rank`: each
     rank that the lines name gets an instance of its own. `plain`: the exact forms of its most frequent lines.
+    `is_dull`: tells by the skeleton of lines (and one of its hints) that it has nothing to say about them, but in files
+    that `reads_all` names by their path.
     """
 
     def add(make: C) -> C:
         maker = partial(ByRank, make, hints) if is_by_rank else make
-        TEXT[name] = TextFormat(name, title, tuple(hints), example, maker, is_fallback, tuple(plain))
+        TEXT[name] = TextFormat(name, title, tuple(hints), example, maker, is_fallback, tuple(plain), is_dull, reads_all)
         return make
 
     return add
@@ -125,20 +132,10 @@ def file_formats() -> tuple[FileFormat, ...]:
     return tuple(FILES[name] for name in sorted(FILES))
 
 
-class Automaton(Protocol):
-    """A multi-pattern searcher over bytes."""
-
-    def find_matches_as_indexes(self, haystack: bytes, overlapping: bool = False) -> list[tuple[int, int, int]]:
-        """(pattern, start, end) of every occurrence, ordered by end."""
-        ...
-
-
 class Router:
     """The hints of a set of readers in one automaton, and which reader each hint belongs to."""
 
     def __init__(self, formats: Sequence[TextFormat]) -> None:
-        import ahocorasick_rs
-
         self.formats = tuple(formats)
         owners: dict[bytes, int] = {}
         for index, form in enumerate(self.formats):
@@ -151,7 +148,7 @@ class Router:
         self.fallbacks = sum(1 << index for index, form in enumerate(self.formats) if form.is_fallback)
         self.searchers = sum(1 << index for index, form in enumerate(self.formats) if form.is_search)
         self._indexes: dict[int, tuple[int, ...]] = {}
-        self.automaton: Automaton = ahocorasick_rs.BytesAhoCorasick(list(self.hints) or [b"\0\0\0no hint\0"])
+        self.automaton = Automaton(self.hints)
 
     @cached_property
     def proper_masks(self) -> tuple[int, ...]:
@@ -168,6 +165,10 @@ class Router:
         """What lines are by their skeletons; shared by all files that are read with this router."""
         dull = {1 << index: form.is_dull for index, form in enumerate(self.formats) if form.is_dull}
         return Skeletons(dict(zip(self.hints, self.masks, strict=True)), dull, self.shapes.by_first)
+
+    def reads_all(self, path: str) -> bool:
+        """Whether some reader wants every line of a file that has a hint."""
+        return any(form.reads_all is not None and form.reads_all(path) for form in self.formats)
 
     def indexes(self, mask: int) -> tuple[int, ...]:
         """The readers whose bits are set, in their order; kept, as a log holds few kinds of lines."""

@@ -70,7 +70,7 @@ class Scanner:
         too: the same records, slower.
         """
         self._has_loss = False
-        self._is_by_line = is_by_line or sieve is not None
+        self._is_by_line = is_by_line or sieve is not None or router.reads_all(file)
         self._bound: dict[int, tuple[str, PlainRead]] = {}
         self._sieve = sieve
         self._router = router
@@ -190,7 +190,7 @@ class Scanner:
 
     def _hinted(self, fragments: list[bytes], places: list[int]) -> list[Todo]:
         """(place, None, hints' numbers) of the fragments that hold a hint which somebody still waits for."""
-        hits = self._router.automaton.find_matches_as_indexes(b"\n".join(fragments), overlapping=True)
+        hits = self._router.automaton.find(b"\n".join(fragments))
         ends, masks = list(accumulate(len(fragment) + 1 for fragment in fragments)), self._masks
         found: list[Todo] = []
         alike: dict[tuple[int, ...], list[tuple[int, int]]] = {}
@@ -338,7 +338,7 @@ class Scanner:
 
     def _hits(self, fragment: bytes) -> list[int]:
         """The hints of one fragment, by their numbers."""
-        return [hit[0] for hit in self._router.automaton.find_matches_as_indexes(fragment[:MAX_FRAGMENT], overlapping=True)]
+        return [hit[0] for hit in self._router.automaton.find(fragment[:MAX_FRAGMENT])]
 
     def _is_silent(self, mask: int, hint: bytes, text: bytes, is_many: bool = False) -> bool:
         """Whether the one reader that waits for a hint has nothing to say about a plain line (or about many)."""
@@ -403,7 +403,7 @@ class Scanner:
     def _by_line(self, block: Block) -> Iterator[tuple[str, Record]]:
         """Every fragment that holds a hint as a `Line`."""
         data = block.data
-        hits = self._router.automaton.find_matches_as_indexes(data, overlapping=True)
+        hits = self._router.automaton.find(data)
         masks, names = self._masks, self._router.hints
         position, counted, number, index, size = 0, 0, block.line, 0, len(data)
         while position < size:

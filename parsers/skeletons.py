@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, Final
 
+from parsers.automaton import Automaton
 from parsers.layout import Layout
 from parsers.plain import Shape
 
@@ -68,8 +69,6 @@ class Skeletons:
 
         `by_first`: first byte → the forms of plain lines that begin with it.
         """
-        import ahocorasick_rs
-
         self._hints = tuple(hints)
         self._owners = tuple(hints.values())
         self._dull = dict(dull)
@@ -79,7 +78,7 @@ class Skeletons:
             bare.setdefault(skeleton(hint), []).append(number)
         self._always = tuple(bare.pop(b"", ()))
         self._numbers = tuple(map(tuple, bare.values()))
-        self._automaton: Any = ahocorasick_rs.BytesAhoCorasick(list(bare) or [b"\0\0\0no hint\0"])
+        self._automaton = Automaton(bare)
         self._known: dict[bytes, Kind] = {}
         self._same: dict[object, Kind] = {}
         self._size = 0
@@ -114,7 +113,7 @@ class Skeletons:
         """The hints that may stand in lines of each skeleton, by their numbers."""
         found: list[set[int]] = [set(self._always) for _ in texts]
         ends = list(accumulate(len(text) + 1 for text in texts))
-        for hint, start, _ in self._automaton.find_matches_as_indexes(b"\n".join(texts), overlapping=True):
+        for hint, start, _ in self._automaton.find(b"\n".join(texts)):
             found[bisect_right(ends, start)].update(self._numbers[hint])
         return found
 

@@ -111,10 +111,16 @@ HINTS: Final = (
 )  # fmt: skip
 
 
+def _is_notes(path: str) -> bool:
+    return _FILE.fullmatch(PurePath(path).name) is not None
+
+
 @text_reader(
     "notes",
     title="Remarks on what was tried and whether it healed the run",
     hints=HINTS,
+    is_dull=lambda _, bare: _MARK.search(bare, 0, 600) is None,
+    reads_all=_is_notes,
     example="# with overlap_comm false it trains fine",
 )  # fmt: skip
 class Notes:
@@ -135,7 +141,7 @@ class Notes:
     def feed(self, line: Line) -> Iterable[Record]:
         """The facts that one remark states."""
         if line.file != self._file:
-            self._file, self._is_file_of_notes = line.file, _FILE.fullmatch(PurePath(line.file).name) is not None
+            self._file, self._is_file_of_notes = line.file, _is_notes(line.file)
         if len(line.text) > MAX_LENGTH:
             return
         remark = _REMARK.match(line.text)
