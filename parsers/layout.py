@@ -8,10 +8,11 @@ the words without digits are the example's. What does not hold that raises `Valu
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from operator import add
-from typing import Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from parsers.line import midnight
 
@@ -22,9 +23,12 @@ _OTHER_DIGITS: Final = bytes.maketrans(b"0123456789", b"5678901234")
 _DIGIT: Final = re.compile(rb"\d")
 _STAMP: Final = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(,\d{3})?")
 _DURATION: Final = re.compile(rb"\d{1,4}(?::\d\d){1,2}")
-_LONG: Final = 15
-"""Digits of the longest whole number that is read from columns."""
+_LONG: Final = 10**15
+"""Whole numbers beyond this are not read from columns."""
 _MAX_KEPT: Final = 100_000
+
+
+What = Literal["float", "int", "stamp", "duration"]
 
 
 class Field(NamedTuple):
@@ -35,6 +39,7 @@ class Field(NamedTuple):
     before: int = 0
     after: int = 0
     text: bytes | None = None
+    what: What = "float"
 
 
 class Layout:
@@ -104,7 +109,16 @@ def _field(words: Sequence[tuple[int, bytes]], text: bytes, start: int, end: int
     is_stamp = _STAMP.fullmatch(text[start:end]) is not None
     if len(inside) > 1 and not is_stamp and (before or after or set(_between(words, text, inside)) != {b","}):
         raise ValueError("a group of several words")
-    return Field(inside[0], len(inside), before, after)
+    return Field(inside[0], len(inside), before, after, None, _what(text[start:end]))
+
+
+def _what(text: bytes) -> What:
+    """What a field is, by its example: the others differ in digits alone."""
+    if _STAMP.fullmatch(text):
+        return "stamp"
+    if _DURATION.fullmatch(text):
+        return "duration"
+    return "int" if text.isdigit() else "float"
 
 
 def _between(words: Sequence[tuple[int, bytes]], text: bytes, inside: Sequence[int]) -> Iterable[bytes]:
@@ -112,7 +126,70 @@ def _between(words: Sequence[tuple[int, bytes]], text: bytes, inside: Sequence[i
 
 
 class Cells:
-    """The fields of many lines with one layout. Raises ValueError where a line does not have it; so do the columns."""
+    """The fields of many lines with one layout, as columns."""
+
+    __slots__ = ("_columns", "_pairs", "_texts")
+
+    def __init__(
+        self, columns: Mapping[int, array[Any]], pairs: Sequence[tuple[str, array[float]]], texts: Mapping[int, bytes]
+    ) -> None:
+        """`columns`, `texts`: by group, those that vary and those that do not; `pairs`: (name, values) in the last group."""
+        self._columns = columns
+        self._pairs = pairs
+        self._texts = texts
+
+    @classmethod
+    def of(cls, layout: Layout, fragments: Sequence[bytes]) -> Cells:
+        """Reads lines. Raises ValueError where one has not this layout, or a field that is none."""
+        words = _Words(layout, fragments)
+        columns = {group: words.column(field) for group, field in layout.fields.items() if field.text is None}
+        texts = {group: field.text for group, field in layout.fields.items() if field.text is not None}
+        return cls(columns, [(name.decode(), array("d", words.floats(field))) for name, field in layout.pairs], texts)
+
+    def part(self, at: slice | Sequence[int]) -> Cells:
+        """The fields of some of the lines."""
+        chosen = {group: _some(column, at) for group, column in self._columns.items()}
+        return Cells(chosen, [(name, _some(column, at)) for name, column in self._pairs], self._texts)
+
+    def has(self, group: int) -> bool:
+        """Whether the lines have this group."""
+        return group in self._columns or group in self._texts
+
+    def constant(self, group: int) -> bytes:
+        """A group without digits: the same in every line. Raises ValueError for others."""
+        if group not in self._texts:
+            raise ValueError("a group that varies")
+        return self._texts[group]
+
+    def floats(self, group: int) -> array[float]:
+        """A group's numbers."""
+        column = self._columns[group]
+        return column if column.typecode == "d" else array("d", column)
+
+    def ints(self, group: int) -> array[int]:
+        """A group's whole numbers."""
+        return self._columns[group]
+
+    @property
+    def pairs(self) -> Sequence[tuple[str, array[float]]]:
+        """(name, values) of the pairs in the last group."""
+        return self._pairs
+
+    def times(self, group: int) -> array[float]:
+        """Seconds since the epoch of a stamp, as `line.plain_stamp` reads it."""
+        return self._columns[group]
+
+    def durations(self, group: int) -> array[float]:
+        """Seconds of `02:03` and `9:02:03`."""
+        return self._columns[group]
+
+
+def _some(column: array[Any], at: slice | Sequence[int]) -> array[Any]:
+    return column[at] if isinstance(at, slice) else array(column.typecode, [column[place] for place in at])
+
+
+class _Words:
+    """The words of many lines with one layout. Raises ValueError where a line does not have it; so do the columns."""
 
     def __init__(self, layout: Layout, fragments: Sequence[bytes]) -> None:
         width, size = layout.width, len(fragments)
@@ -122,47 +199,31 @@ class Cells:
         for at, word in layout.fixed:
             if words[at::width].count(word) != size:
                 raise ValueError("other words")
-        self._layout = layout
+        self._width = width
         self._words = words
-        self._size = size
 
-    def __len__(self) -> int:
-        return self._size
+    def column(self, field: Field) -> array[Any]:
+        """A group's values, as its example says what they are."""
+        if field.what == "stamp":
+            return array("d", self._times(field))
+        if field.what == "duration":
+            return array("d", map(_DURATIONS.__getitem__, self._texts(field)))
+        if field.what == "int":
+            return self._ints(field)
+        return array("d", self.floats(field))
 
-    def has(self, group: int) -> bool:
-        """Whether the lines have this group."""
-        return group in self._layout.fields
-
-    def constant(self, group: int) -> bytes:
-        """A group without digits: the same in every line."""
-        text = self._layout.fields[group].text
-        if text is None:
-            raise ValueError("a group that varies")
-        return text
-
-    def words(self, group: int) -> list[bytes]:
-        """A group's text, line by line."""
-        return self._column(self._layout.fields[group])
-
-    def floats(self, group: int) -> list[float]:
+    def floats(self, field: Field) -> list[float]:
         """A group's numbers."""
-        return list(map(float, self._column(self._layout.fields[group])))
+        return list(map(float, self._texts(field)))
 
-    def ints(self, group: int) -> list[int]:
-        """A group's whole numbers."""
-        words = self._column(self._layout.fields[group])
-        if max(map(len, words), default=0) > _LONG:
+    def _ints(self, field: Field) -> array[int]:
+        numbers = list(map(int, self._texts(field)))
+        if max(numbers, default=0) > _LONG:
             raise ValueError("a long number")
-        return list(map(int, words))
+        return array("q", numbers)
 
-    @property
-    def pairs(self) -> list[tuple[str, list[bytes]]]:
-        """(name, values as they stand) of the pairs in the last group."""
-        return [(name.decode(), self._column(field)) for name, field in self._layout.pairs]
-
-    def times(self, group: int) -> list[float]:
-        """Seconds since the epoch of a stamp, as `line.plain_stamp` reads it."""
-        field, width = self._layout.fields[group], self._layout.width
+    def _times(self, field: Field) -> list[float]:
+        width = self._width
         dates = self._words[field.first :: width]
         if field.before:
             dates = [date[field.before :] for date in dates]
@@ -179,12 +240,8 @@ class Cells:
             seconds = map(add, seconds, map(_MILLIS.__getitem__, self._words[field.first + 2 :: width]))
         return list(seconds)
 
-    def durations(self, group: int) -> list[float]:
-        """Seconds of `02:03` and `9:02:03`."""
-        return list(map(_DURATIONS.__getitem__, self._column(self._layout.fields[group])))
-
-    def _column(self, field: Field) -> list[bytes]:
-        width = self._layout.width
+    def _texts(self, field: Field) -> list[bytes]:
+        width = self._width
         words = self._words[field.first :: width]
         if field.before or field.after:
             stop = -field.after or None

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from parsers import registry
+from parsers.ahead import ahead, workers
 from parsers.assemble import assemble
 from parsers.bounds import Bounds
 from parsers.collect import WHOLE_FILES, Collected
 from parsers.model import Fact, Problem, Run, SourceFile, SourceRef, Value
+from parsers.prepare import Fragments
 from parsers.ranks import ranks_of
 from parsers.registry import FileFormat, Router, TextFormat
 from parsers.said import Said
@@ -149,7 +151,7 @@ def _read_text(job: Job, router: Router, strict: bool) -> Collected:
     fallbacks = frozenset(form.name for form in router.formats if form.is_fallback)
     bounds = Bounds(collected, tables, fallbacks)
     try:
-        for said in _said(name, meter, scanner):
+        for said in _said(name, meter, scanner, router):
             collected.add_said(tables, said)
             bounds.check()
     except UnreadableError as error:
@@ -171,13 +173,18 @@ def _sieve(job: Job, router: Router) -> Sieve | None:
     return Sieve(Path(job.path).stat().st_size, patterns)
 
 
-def _said(path: str, meter: Meter, scanner: Scanner) -> Iterator[Said]:
-    is_first = path == STDIN
-    for block in blocks(path, meter):
-        if is_first and is_binary(block.data[:4096]):
-            raise UnreadableError("standard input is binary of no known kind: pipe a text log into it.")
-        is_first = False
-        yield scanner.feed(block)
+def _said(path: str, meter: Meter, scanner: Scanner, router: Router) -> Iterator[Said]:
+    count = 1 if path == STDIN or scanner.is_by_line else workers(Path(path).stat().st_size)
+    if count > 1:
+        for block, prepared in ahead(blocks(path, meter), router, count, lambda: scanner.dead):
+            yield scanner.feed(block) if prepared is None else scanner.take(Fragments(block), prepared)
+    else:
+        is_first = path == STDIN
+        for block in blocks(path, meter):
+            if is_first and is_binary(block.data[:4096]):
+                raise UnreadableError("standard input is binary of no known kind: pipe a text log into it.")
+            is_first = False
+            yield scanner.feed(block)
     yield Said(1, [(0, reader, record) for reader, record in scanner.close()])
 
 

@@ -10,30 +10,24 @@ from __future__ import annotations
 import copy
 import re
 from bisect import bisect_left, bisect_right
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from itertools import accumulate
 from operator import itemgetter
 from typing import Any, Final
 
 from parsers.by_rank import ByRank, TextReader
-from parsers.layout import Cells
 from parsers.line import Line, make_line
 from parsers.model import Record, Row, RowKind
 from parsers.plain import Part, Shape
+from parsers.prepare import Fragments, Group, Prepared, is_short, prepare
 from parsers.registry import Router
-from parsers.said import Rows, Said, Ticks, take
+from parsers.said import Rows, Said, Ticks
 from parsers.sieve import Sieve, is_plain
-from parsers.skeletons import OPEN, SILENT, Kind, split
 from parsers.source import MAX_FRAGMENT, Block
 from parsers.table import holds_loss
 
 FIRST: Final = 100
 """Fragments of a file that are sorted before the others."""
-SAMPLES: Final = 16
-SAMPLE: Final = 2048
-SHORT: Final = 4
-"""Bytes a fragment: of blocks with shorter ones on average (millions of empty lines) no list of fragments is made."""
 MAX_LATE: Final = 8000
 """Bytes that are kept of a line that a reader passes over and may read at the end."""
 
@@ -42,14 +36,16 @@ Todo = tuple[int, Shape | None, Sequence[Any]]
 
 
 class _Waiting:
-    """The places of plain lines of one kind that their reader has not got yet."""
+    """Plain lines of one kind that their reader has not got yet."""
 
-    __slots__ = ("at", "cursor", "kind")
+    __slots__ = ("cursor", "group", "skipped", "stop")
 
-    def __init__(self, kind: Kind, at: list[int]) -> None:
-        self.kind = kind
-        self.at = at
-        self.cursor = 0
+    def __init__(self, group: Group, cursor: int, stop: int, skipped: Set[int]) -> None:
+        """Those from `cursor` to `stop` in the group wait, but those at `skipped` places."""
+        self.group = group
+        self.cursor = cursor
+        self.stop = stop
+        self.skipped = skipped
 
 
 class Scanner:
@@ -70,7 +66,7 @@ class Scanner:
         too: the same records, slower.
         """
         self._has_loss = False
-        self._is_by_line = is_by_line or sieve is not None or router.reads_all(file)
+        self.is_by_line = is_by_line or sieve is not None or router.reads_all(file)
         self._bound: dict[int, tuple[str, PlainRead]] = {}
         self._sieve = sieve
         self._router = router
@@ -80,40 +76,55 @@ class Scanner:
         self._readers: list[TextReader | None] = [None] * len(router.formats)
         self._hungry = 0
         self._masks: Sequence[int] = router.masks
+        self._dead: tuple[Sequence[int], frozenset[int]] = (), frozenset()
         self._spent: dict[int, list[bytes]] = {}
         self._is_warm = False
         self.failures: list[tuple[str, str]] = []
-        # Of the block that is read: its fragments, their lines, what was said of them, and what waits.
-        self._fragments: list[bytes] = []
-        self._numbers: Sequence[int] = ()
+        # Of the block that is read: its fragments, what was said of them, and what waits.
+        self._fragments = Fragments(Block(b"", 1))
+        self._texts: dict[int, bytes] = {}
+        self._size = 0
         self._said = Said(0)
-        self._at = 0
         self._waiting: dict[int, list[_Waiting]] = {}
         self._eaten: list[tuple[int, int]] = []
 
     def feed(self, block: Block) -> Said:
         """What the fragments of this block say."""
-        if self._is_by_line or _is_short(block.data):
+        if self.is_by_line or is_short(block.data):
             return Said(1, [(0, reader, record) for reader, record in self._by_line(block)])
-        data, numbers = _lines(block)
-        fragments = split(data)
-        if len(data) == len(block.data):
-            block.feeds = numbers[len(fragments) - 1] - block.line + block.data.endswith(b"\n")
-        kinds = self._router.skeletons.kinds(data, fragments)
-        if self._is_warm:
-            return self._in_order(fragments, numbers, kinds)
-        self._is_warm = True  # after a few lines many hints are spent already
-        first = next((at for at in range(FIRST, len(fragments)) if fragments[at]), len(fragments))
-        said = self._in_order(fragments[:first], numbers, kinds[:first])
-        if len(fragments) > first:
-            said.extend(self._in_order(fragments[first:], numbers[first:], kinds[first:]))
+        fragments = Fragments(block)
+        return self.take(fragments, prepare(self._router.skeletons, fragments, self.dead))
+
+    @property
+    def dead(self) -> frozenset[int]:
+        """The hints that nobody waits for any more, by their numbers."""
+        masks, dead = self._dead
+        if masks is not self._masks:
+            dead = frozenset(number for number, mask in enumerate(self._masks) if not mask)
+            self._dead = self._masks, dead
+        return dead
+
+    def take(self, fragments: Fragments, prepared: Prepared) -> Said:
+        """What the fragments of a block say that was prepared already."""
+        self._fragments, self._texts, self._size = fragments, prepared.texts, prepared.size
+        said = self._said = Said(prepared.size)
+        first = prepared.size
+        if not self._is_warm:
+            self._is_warm = True  # after a few lines many hints are spent already
+            first = min(FIRST, first)
+            self._read(prepared, 0, first)
+            self._read(prepared, first, prepared.size)
+        else:
+            self._read(prepared, 0, prepared.size)
+        self._fragments, self._texts, self._said = Fragments(Block(b"", 1)), {}, Said(0)
+        said.singles.sort(key=itemgetter(0))
         return said
 
-    def _in_order(self, fragments: list[bytes], numbers: Sequence[int], kinds: list[Kind]) -> Said:
-        self._fragments, self._numbers, self._eaten = fragments, numbers, []
-        said = self._said = Said(len(fragments))
-        done = self._feed_hungry(0) if self._hungry else 0
-        for at, shape, found in self._sorted(kinds):
+    def _read(self, prepared: Prepared, start: int, stop: int) -> None:
+        """Reads the fragments from `start` to `stop`."""
+        self._eaten = []
+        done = self._feed_hungry(start, stop) if self._hungry else start
+        for at, shape, found in self._sorted(prepared, start, stop):
             if at < done:
                 continue
             hits = found
@@ -122,67 +133,67 @@ class Scanner:
                 if match:
                     self._read_plain(at, shape, match)
                     continue
-                hits = self._hits(fragments[at])
+                hits = self._hits(self._text(at))
             self._read_line(at, hits)
             if self._hungry:
-                done = self._feed_hungry(at + 1)
+                done = self._feed_hungry(at + 1, stop)
         for owner in list(self._waiting):
-            self._read_waiting(owner, len(fragments))
+            self._read_waiting(owner, stop)
         self._waiting = {}
-        self._fragments, self._numbers, self._said = [], (), Said(0)
-        said.singles.sort(key=itemgetter(0))
-        return said
 
-    def _sorted(self, kinds: list[Kind]) -> list[Todo]:
+    def _text(self, at: int) -> bytes:
+        """A fragment of the block."""
+        text = self._texts.get(at)
+        return self._fragments.texts[at] if text is None else text
+
+    def _sorted(self, prepared: Prepared, start: int, stop: int) -> list[Todo]:
         """What is read by itself, in order; plain lines that are read as columns wait."""
-        places: defaultdict[Kind, list[int]] = defaultdict(list)
-        for at, kind in enumerate(kinds):
-            if kind is not SILENT:
-                places[kind].append(at)
         todo: list[Todo] = []
         hinted: list[int] = []
-        masks = self._masks
-        for kind, found in places.items():
-            shape = kind.shape
-            if shape is None:
-                if kind is OPEN or any(masks[number] for number in kind.numbers):
-                    hinted += found
+        masks, shapes = self._masks, self._router.shapes.all
+        for group in prepared.groups:
+            low, high = _between(group.at, start, stop)
+            if low == high:
                 continue
-            watched = self._watched(kind, shape, found)
-            alone = found if kind.layout is None else self._holders(found, watched)
+            shape, places = shapes[group.shape], group.at[low:high]
+            watched = self._watched(group, shape, places)
+            alone = places if group.cells is None else self._holders(places, watched)
             todo += [(at, shape, watched) for at in alone]
-            if len(alone) < len(found):
-                others = found if not alone else sorted(set(found).difference(alone))
-                self._waiting.setdefault(shape.owner, []).append(_Waiting(kind, others))
+            if len(alone) < len(places):
+                self._waiting.setdefault(shape.owner, []).append(_Waiting(group, low, high, frozenset(alone)))
+        for numbers, places in prepared.others:
+            if numbers is None or any(masks[number] for number in numbers):
+                low, high = _between(places, start, stop)
+                hinted += places[low:high]
         if hinted:
             hinted.sort()
-            todo += self._hinted([self._fragments[at] for at in hinted], hinted)
+            todo += self._hinted([self._text(at) for at in hinted], hinted)
         todo.sort(key=itemgetter(0))
         return todo
 
-    def _watched(self, kind: Kind, shape: Shape, places: Sequence[int]) -> tuple[bytes, ...]:
+    def _watched(self, group: Group, shape: Shape, places: Sequence[int]) -> tuple[bytes, ...]:
         """The hints of others that stand in these plain lines, and that nobody refutes for all of them."""
         masks, names = self._masks, self._router.hints
-        asked = [number for number in kind.numbers if masks[number] & ~shape.quiet]
+        asked = [number for number in group.numbers if masks[number] & ~shape.quiet]
         if not asked:
             return ()
-        text = b"\n".join([self._fragments[at] for at in places])
+        text = b"\n".join([self._text(at) for at in places])
         return tuple(
             names[number]
             for number in asked
             if names[number] in text and not self._is_silent(masks[number] & ~shape.quiet, names[number], text, True)
         )
 
-    def _holders(self, places: list[int], hints: Iterable[bytes]) -> list[int]:
+    def _holders(self, places: Sequence[int], hints: Iterable[bytes]) -> list[int]:
         """The places of those that hold one of these hints."""
-        fragments, found = self._fragments, set[int]()
+        found: set[int] = set()
         for hint in hints:
-            found.update([at for at in places if hint in fragments[at]])
+            found.update([at for at in places if hint in self._text(at)])
         return sorted(found)
 
     def _plain_match(self, at: int, shape: Shape, watched: Iterable[bytes]) -> re.Match[bytes] | None:
         """The match of a form, None where the line is another's too, or has not the form."""
-        fragment = self._fragments[at]
+        fragment = self._text(at)
         for hint in watched:
             if hint in fragment and not self._is_silent(self._masks[self._router.places[hint]] & ~shape.quiet, hint, fragment):
                 return None
@@ -222,72 +233,63 @@ class Scanner:
                 return []
         return [(place, None, numbers) for place, _ in lines]
 
-    def _feed_hungry(self, start: int) -> int:
+    def _feed_hungry(self, start: int, stop: int) -> int:
         """Feeds fragments from `start` on while a reader waits for every line; the place of the first that it did not feed."""
         at = start
         self._eaten.append((start, at))
-        while self._hungry and at < len(self._fragments):
+        while self._hungry and at < stop:
             self._eaten[-1] = start, at + 1
-            if not self._is_half(at):
-                self._read_line(at, self._hits(self._fragments[at]))
+            if not self._fragments.is_half(at):
+                self._read_line(at, self._hits(self._text(at)))
             at += 1
         return at
 
-    def _is_half(self, at: int) -> bool:
-        r"""Whether a fragment is what stands between `\\r` and `\\n`: nothing."""
-        numbers = self._numbers
-        return (
-            not self._fragments[at]
-            and 0 < at < len(self._fragments) - 1
-            and numbers[at - 1] == numbers[at] == numbers[at + 1] - 1
-        )
-
     def _read_waiting(self, owner: int, until: int) -> None:
         """Gives a reader the plain lines before a place that wait for it."""
-        ready: list[tuple[Kind, list[int]]] = []
+        ready: list[tuple[Group, slice | list[int]]] = []
         for waiting in self._waiting.get(owner, ()):
-            stop = bisect_left(waiting.at, until, waiting.cursor)
-            if stop > waiting.cursor:
-                places = waiting.at[waiting.cursor : stop]
-                waiting.cursor = stop
-                if self._eaten:
-                    places = [at for at in places if not self._is_eaten(at)]
-                if places:
-                    ready.append((waiting.kind, places))
+            group, low = waiting.group, waiting.cursor
+            high = waiting.cursor = bisect_left(group.at, until, low, waiting.stop)
+            if high == low:
+                continue
+            if waiting.skipped or self._eaten:
+                places = group.at
+                chosen = [k for k in range(low, high) if places[k] not in waiting.skipped and not self._is_eaten(places[k])]
+                if chosen:
+                    ready.append((group, chosen))
+            else:
+                ready.append((group, slice(low, high)))
         if ready and not self._read_columns(owner, ready):
-            self._read_one_by_one(ready)
+            self._read_one_by_one([(at, group.shape) for group, chosen in ready for at in _some(group.at, chosen)])
 
     def _read_losses(self, until: int) -> int:
         """Reads waiting lines that may hold a loss: fallbacks get nothing behind it. The readers (as bits) that are done then."""
+        shapes = self._router.shapes.all
         for owner, waiting in self._waiting.items():
-            if any(one.kind.shape is not None and one.kind.shape.is_loss for one in waiting):
+            if any(shapes[one.group.shape].is_loss for one in waiting):
                 self._read_waiting(owner, until)
         return self._router.fallbacks if self._has_loss else 0
 
     def _is_eaten(self, at: int) -> bool:
         """Whether a hungry reader got this line."""
-        which = bisect_right(self._eaten, (at, len(self._fragments))) - 1
+        which = bisect_right(self._eaten, (at, self._size)) - 1
         return which >= 0 and self._eaten[which][0] <= at < self._eaten[which][1]
 
-    def _read_columns(self, owner: int, ready: Sequence[tuple[Kind, list[int]]]) -> bool:
+    def _read_columns(self, owner: int, ready: Sequence[tuple[Group, slice | list[int]]]) -> bool:
         """Whether a reader could take these lines as columns."""
         reader: Any = self._reader(owner)
-        fragments, numbers = self._fragments, self._numbers
+        shapes = self._router.shapes.all
         try:
             parts = [
-                Part(
-                    kind.shape.method,  # type: ignore[union-attr]
-                    at,
-                    take(numbers, at),
-                    Cells(kind.layout, take(fragments, at)),  # type: ignore[arg-type]
-                )
-                for kind, at in ready
+                Part(shapes[group.shape].method, _some(group.at, chosen), _some(group.lines, chosen), group.cells.part(chosen))
+                for group, chosen in ready
+                if group.cells is not None
             ]
             found = reader.columns(parts)
         except ValueError:
             return False
         except Exception as error:
-            self._fail(owner, f"{self._file}:{numbers[ready[0][1][0]]}", error)
+            self._fail(owner, f"{self._file}:{parts[0].lines[0]}", error)
             return True
         if found is None:
             return False
@@ -298,17 +300,19 @@ class Scanner:
                 self._note_loss(owner, part.kind, part.names)
         return True
 
-    def _read_one_by_one(self, ready: Sequence[tuple[Kind, list[int]]]) -> None:
-        for at, shape in sorted(((at, kind.shape) for kind, places in ready for at in places), key=itemgetter(0)):
-            match = shape.pattern.match(self._fragments[at]) if shape else None
-            if shape and match:
-                self._read_plain(at, shape, match)
+    def _read_one_by_one(self, lines: Iterable[tuple[int, int]]) -> None:
+        """Reads plain lines, as (place, number of their form)."""
+        shapes = self._router.shapes.all
+        for at, number in sorted(lines):
+            match = shapes[number].pattern.match(self._text(at))
+            if match:
+                self._read_plain(at, shapes[number], match)
             else:
-                self._read_line(at, self._hits(self._fragments[at]))
+                self._read_line(at, self._hits(self._text(at)))
 
     def _read_plain(self, at: int, shape: Shape, found: re.Match[bytes]) -> None:
         self._read_waiting(shape.owner, at)
-        number = self._numbers[at]
+        number = self._fragments.numbers[at]
         name, read = self._bound.get(shape.number) or self._bind(shape)
         try:
             for record in read(number, found):
@@ -361,7 +365,7 @@ class Scanner:
     def _read_line(self, at: int, hits: Sequence[int]) -> None:
         """Gives a fragment to the readers of its hints and to those that are hungry."""
         masks, names, mask = self._masks, self._router.hints, 0
-        fragment, number = self._fragments[at], self._numbers[at]
+        fragment, number = self._text(at), self._fragments.numbers[at]
         for hit in hits:
             mask |= masks[hit]
         if mask & self._router.fallbacks and not self._has_loss:
@@ -521,31 +525,15 @@ class Scanner:
                 self._bound[shape.number] = "", _say_nothing
 
 
-def _is_short(data: bytes) -> bool:
-    """Whether a block is of very short fragments, as far as some places of it tell."""
-    stride = max(SAMPLE, len(data) // SAMPLES)
-    return all(
-        data.count(b"\n", at, at + SAMPLE) + data.count(b"\r", at, at + SAMPLE) > min(SAMPLE, len(data) - at) // SHORT
-        for at in range(0, len(data), stride)
-    )
+def _between(places: Sequence[int], start: int, stop: int) -> tuple[int, int]:
+    """(low, high): where the places from `start` to `stop` are among these."""
+    low = bisect_left(places, start) if start else 0
+    return low, bisect_left(places, stop, low)
 
 
-def _lines(block: Block) -> tuple[bytes, Sequence[int]]:
-    r"""(a block whose fragments all end in a line feed, the number of each fragment's line).
+def _some(items: Sequence[int], chosen: slice | Sequence[int]) -> Sequence[int]:
+    return items[chosen] if isinstance(chosen, slice) else [items[place] for place in chosen]
 
-    A fragment between `\\r` and `\\n` may be left, empty: it is passed over by `_is_half`.
-    """
-    data = block.data
-    if b"\r" not in data:
-        return data, range(block.line, block.line + len(data))
-    if b"\r\n" in data[:SAMPLE]:
-        data = data.replace(b"\r\n", b"\n")
-    feeds = data.translate(_IS_FEED, _NO_BREAKS)
-    return data.replace(b"\r", b"\n"), tuple(accumulate(feeds, initial=block.line))
-
-
-_NO_BREAKS: Final = bytes(byte for byte in range(256) if byte not in b"\r\n")
-_IS_FEED: Final = bytes(byte == 10 for byte in range(256))
 
 PlainRead = Callable[[int, re.Match[bytes]], Iterable[Record]]
 

@@ -69,7 +69,7 @@ class Skeletons:
 
         `by_first`: first byte → the forms of plain lines that begin with it.
         """
-        self._hints = tuple(hints)
+        self.hints = tuple(hints)
         self._owners = tuple(hints.values())
         self._dull = dict(dull)
         self._shapes = by_first
@@ -138,7 +138,7 @@ class Skeletons:
 
     def _is_dull(self, text: bytes, number: int) -> bool:
         is_dull = self._dull.get(self._owners[number])
-        return is_dull is not None and is_dull(self._hints[number], text)
+        return is_dull is not None and is_dull(self.hints[number], text)
 
 
 def _layout(shape: Shape, line: bytes, found: Any) -> Layout | None:

@@ -357,12 +357,12 @@ def _speed_rows(part: Part, rank: int | None) -> Rows:
     return Rows(at, lines, names, tuple(cells.floats(group) for group in (4, 3, 5, 6)), cells.ints(2), cells.times(1), rank)
 
 
-def _timer_rows(part: Part, names: Mapping[str, list[bytes]], rank: int | None) -> Sequence[Rows] | None:
+def _timer_rows(part: Part, names: Mapping[str, Sequence[float]], rank: int | None) -> Sequence[Rows] | None:
     """The whole step's timers in seconds; None where some took no time at all."""
     forward, backward, step = names.get("fwd", names.get("forward")), names.get("bwd", names.get("backward")), names.get("step")
     if forward is None or backward is None:
         return ()
-    parts = [[float(word) / 1000 for word in words] if words else [0.0] * len(part.at) for words in (forward, backward, step)]
+    parts = [[value / 1000 for value in values] if values else [0.0] * len(part.at) for values in (forward, backward, step)]
     sums = list(map(sum, zip(*parts, strict=True)))
     if not all(map(add, parts[0], parts[1])):
         return None

@@ -126,14 +126,14 @@ class Megatron:
 
     def columns(self, parts: Sequence[Part]) -> Iterable[Rows] | None:
         """The rows of many iteration lines that count on within the known plan, and skip nothing."""
-        found, total = [], {self._total.encode()}
+        found, total = [], {int(self._total or -1)}
         for _, at, lines, cells in parts:
-            pairs = [(*_UNITS.get(name, (name, 1.0)), words) for name, words in cells.pairs]
+            pairs = [(*_UNITS.get(name, (name, 1.0)), values) for name, values in cells.pairs]
             names = tuple([name for name, *_ in pairs])
-            is_idle = all(set(words) == {b"0"} for name, _, words in pairs if name in _COUNTERS)
-            if not is_idle or set(cells.words(3)) != total or len(set(names)) < len(names):
+            is_idle = not any(any(values) for name, _, values in pairs if name in _COUNTERS)
+            if not is_idle or set(cells.ints(3)) != total or len(set(names)) < len(names):
                 return None
-            columns = tuple([self._column(name, scale, words) for name, scale, words in pairs])
+            columns = tuple([self._column(name, scale, values) for name, scale, values in pairs])
             times = cells.times(1) if cells.has(1) else None
             found.append(Rows(at, lines, names, columns, cells.ints(2), times, self.file_rank))
         steps = [step for part in found for step in part.steps or ()]
@@ -145,11 +145,11 @@ class Megatron:
         self._step = steps[-1]
         return found
 
-    def _column(self, name: str, scale: float, words: Sequence[bytes]) -> list[float]:
+    def _column(self, name: str, scale: float, values: Sequence[float]) -> Sequence[float]:
         """A value's column; a counter that does not count keeps its sum."""
         if name in _COUNTERS:
-            return [self._counts[name]] * len(words)
-        return list(map(float, words)) if scale == 1.0 else [float(word) * scale for word in words]
+            return [self._counts[name]] * len(values)
+        return values if scale == 1.0 else [value * scale for value in values]
 
     def close(self) -> Iterable[Record]:
         """Nothing is left over."""

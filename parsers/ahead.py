@@ -1,0 +1,100 @@
+"""Blocks of one large file prepared by several processes while this one reads on, in the order of the file.
+
+Preparing (`prepare.py`) is most of the work and needs nothing of what came before; what the readers say stays in this
+process. The results are the same with any number of processes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from parsers.prepare import Fragments, Prepared, is_short, prepare
+from parsers.registry import Router
+from parsers.source import Block
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+MIN_BYTES: Final = 48 * 2**20
+"""Below this a pool of processes costs more than it saves."""
+MAX_WORKERS: Final = 4
+"""Processes that keep this one busy."""
+WAITING: Final = 2
+"""Blocks that are under way beyond one for each process."""
+
+_ROUTER: Router | None = None
+"""The readers' hints, for the processes that are forked from this one."""
+
+
+def workers(size: int) -> int:
+    """How many processes are worth it for a file of so many bytes: 1 where there is one core, or none can be forked."""
+    if size < MIN_BYTES or not hasattr(os, "fork"):
+        return 1
+    from multiprocessing import parent_process
+    from threading import active_count
+
+    if parent_process() is not None or active_count() > 1:  # a process with threads must not be forked
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MAX_WORKERS)
+
+
+def ahead(
+    blocks: Iterator[Block], router: Router, count: int, dead: Callable[[], frozenset[int]]
+) -> Iterator[tuple[Block, Prepared | None]]:
+    """Each block with what `count` processes prepared of it, None where it must be read without.
+
+    `dead`: the hints that nobody waits for any more, as of now.
+    """
+    global _ROUTER
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    _ROUTER = router
+    under_way: deque[tuple[Block, Future[Prepared] | None]] = deque()
+    try:
+        pool = ProcessPoolExecutor(count, get_context("fork"))
+    except (OSError, NotImplementedError, ImportError):  # no semaphores here: a sandbox, a small container
+        yield from ((block, None) for block in blocks)
+        return
+    try:
+        for block in blocks:
+            under_way.append((block, _submit(pool, block, dead())))
+            if len(under_way) >= count + WAITING:
+                yield _done(*under_way.popleft())
+        while under_way:
+            yield _done(*under_way.popleft())
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        _ROUTER = None
+
+
+def _submit(pool: Any, block: Block, dead: frozenset[int]) -> Future[Prepared] | None:
+    if is_short(block.data):
+        return None
+    try:
+        found: Future[Prepared] = pool.submit(_prepare, block.data, block.line, dead)
+    except RuntimeError:  # the pool is broken: a process was killed
+        return None
+    return found
+
+
+def _done(block: Block, future: Future[Prepared] | None) -> tuple[Block, Prepared | None]:
+    try:
+        return block, future.result() if future else None
+    except Exception:  # whatever it was: the block is read here then, and what it raises is raised here
+        return block, None
+
+
+def _prepare(data: bytes, line: int, dead: frozenset[int]) -> Prepared:
+    """In another process."""
+    if _ROUTER is None:
+        raise RuntimeError("not forked from a process that reads")
+    fragments = Fragments(Block(data, line))
+    made = prepare(_ROUTER.skeletons, fragments, dead)
+    texts = fragments.texts
+    made.texts.update({at: texts[at] for _, places in made.others for at in places})
+    return made

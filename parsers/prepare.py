@@ -1,0 +1,136 @@
+"""What of a block can be said without what came before it: which lines are plain, with their fields as columns, and which
+may concern a reader. It needs no reader, so that several processes can do it for several blocks at once (`ahead.py`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence, Set
+from itertools import accumulate
+from typing import Final, NamedTuple
+
+from parsers.layout import Cells
+from parsers.said import take
+from parsers.skeletons import OPEN, SILENT, Kind, Skeletons, split
+from parsers.source import Block
+
+SHORT: Final = 4
+"""Bytes a fragment: of blocks with shorter ones on average (millions of empty lines) no list of fragments is made."""
+SAMPLES: Final = 16
+SAMPLE: Final = 2048
+"""Places of a block, and bytes of each, by which that is told."""
+
+_NO_BREAKS: Final = bytes(byte for byte in range(256) if byte not in b"\r\n")
+_IS_FEED: Final = bytes(byte == 10 for byte in range(256))
+
+
+class Group(NamedTuple):
+    """Plain lines of one form and layout: `at` their places among the fragments, `lines` their numbers, `cells` their fields.
+
+    `cells` is None where they must be read one by one. `numbers`: the hints of other readers that stand in some of them.
+    """
+
+    shape: int
+    at: Sequence[int]
+    lines: Sequence[int]
+    cells: Cells | None
+    numbers: tuple[int, ...]
+
+
+class Prepared(NamedTuple):
+    """A block of `size` fragments: its plain lines, and `others`: (hints that may stand in them, their places).
+
+    `texts`: the fragments of `others`, by their places.
+    """
+
+    size: int
+    groups: list[Group]
+    others: list[tuple[tuple[int, ...] | None, list[int]]]
+    texts: dict[int, bytes]
+
+
+class Fragments:
+    r"""The fragments of a block and the numbers of their lines, made when they are first asked for.
+
+    A fragment between `\r` and `\n` may be left, empty: see `is_half`.
+    """
+
+    def __init__(self, block: Block) -> None:
+        self._block = block
+        self._texts: list[bytes] | None = None
+        self._numbers: Sequence[int] = ()
+
+    def made(self) -> tuple[bytes, list[bytes], Sequence[int]]:
+        """(the block with line feeds only, its fragments, the numbers of their lines)."""
+        block = self._block
+        data, self._numbers = _lines(block)
+        self._texts = split(data)
+        if len(data) == len(block.data):
+            block.feeds = self._numbers[len(self._texts) - 1] - block.line + block.data.endswith(b"\n")
+        return data, self._texts, self._numbers
+
+    @property
+    def texts(self) -> list[bytes]:
+        """The fragments, without their breaks."""
+        return self._texts if self._texts is not None else self.made()[1]
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        """The numbers of their lines."""
+        if self._texts is None:
+            self.made()
+        return self._numbers
+
+    def is_half(self, at: int) -> bool:
+        r"""Whether a fragment is what stands between `\r` and `\n`: nothing."""
+        numbers = self.numbers
+        return not self.texts[at] and 0 < at < len(self.texts) - 1 and numbers[at - 1] == numbers[at] == numbers[at + 1] - 1
+
+
+def is_short(data: bytes) -> bool:
+    """Whether a block is of very short fragments, as far as some places of it tell."""
+    stride = max(SAMPLE, len(data) // SAMPLES)
+    return all(
+        data.count(b"\n", at, at + SAMPLE) + data.count(b"\r", at, at + SAMPLE) > min(SAMPLE, len(data) - at) // SHORT
+        for at in range(0, len(data), stride)
+    )
+
+
+def prepare(skeletons: Skeletons, fragments: Fragments, dead: frozenset[int]) -> Prepared:
+    """Sorts the fragments of a block. `dead`: hints that nobody waits for any more, by their numbers."""
+    data, texts, numbers = fragments.made()
+    places: defaultdict[Kind, list[int]] = defaultdict(list)
+    for at, kind in enumerate(skeletons.kinds(data, texts)):
+        if kind is not SILENT:
+            places[kind].append(at)
+    made = Prepared(len(texts), [], [], {})
+    for kind, found in places.items():
+        if kind.shape is not None:
+            made.groups.append(_group(skeletons, kind, found, take(texts, found), take(numbers, found), dead))
+        elif kind is OPEN or not dead.issuperset(kind.numbers):
+            made.others.append((None if kind is OPEN else kind.numbers, found))
+    return made
+
+
+def _group(
+    skeletons: Skeletons, kind: Kind, at: Sequence[int], texts: Sequence[bytes], lines: Sequence[int], dead: Set[int]
+) -> Group:
+    asked = [number for number in kind.numbers if number not in dead]
+    text = b"\n".join(texts) if asked else b""
+    present = tuple(number for number in asked if skeletons.hints[number] in text)
+    try:
+        cells = Cells.of(kind.layout, texts) if kind.layout else None
+    except ValueError:
+        cells = None
+    return Group(kind.shape.number if kind.shape else -1, at, lines, cells, present)
+
+
+def _lines(block: Block) -> tuple[bytes, Sequence[int]]:
+    """(a block whose fragments all end in a line feed, the number of each fragment's line)."""
+    data = block.data
+    if b"\r" not in data:
+        return data, range(block.line, block.line + len(data))
+    if b"\r\n" in data[:SAMPLE]:
+        data = data.replace(b"\r\n", b"\n")
+    feeds = data.translate(_IS_FEED, _NO_BREAKS)
+    return data.replace(b"\r", b"\n"), tuple(accumulate(feeds, initial=block.line))
