@@ -84,8 +84,8 @@ def growth(tmp_path: Path, make: Callable[[int], bytes], unit: int) -> tuple[int
     ("make", "unit"),
     [
         pytest.param(lambda size: text(size, 0.05), 300_000, id="bytes, few metrics"),
-        pytest.param(lambda size: text(size, 1.0), 150_000, id="bytes, metrics only"),
-        pytest.param(warnings, 1000, id="warnings"),
+        pytest.param(lambda size: text(size, 1.0), 1_000_000, id="bytes, metrics only"),
+        pytest.param(warnings, 3000, id="warnings"),
         pytest.param(versions, 2000, id="versions of one package"),
         pytest.param(remarks, 1500, id="remarks"),
         pytest.param(tracebacks, 500, id="tracebacks"),
