@@ -8,8 +8,9 @@ from typing import Final
 
 from analyzer.live.ledger import Entry
 from analyzer.live.session import Session
-from analyzer.output.plain import neutral
+from analyzer.output.plain import clip, neutral
 from analyzer.output.sparkline import sparkline
+from analyzer.output.strings import Strings, catalogue
 from parsers import Run, Series
 
 CURVES: Final = ("loss", "eval_loss", "grad_norm", "lr", "loss_scale", "throughput_samples", "throughput_tokens")
@@ -25,46 +26,47 @@ Line = tuple[str, str]
 """A style (`critical`, `warning`, `head`, `dim` or '') and a text."""
 
 
-def screen(sessions: Sequence[Session], now: float, width: int, height: int) -> list[Line]:
+def screen(sessions: Sequence[Session], now: float, width: int, height: int, s: Strings | None = None) -> list[Line]:
     """Lines for all runs, at most `height`, each shorter than `width`. Several runs: those with findings first, briefly."""
+    s = s or catalogue()
     if len(sessions) == 1:
-        lines = status(sessions[0], now, width)
+        lines = status(sessions[0], now, width, s)
     else:
         loud = sorted(sessions, key=lambda one: not one.ledger.standing)
-        lines = [line for one in loud for line in brief(one, now, width)]
+        lines = [line for one in loud for line in brief(one, now, width, s)]
     if len(lines) > height:
-        lines = [*lines[: height - 1], ("dim", f"… {len(lines) - height + 1} more lines")]
-    return [(style, text[: width - 1]) for style, text in lines]
+        lines = [*lines[: height - 1], ("dim", s("live.more_lines", n=len(lines) - height + 1))]
+    return [(style, clip(text, width - 1)) for style, text in lines]
 
 
-def status(session: Session, now: float, width: int) -> list[Line]:
+def status(session: Session, now: float, width: int, s: Strings) -> list[Line]:
     """One run in full."""
-    standing = [_standing(entry) for entry in session.ledger.standing]
-    more = [("dim", f"  and {len(standing) - STANDING} more")] if len(standing) > STANDING else []
+    standing = [_standing(entry, s) for entry in session.ledger.standing]
+    more = [("dim", "  " + s("live.more", n=len(standing) - STANDING))] if len(standing) > STANDING else []
     curves = _curves(session.run, width) if session.run is not None else []
-    return [("head", head(session, now, width)), *(("", curve) for curve in curves), *standing[:STANDING], *more]
+    return [("head", head(session, now, width, s)), *(("", curve) for curve in curves), *standing[:STANDING], *more]
 
 
-def brief(session: Session, now: float, width: int) -> list[Line]:
+def brief(session: Session, now: float, width: int, s: Strings) -> list[Line]:
     """One of several runs: a line, and its first finding."""
-    return [("head", head(session, now, width)), *map(_standing, session.ledger.standing[:1])]
+    return [("head", head(session, now, width, s)), *(_standing(entry, s) for entry in session.ledger.standing[:1])]
 
 
-def head(session: Session, now: float, width: int) -> str:
+def head(session: Session, now: float, width: int, s: Strings) -> str:
     """Step, speed, time left, silence."""
     run, name = session.run, _name(session.root, max(12, width // NAME))
     if run is None:
-        return f"{name}: {'reading' if session.follower.exists else 'waiting for the file'}"
+        return f"{name}: {s('live.reading' if session.follower.exists else 'live.waiting')}"
     planned = f"/{run.planned_steps}" if run.planned_steps else ""
-    words = ["no step yet" if run.last_step is None else f"step {run.last_step}{planned}"]
+    words = [s("live.no_step") if run.last_step is None else s("live.step", step=f"{run.last_step}{planned}")]
     speed = session.rhythm.speed
     if speed:
-        words.append(f"{speed:.3g} steps/s" if speed >= 1 else f"{1 / speed:.3g} s/step")
+        words.append(s("live.steps_s", x=f"{speed:.3g}") if speed >= 1 else s("live.s_step", x=f"{1 / speed:.3g}"))
         if run.planned_steps and run.last_step is not None and run.planned_steps > run.last_step:
-            words.append(f"{duration((run.planned_steps - run.last_step) / speed)} left")
-    words.append(f"last record {duration(session.rhythm.silence(now))} ago")
+            words.append(s("live.left", time=duration((run.planned_steps - run.last_step) / speed)))
+    words.append(s("live.ago", time=duration(session.rhythm.silence(now))))
     if session.follower.behind > 1e5:
-        words.append(f"{session.follower.behind / 1e6:.1f} MB behind")
+        words.append(s("live.behind", mb=f"{session.follower.behind / 1e6:.1f}"))
     return f"{name}: {' · '.join(words)}"
 
 
@@ -94,9 +96,10 @@ def _spark(series: Series, width: int) -> str:
     return sparkline(steps, values, width, (min(steps), max(steps)), 0 if series.metric == "loss" else None)
 
 
-def _standing(entry: Entry) -> Line:
+def _standing(entry: Entry, s: Strings) -> Line:
     finding = entry.finding
-    since = "" if finding.first_step is None else f" since step {finding.first_step}"
-    sign = "early sign of " if entry.is_early else ""
+    since = "" if finding.first_step is None else s("live.since", step=finding.first_step)
+    rule = s("live.sign", rule=finding.rule) if entry.is_early else finding.rule
     clock = time.strftime("%H:%M:%S", time.localtime(entry.at))
-    return finding.severity, f"  ● {finding.severity}: {sign}{finding.rule}{since}, seen {clock}"
+    text = s("live.standing", severity=s(f"severity.{finding.severity}"), rule=rule, since=since, clock=clock)
+    return finding.severity, f"  ● {text}"

@@ -20,6 +20,8 @@ from analyzer.model import Diagnosis, Finding
 from analyzer.output import document
 from analyzer.output.plain import neutral
 from analyzer.output.redact import redact, redact_text
+from analyzer.output.strings import Strings, catalogue
+from analyzer.output.translate import sentence
 
 DRAW: Final = 0.5
 """Seconds between two drawings of the live view."""
@@ -42,14 +44,17 @@ class View(Protocol):
         """The last word."""
 
 
-def line_of(change: Change, place: str) -> str:
-    """A change in one line: severity, rule, step, summary, place."""
-    finding = change.finding
-    step = "" if finding.first_step is None else f" at step {finding.first_step}"
-    word = {"found": finding.severity, "updated": f"now {finding.severity}", "withdrawn": "withdrawn"}[change.kind]
-    sure = "" if finding.confidence == "high" else f", {finding.confidence} confidence"
-    what = "" if change.kind == "withdrawn" else f": {neutral(finding.summary)}"
-    return f"{word}{'' if change.kind == 'withdrawn' else sure}: {finding.rule}{step}{what} [{place}]"
+def line_of(change: Change, place: str, s: Strings | None = None) -> str:
+    """A change in one line: severity, rule, step, summary, place; in the words of a catalogue (English)."""
+    finding, s = change.finding, s or catalogue()
+    step = "" if finding.first_step is None else s("live.at_step", step=finding.first_step)
+    severity = s(f"severity.{finding.severity}")
+    words = {"found": severity, "updated": s("live.now", severity=severity), "withdrawn": s("live.withdrawn")}
+    if change.kind == "withdrawn":
+        return s("live.line", word=words["withdrawn"], rule=finding.rule, step=step, what="", place=place)
+    sure = "" if finding.confidence == "high" else s("translate.comma") + s(f"confidence.{finding.confidence}")
+    what = s("live.what", summary=neutral(sentence(finding.summary, s)))
+    return s("live.line", word=words[change.kind] + sure, rule=finding.rule, step=step, what=what, place=place)
 
 
 def place_of(finding: Finding) -> str:
@@ -61,8 +66,9 @@ def place_of(finding: Finding) -> str:
 class PlainView:
     """One line a change, with the time of day."""
 
-    def __init__(self, color: bool = False, stream: TextIO | None = None) -> None:
+    def __init__(self, color: bool = False, stream: TextIO | None = None, lang: str = "en") -> None:
         self._color = color
+        self._words = catalogue(lang)
         self._stream = stream or sys.stdout
 
     def changes(self, session: Session, changes: Sequence[Change]) -> None:
@@ -70,7 +76,7 @@ class PlainView:
         for change in changes:
             ref = change.finding.evidence[0].ref
             style = "withdrawn" if change.kind == "withdrawn" else change.finding.severity
-            self._print(line_of(change, place_of(change.finding)), style)
+            self._print(line_of(change, place_of(change.finding), self._words), style)
             text = ref.text or session.follower.text(ref.file, ref.line)
             if text and change.kind == "found":
                 self._print("    " + neutral(text)[:200], "dim", stamp=False)
@@ -80,15 +86,15 @@ class PlainView:
 
     def say(self, text: str) -> None:
         """Prints a line."""
-        self._print(neutral(text), "dim")
+        self._print(neutral(sentence(text, self._words)), "dim")
 
     def end(self, reason: str, diagnoses: Sequence[Diagnosis]) -> None:
         """Prints why it ended, and the summary of each run."""
         from analyzer.output import terminal
 
-        self._print(reason, "dim")
+        self._print(sentence(reason, self._words), "dim")
         for diagnosis in diagnoses:
-            self._stream.write("\n" + terminal.render(diagnosis, color=self._color or None))
+            self._stream.write("\n" + terminal.render(diagnosis, color=self._color or None, lang=self._words.lang))
         self._stream.flush()
 
     def _print(self, text: str, style: str, stamp: bool = True) -> None:
@@ -103,9 +109,10 @@ class PlainView:
 class LiveView(PlainView):
     """Lines as in a pipe, and below them the runs as they stand."""
 
-    def __init__(self, color: bool | None = None) -> None:
+    def __init__(self, color: bool | None = None, lang: str = "en") -> None:
         """`color`: None asks the environment (`NO_COLOR`, `TERM=dumb`)."""
-        super().__init__(not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" if color is None else color)
+        plain = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" if color is None else color
+        super().__init__(plain, lang=lang)
         self._height = 0
         self._drawn = 0.0
 
@@ -115,7 +122,7 @@ class LiveView(PlainView):
             return
         self._drawn = now
         size = shutil.get_terminal_size((100, 24))
-        lines = screen(sessions, now, size.columns, max(3, size.lines - 2))
+        lines = screen(sessions, now, size.columns, max(3, size.lines - 2), self._words)
         self._clear()
         self._stream.write("".join(self._styled(text, style) + "\n" for style, text in lines))
         self._stream.flush()

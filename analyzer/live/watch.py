@@ -182,7 +182,7 @@ def watch(wish: Watch) -> int:
     follow.check(wish.paths)
     if wish.report is not None and wish.report.suffix not in SUFFIXES:
         raise UsageError(f"--report {wish.report}: end it in .html, .json or .md.")
-    view = view_of(wish.format, wish.redact)
+    view = view_of(wish.format, wish.redact, wish.lang)
     watcher = Watcher(wish, view)
     with _interruptible():
         try:
@@ -198,13 +198,13 @@ def watch(wish: Watch) -> int:
     return code(reason, diagnoses, wish.fail_on)
 
 
-def view_of(form: str, redacts: bool) -> View:
+def view_of(form: str, redacts: bool, lang: str = "en") -> View:
     """The view of a form: `auto` is the live view on a terminal and plain lines elsewhere."""
     if form == "jsonl":
         return JsonView(redacts)
     if form == "live" or (form == "auto" and sys.stdout.isatty()):
-        return LiveView()
-    return PlainView()
+        return LiveView(lang=lang)
+    return PlainView(lang=lang)
 
 
 @contextmanager

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import select
 import subprocess
 import sys
 import time
+import unicodedata
 from pathlib import Path
 
 from analyzer.live.session import Session
 from analyzer.live.status import duration, screen
+from analyzer.output.strings import catalogue
 from parsers.discover import RunFiles
 from tests.live.test_watch import start
 from tests.samples import ROOT
@@ -53,6 +56,13 @@ def test_many_runs_fit_and_those_with_findings_come_first(tmp_path: Path) -> Non
     assert "more lines" in lines[-1][1]
 
 
+def test_wide_characters_count_twice(tmp_path: Path) -> None:
+    one, now = session(tmp_path / "run.log", bad=70)
+    lines = [text for _, text in screen([one], now + 3, 50, 24, catalogue("zh"))]
+    assert "第 80/200 步 · 2 秒/步" in lines[0] and "严重：loss-zero，自第 70 步" in "".join(lines)
+    assert all(sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in line) < 50 for line in lines)
+
+
 def test_durations() -> None:
     assert [duration(s) for s in (5, 119, 300, 7300, 300_000)] == ["5 s", "119 s", "5 min", "2 h 2 min", "3 d 11 h"]
 
@@ -91,3 +101,15 @@ def test_no_color(tmp_path: Path) -> None:
     )  # fmt: skip
     assert "loss-zero" in done.stdout
     assert "\x1b[31" not in done.stdout and "\x1b[1" not in done.stdout.replace("\x1b[1A", "")
+
+
+def test_a_watcher_speaks_chinese(tmp_path: Path) -> None:
+    log = tmp_path / "run.log"
+    log.write_text(
+        "".join(f"{{'loss': 2.0, 'grad_norm': {1.0 if step < 20 else float('nan')}, 'epoch': 0.1}}\n" for step in range(60))
+    )
+    command = [sys.executable, "-m", "analyzer", "watch", str(log), "--max-wait", "1", "--lang", "zh"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    assert re.search(r"严重：grad-nan，第 \d+ 步：从第", said)
+    assert "在 --max-wait 允许的时间内没有写入新内容" in said and "失败" in said
+    assert "critical" not in said and "nothing new" not in said
