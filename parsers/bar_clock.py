@@ -102,7 +102,8 @@ def _longest(tables: Tables) -> int:
     if last and round(last) in ticks.total:
         return round(last)
     seconds = [0.0 if math.isnan(s) else s for s in ticks.seconds]
-    return ticks.total[max(range(len(ticks)), key=lambda i: (seconds[i], ticks.step[i]))]
+    drawn = list(zip(seconds, ticks.step, strict=True))
+    return ticks.total[drawn.index(max(drawn))]
 
 
 def last_by_speed(tables: Tables) -> float | None:

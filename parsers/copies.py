@@ -13,7 +13,8 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from functools import reduce
-from typing import Final, NamedTuple
+from itertools import islice, repeat
+from typing import Any, Final, NamedTuple
 
 from parsers.table import MAX_STEP, Table, Tables
 
@@ -68,10 +69,29 @@ def _rows(tables: Sequence[Table], starts: Sequence[int], most: int = MAX_STEP) 
 def _is_single(tables: Sequence[Table], starts: Sequence[int]) -> bool:
     """Whether the first rows of many show one that has no copy near it: the rest need not be looked at."""
     if sum(map(len, tables)) - sum(starts) < 2 * LOOK:
-        return False
+        return _has_single_rows(tables, starts)
     rows = _rows(tables, starts, LOOK)[:LOOK]
     near = Counter(map(_key, rows))
     return any(near[_key(row)] == 1 and _is_telling(row) for row in rows[LOOK // 4 : LOOK // 2])
+
+
+def _has_single_rows(tables: Sequence[Table], starts: Sequence[int]) -> bool:
+    """Whether three telling rows come once: one of them at least is neither the first nor the last, so nothing comes N times.
+
+    What `_copies` would say too; a growing log asks ever again, and almost every one has such rows.
+    """
+    counts: Counter[tuple[object, ...]] = Counter()
+    for table, start in zip(tables, starts, strict=True):
+        columns = [column[start:] if start else column for column in table.columns]
+        counts.update(zip(repeat(table.names), *columns))
+    single = (key for key, count in counts.items() if count == 1 and all(value == value for value in key))
+    return sum(1 for _ in islice((key for key in single if _tells(key)), MIN_ROWS)) == MIN_ROWS
+
+
+def _tells(key: tuple[object, ...]) -> bool:
+    names: Any = key[0]
+    loss: Any = key[1 + names.index("loss")]
+    return math.isfinite(loss) and loss != 0
 
 
 def _copies(rows: Sequence[_Place], goes_on: bool) -> int:

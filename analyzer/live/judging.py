@@ -11,8 +11,11 @@ from typing import Final
 from analyzer.symptoms import Symptoms, Wishes, by_rule
 from parsers import Run
 
-AT_ONCE: Final = 60_000
+AT_ONCE: Final = 40_000
 """Points of a run's series times rules for one look: two or three milliseconds."""
+
+FEW: Final = 40
+"""Rules for one look, below which a run is long."""
 
 
 class Judging:
@@ -24,6 +27,11 @@ class Judging:
         self.settled = settled
         self._rules = by_rule(run, wishes)
         self._share = max(1, AT_ONCE // max(1, sum(len(track) for track in run.tracks)))
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the rules take several looks."""
+        return self._share < FEW
 
     def go_on(self, is_whole: bool) -> Symptoms | None:
         """The next rules, all that are left if `is_whole`; what they found, once they are through."""

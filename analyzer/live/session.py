@@ -22,6 +22,8 @@ from parsers.discover import RunFiles
 
 HUSH: Final = 0.5
 """Seconds without a byte after which the end of what was read is looked at for a stack that is half said."""
+MANY: Final = 500
+"""Records of a run from which on NumPy's tenth of a second, once, is worth its while."""
 ENDED: Final[dict[Outcome, float]] = {"completed": 3.0, "crashed": 60.0, "killed": 60.0, "stopped": 10.0}
 """Seconds of silence after which a run whose log tells its end is over: a launcher may start a failed one again."""
 
@@ -120,6 +122,8 @@ class Session:
     def _judge(self, now: float, is_over: bool, settled: bool, is_urgent: bool) -> list[Change]:
         """`settled`: nothing follows for the moment, so a stack that is half printed counts as it stands."""
         begun = self.clock()
+        if self.records > MANY:
+            import numpy  # noqa: F401 (what stands at `sys.modules` is used for long columns, never imported for them)
         try:
             run = self.follower.run(is_over or settled)
         except UnreadableError:
@@ -129,7 +133,11 @@ class Session:
             self.rhythm.count(now, run.last_step)
         self._judging = Judging(run, self._options.wishes, is_over, settled)
         self._alarms, self._is_stale = self.follower.alarms, False
-        return self._go_on(now, is_urgent, self.clock() - begun)
+        spent = self.clock() - begun
+        if self._judging.is_long and self._is_warm and not is_urgent:  # to take the run's state was enough for this look
+            self._pace.pay(spent)
+            return []
+        return self._go_on(now, is_urgent, spent)
 
     def _go_on(self, now: float, is_whole: bool = False, spent: float = 0.0) -> list[Change]:
         """Takes the judgement under way further, to its end if `is_whole`. `spent`: seconds that this look took already."""
