@@ -212,3 +212,11 @@ def test_the_reader_of_a_pipe_may_leave() -> None:
     )
     assert done.stdout.startswith(b"{")
     assert b"Traceback" not in done.stderr
+
+
+def test_a_url_is_sent_to_the_command_that_reads_it() -> None:
+    done = analyze("s3://bucket/run.log")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "analyze: s3://bucket/run.log is a URL: `analyze scan s3://bucket/run.log` reads those.\n",
+    )
