@@ -173,9 +173,9 @@ def run(request: Request) -> int:
     form = request.form
     if request.output and request.format and request.html == request.output:
         raise UsageError("--html and --output name the same file: give them different names.")
-    for path in request.paths:
-        if "://" in path and not os.path.lexists(path):
-            raise UsageError(f"{path} is a URL: `analyze scan {path}` reads those.")
+    for place in request.paths:
+        if "://" in place and not os.path.lexists(place):
+            raise UsageError(f"{place} is a URL: `analyze scan {place}` reads those.")
     runs = list(find_runs(request.paths))
     if not runs:
         places = " ".join(request.paths)
