@@ -2,7 +2,8 @@
 
 python benchmarks/watch.py 2.0      # gigabytes
 
-Every hundredth piece is ten lines alone, after which one look is timed: what it takes from ten new lines to the changed run and what is said of it.
+Every hundredth piece is ten lines alone, after which one look is timed: what it takes from ten new lines to the changed run
+and what is said of it.
 """
 
 from __future__ import annotations
