@@ -26,7 +26,7 @@ def main(words: list[str] | None = None) -> int:
     running = commands.add_parser("run", help="failures, then the race; keeps logs, results.jsonl and two_gpu.tar.xz")
     running.add_argument("wheels", type=Path)
     running.add_argument("--into", type=Path, required=True)
-    running.add_argument("--only", nargs="+", default=["*"], help="patterns of the cases' names")
+    running.add_argument("--only", nargs="+", default=["*"], help="patterns of the cases' names, the first one's first")
     running.add_argument("--jobs", type=int, default=4, help="runs at a time: both GPUs are shared")
     running.add_argument("--deadline", type=float, default=570.0, help="seconds after which no run is waited for")
     running.add_argument("--gpus", type=int, default=2, help="how many there are")
@@ -56,7 +56,8 @@ def run(given: argparse.Namespace) -> int:
     """Runs the cases; 1 when none ended."""
     machine = Machine(0, given.ranks or 2) if given.cpu else Machine(given.gpus, given.ranks or given.gpus)
     known = (*failures(machine), *race(machine, given.steps))
-    cases = [case for case in known if any(fnmatch.fnmatch(case.name, pattern) for pattern in given.only)]
+    named = dict.fromkeys(case.name for pattern in given.only for case in known if fnmatch.fnmatch(case.name, pattern))
+    cases = [case for name in named for case in known if case.name == name]
     rows = run_all(cases, given.wheels, given.into, given.jobs, given.deadline, machine)
     with tarfile.open(given.into / "two_gpu.tar.xz", "w:xz") as archive:
         for place in sorted(given.into.iterdir()):
