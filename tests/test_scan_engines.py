@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from analyzer.batch import local
-from analyzer.batch.task import Task, Work, perform
+from analyzer.batch.task import Task, Work, allowed, perform
 from analyzer.diagnosis import Options
 from analyzer.scan import Extras, find
+from parsers.discover import RunFiles
 from tests.test_cli import analyze
 from tests.test_scan_cache import RUNS, make
 
@@ -77,6 +78,29 @@ def test_a_worker_that_held_too_much_is_replaced(tmp_path: Path, monkeypatch: py
     alone = [perform(task, work) for task in tasks]
     monkeypatch.setattr(local, "FULL", 1)
     assert list(local.results(tasks, work, 2)) == alone
+
+
+def test_a_run_that_takes_long_holds_nobody_elses_result_back(tmp_path: Path) -> None:
+    slow = BAD_RULE.format(deed="time.sleep(3)").replace('"sweep-01" in', f'"sweep-00/{RUNS[1]}" in')
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "bad_run.py").write_text(slow, "utf-8")
+    (tmp_path / "rules" / "bad_run.md").write_text("# a rule of a test\n", "utf-8")
+    tasks = [Task(run) for run in find([str(make(tmp_path / "tree", 3))], Extras())]
+    assert tasks[0].files.root.endswith(RUNS[1])
+    work, told = Work(Options(rules=(tmp_path / "rules",))), list[str]()
+    results = local.results(tasks, work, 2, lambda result: told.append(result.files.root))
+    assert next(results).files.root == tasks[0].files.root
+    assert told[-1] == tasks[0].files.root
+    assert len(told) > 4
+    assert [one.files.root for one in results] == [task.files.root for task in tasks[1:]]
+    assert sorted(told) == sorted(task.files.root for task in tasks)
+
+
+def test_a_large_run_may_take_longer() -> None:
+    work = Work(Options(), limit=2.0)
+    assert allowed(RunFiles("s3://x/run.log", ("s3://x/run.log",), ("600000000 etag",)), work) == 302.0
+    assert allowed(RunFiles("gone", ("gone",)), work) == 2.0
+    assert allowed(RunFiles("gone", ("gone",)), Work(Options())) == 0.0
 
 
 ray = pytest.importorskip("ray")

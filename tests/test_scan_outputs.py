@@ -165,8 +165,9 @@ def test_progress_is_a_bar_on_a_terminal_and_plain_lines_in_a_pipe(monkeypatch: 
 
     clock = iter(range(0, 10_000, 6))
     monkeypatch.setattr("time.monotonic", lambda: float(next(clock)))
-    for stream, expected in ((Terminal(), "\r\x1b[K[##"), (io.StringIO(), "1/10 runs")):
-        progress = Progress(10, stream=stream)
+    for stream, expected in ((Terminal(), "\r\x1b[K[##"), (io.StringIO(), "1/10 runs, 4 known")):
+        progress = Progress(10, known=4, stream=stream)
+        progress.pass_known()
         for _ in range(9):
             progress.add(failed=1)
         progress.close()
@@ -196,6 +197,25 @@ def test_runs_in_another_file_system_are_judged_there_and_pages_go_up(tmp_path: 
     assert "/tmp" not in "".join(json.dumps([f["evidence"] for f in one["findings"]]) for one in documents)
     assert memory.exists("/pages/index.html")
     assert len(memory.glob("/pages/*.html")) == 4
+
+
+def test_patterns_and_times_hold_for_urls(tmp_path: Path) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    from analyzer.scan import Extras, find
+
+    memory = fsspec.filesystem("memory")
+    memory.put(str(make(tmp_path / "tree")), "/chosen", recursive=True)
+    memory.pipe("/chosen/sweep-00/.nanalyzeignore", b"oom-*\n")
+    memory.pipe("/chosen/venv/run.log", b"{'loss': 1.0}\n")
+
+    def names(**wishes: object) -> list[str]:
+        return [run.root.rsplit("/", 1)[-1] for run in find(["memory://chosen"], Extras(**wishes))]  # type: ignore[arg-type]
+
+    assert names() == sorted(RUNS[:2])
+    assert names(exclude=("nanfrom-*",)) == [RUNS[1]]
+    assert names(include=("**/nanfrom-*/**",)) == [RUNS[0]]
+    assert names(since="1h") == sorted(RUNS[:2])
+    assert names(since="2999-01-01") == []
 
 
 def test_runs_on_an_s3_server(tmp_path: Path) -> None:

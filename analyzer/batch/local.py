@@ -21,13 +21,17 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Final
 
-from analyzer.batch.task import Result, Task, Work, failed, perform
+from analyzer.batch.task import Result, Task, Work, allowed, failed, late, perform
 from parsers.discover import RunFiles
 
-CHUNK: Final = 4
-"""Runs that a worker is given at a time: enough to keep it busy while the next ones are sent."""
-WINDOW: Final = 64
-"""Chunks a worker that may be done before the first of them is taken: what waits costs memory."""
+MOST: Final = 8
+"""Runs that a worker holds where they are quick: sending them one by one would take as long as they do."""
+QUICK: Final = 0.02
+"""Seconds a run below which they are."""
+LEAST: Final = 2
+"""Runs that a worker holds otherwise: the one it works on and the next. What waits behind a run that takes long waits long."""
+WINDOW: Final = 256
+"""Runs a worker that may be done before the first of them is taken: what waits costs memory."""
 ATTEMPTS: Final = 2
 GRACE: Final = 5.0
 """Seconds behind its time limit after which a worker that does not answer is killed."""
@@ -51,7 +55,7 @@ class _Worker:
 
 def results(tasks: Sequence[Task], work: Work, workers: int, told: Callable[[Result], None] = lambda _: None) -> Iterator[Result]:
     """A result a task, in their order; `told` hears of each as soon as it is there."""
-    if workers <= 1 or len(tasks) <= CHUNK:
+    if workers <= 1 or len(tasks) <= 1:
         for task in tasks:
             result = perform(task, work)
             told(result)
@@ -73,6 +77,8 @@ class _Pool:
         self._files: dict[int, RunFiles] = {}
         """Of the tasks that were given out: a task may be fetched from somewhere, and only once."""
         self._next = 0
+        self._pace = 1.0
+        """Seconds that a run took lately."""
         self._context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
         if sys.platform == "linux":
             _prepare()
@@ -114,10 +120,12 @@ class _Pool:
         self._workers.append(_Worker(process, ours))
 
     def _give(self) -> None:
-        limit = self._next + WINDOW * CHUNK * len(self._workers)
+        limit = self._next + WINDOW * len(self._workers)
+        most = MOST if self._pace < QUICK else LEAST
         for one in list(self._workers):
             numbers: list[int] = []
-            while len(one.queue) <= CHUNK and len(one.queue) + len(numbers) < 2 * CHUNK and self._todo and self._todo[0] < limit:
+            room = most - len(one.queue)
+            while room >= most // 2 and len(numbers) < room and self._todo and self._todo[0] < limit:
                 numbers.append(self._todo.popleft())
             if not numbers:
                 continue
@@ -145,7 +153,9 @@ class _Pool:
             return
         number = one.queue.popleft()
         self._finish(number, Result(self._files.pop(number), *answer))
-        one.since = time.monotonic()
+        now = time.monotonic()
+        self._pace += (now - one.since - self._pace) / MOST
+        one.since = now
         if not one.queue:
             self._waiting.unregister(one.pipe)
 
@@ -154,11 +164,14 @@ class _Pool:
         self._told(result)
 
     def _check_time(self) -> None:
-        limit = self._work.limit
+        if not self._work.limit:
+            return
         for one in list(self._workers):
-            if limit and one.queue and time.monotonic() - one.since > limit + GRACE:
+            files = self._files[one.queue[0]] if one.queue else None
+            since = time.monotonic() - one.since
+            if files and since > self._work.limit + GRACE and since > allowed(files, self._work) + GRACE:
                 one.process.kill()
-                self._lose(one, f"took longer than {limit:g} s: raise --timeout to let it finish", attempts=1)
+                self._lose(one, late(files, self._work), attempts=1)
 
     def _lose(self, one: _Worker, why: str, attempts: int = ATTEMPTS, is_fault: bool = True) -> None:
         """A worker is gone: its current run is tried again or given up, the others go back, and another worker begins."""

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from analyzer.output.index import Row
     from parsers import Run
 
+SLOWEST: Final = 0.5
+"""Seconds a megabyte that a run is given beyond its limit: a tenth of the slowest reader's speed, for machines that are busy."""
 MAX_HASHED: Final = 8 * 2**20
 """Bytes of a run up to which they are looked up by their digest before they are judged; a longer log is read only once."""
 
@@ -40,7 +42,7 @@ class Pages:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is done to every run. `limit`: seconds that one may take (0: as long as it likes)."""
+    """What is done to every run. `limit`: seconds that a small one may take (0: as long as it likes)."""
 
     options: Options
     limit: float = 0.0
@@ -91,7 +93,7 @@ def perform(task: Task, work: Work) -> Result:
     from parsers import UnreadableError
 
     try:
-        with _limited(work.limit):
+        with _limited(allowed(task.files, work)):
             known = _known(task) if task.body else None
             if known is not None:
                 drawn = _drawn(task, work, known)
@@ -101,7 +103,7 @@ def perform(task: Task, work: Work) -> Result:
             drawn = _drawn(task, work, diagnosis)
             return replace(drawn, whole=_whole(run, diagnosis)) if work.whole else drawn
     except LateError:
-        return failed(task, work, f"took longer than {work.limit:g} s: raise --timeout to let it finish")
+        return failed(task, work, late(task.files, work))
     except UnreadableError as error:
         return failed(task, work, str(error))
     except AnalyzerError:  # the place for the pages, not the run
@@ -112,6 +114,28 @@ def perform(task: Task, work: Work) -> Result:
         if work.options.strict:
             raise
         return failed(task, work, f"{type(error).__name__}: {error}")
+
+
+def allowed(files: RunFiles, work: Work) -> float:
+    """Seconds that a run may take: the limit, and more for a large one. 0 where there is no limit."""
+    return work.limit and round(work.limit + SLOWEST * _size(files) / 1e6, 1)
+
+
+def _size(files: RunFiles) -> int:
+    """Bytes of the run's files, as far as they can be told."""
+    told = 0
+    for file, mark in zip(files.files, files.marks or ("",) * len(files.files), strict=True):
+        size = mark.partition(" ")[0]
+        try:
+            told += int(size) if size.isdecimal() else os.stat(file).st_size
+        except (OSError, ValueError):
+            continue
+    return told
+
+
+def late(files: RunFiles, work: Work) -> str:
+    """What is said of a run that took longer."""
+    return f"took longer than {allowed(files, work):g} s: raise --timeout to let it finish"
 
 
 def failed(task: Task, work: Work, error: str) -> Result:
