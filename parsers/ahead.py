@@ -7,9 +7,11 @@ process. The results are the same with any number of processes.
 from __future__ import annotations
 
 import os
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from parsers.prepare import Fragments, Prepared, is_short, prepare
 from parsers.registry import Router
@@ -24,6 +26,19 @@ MAX_WORKERS: Final = 4
 """Processes that keep this one busy."""
 WAITING: Final = 2
 """Blocks that are under way beyond one for each process."""
+
+ENDS: Final = 256
+"""First and last bytes of a block by which a process knows that it has read the same."""
+
+
+class Place(NamedTuple):
+    """Where a block stands in a file."""
+
+    path: str
+    offset: int
+    size: int
+    ends: bytes
+
 
 _ROUTER: Router | None = None
 """The readers' hints, for the processes that are forked from this one."""
@@ -43,9 +58,9 @@ def workers(size: int) -> int:
 
 
 def ahead(
-    blocks: Iterator[Block], router: Router, count: int, dead: Callable[[], frozenset[int]]
+    path: str, blocks: Iterator[Block], router: Router, count: int, dead: Callable[[], frozenset[int]]
 ) -> Iterator[tuple[Block, Prepared | None]]:
-    """Each block with what `count` processes prepared of it, None where it must be read without.
+    """Each block of a file with what `count` processes prepared of it, None where it must be read without.
 
     `dead`: the hints that nobody waits for any more, as of now.
     """
@@ -62,7 +77,7 @@ def ahead(
         return
     try:
         for block in blocks:
-            under_way.append((block, _submit(pool, block, dead())))
+            under_way.append((block, _submit(pool, path, block, dead())))
             if len(under_way) >= count + WAITING:
                 yield _done(*under_way.popleft())
         while under_way:
@@ -72,11 +87,15 @@ def ahead(
         _ROUTER = None
 
 
-def _submit(pool: Any, block: Block, dead: frozenset[int]) -> Future[Prepared] | None:
+def _submit(pool: Any, path: str, block: Block, dead: frozenset[int]) -> Future[Prepared] | None:
     if is_short(block.data):
         return None
     try:
-        found: Future[Prepared] = pool.submit(_prepare, block.data, block.line, dead)
+        if block.offset < 0:
+            found: Future[Prepared] = pool.submit(_prepare, block.data, block.line, dead)
+        else:
+            place = Place(path, block.offset, len(block.data), _ends(block.data))
+            found = pool.submit(_prepare_there, place, block.line, dead)
     except RuntimeError:  # the pool is broken: a process was killed
         return None
     return found
@@ -89,6 +108,19 @@ def _done(block: Block, future: Future[Prepared] | None) -> tuple[Block, Prepare
         return block, None
 
 
+def _prepare_there(place: Place, line: int, dead: frozenset[int]) -> Prepared:
+    with Path(place.path).open("rb", buffering=0) as file:
+        file.seek(place.offset)
+        data = file.read(place.size)
+    if len(data) != place.size or _ends(data) != place.ends:
+        raise OSError("the file is another one by now")
+    return _prepare(data, line, dead)
+
+
+def _ends(data: bytes) -> bytes:
+    return data[:ENDS] + data[-ENDS:]
+
+
 def _prepare(data: bytes, line: int, dead: frozenset[int]) -> Prepared:
     """In another process."""
     if _ROUTER is None:
@@ -97,4 +129,5 @@ def _prepare(data: bytes, line: int, dead: frozenset[int]) -> Prepared:
     made = prepare(_ROUTER.skeletons, fragments, dead)
     texts = fragments.texts
     made.texts.update({at: texts[at] for _, places in made.others for at in places})
-    return made
+    groups = [group._replace(at=array("i", group.at), lines=array("q", group.lines)) for group in made.groups]
+    return made._replace(groups=groups)

@@ -52,6 +52,8 @@ class Block:
     line: int
     feeds: int = -1
     """Line feeds in `data`, where whoever read it has counted them."""
+    offset: int = -1
+    """Where `data` begins in the file, where its bytes stand there as they are."""
 
 
 class Meter:
@@ -279,6 +281,9 @@ class Cutter:
         self._is_whole = True
         self._first: bytes | None = b""
         self._joiner: Joiner | None = None
+        self._fed = 0
+        self.origin: int | None = None
+        """Where in its file the first byte that is fed stands, if all of them follow it there."""
 
     def feed(self, data: bytes) -> Iterator[Block]:
         """The whole fragments that `data` completes, at most one block (and what was kept of the beginning)."""
@@ -296,14 +301,16 @@ class Cutter:
         self._joiner = Joiner(MAX_FRAGMENT) if is_container_log(data) else None
 
     def _fragments(self, data: bytes) -> Iterator[Block]:
+        offset = self._fed - len(self._rest)
+        self._fed += len(data)
         data = self._rest + data
         end = _last_break(data)
         self._rest = data[end:]
         if end:
-            yield from self._block(data[:end])
+            yield from self._block(data[:end], offset)
         if len(self._rest) > MAX_FRAGMENT:
             if not self._is_skipping:
-                yield from self._block(self._rest[:MAX_FRAGMENT])
+                yield from self._block(self._rest[:MAX_FRAGMENT], offset + end)
                 self._is_skipping = True
             # Only a trailing CR has to be kept: it may be the first half of CRLF.
             self._rest = b"\r" if self._rest.endswith(b"\r") else b""
@@ -318,7 +325,7 @@ class Cutter:
             yield from self._fragments(self._joiner.close())
         rest, self._rest = self._rest, b""
         if rest:
-            yield from self._block(rest)
+            yield from self._block(rest, self._fed - len(rest))
 
     @property
     def lines(self) -> int:
@@ -335,17 +342,18 @@ class Cutter:
         """Whether what is pending begins a line (and is not the rest of one that was cut, or follows a carriage return)."""
         return self._is_whole
 
-    def _block(self, data: bytes) -> Iterator[Block]:
+    def _block(self, data: bytes, offset: int) -> Iterator[Block]:
         if self._is_skipping:
             start = _first_break(data)
             if start < 0:
                 return
             self._is_skipping = False
             self._line += data.count(b"\n", 0, start)
-            data = data[start:]
+            data, offset = data[start:], offset + start
         if data:
             self._is_whole = data.endswith(b"\n")
-            block = Block(data, self._line)
+            is_there = self.origin is not None and self._joiner is None
+            block = Block(data, self._line, offset=offset + (self.origin or 0) if is_there else -1)
             yield block
             self._line += data.count(b"\n") if block.feeds < 0 else block.feeds
 
@@ -413,8 +421,11 @@ def blocks(path: str | Path, meter: Meter | None = None, size: int = BLOCK) -> I
             if is_first:
                 is_first = False
                 decode = decoder(chunk)
+                is_there = isinstance(stream, _Pushback) and not decode and str(path) != STDIN
+                cutter.origin = 0 if is_there else None
                 if chunk.startswith(codecs.BOM_UTF8):
                     chunk = chunk[3:]
+                    cutter.origin = 3 if is_there else None
             if decode:
                 chunk = decode.decode(chunk).lstrip("\ufeff").encode("utf-8", "replace")
             yield from cutter.feed(chunk)
@@ -476,11 +487,11 @@ def quote(refs: Iterable[SourceRef], around: int = 0) -> tuple[dict[SourceRef, S
 def _lines(file: str, numbers: Sequence[int]) -> Iterator[tuple[int, str]]:
     pending = list(reversed(numbers))
     carry = b""
-    for block in blocks(file):
+    for block in _coarse_blocks(file) or blocks(file):
         if not pending:
             return
         first = block.line
-        last = first + block.data.count(b"\n")
+        last = first + (block.data.count(b"\n") if block.feeds < 0 else block.feeds)
         if pending[-1] > last:
             carry = b""
             continue
@@ -490,6 +501,32 @@ def _lines(file: str, numbers: Sequence[int]) -> Iterator[tuple[int, str]]:
         carry = lines[-1][-_CARRY:] if pending and pending[-1] == last else b""
     if pending and carry:
         yield pending[-1], shown(carry)
+
+
+def _coarse_blocks(file: str) -> Iterator[Block] | None:
+    """The pieces of a file as they are, cut behind line feeds; None where its text must be made first, or has endless lines."""
+    try:
+        with Path(file).open("rb") as stream:
+            first = stream.read(BLOCK)
+    except OSError:
+        return None
+    is_made = is_compressed(first) or decoder(first) or first.startswith(codecs.BOM_UTF8) or is_container_log(first)
+    return None if is_made or b"\n" not in first[: 2**16] else _pieces(file)
+
+
+def _pieces(file: str) -> Iterator[Block]:
+    line, rest = 1, b""
+    with Path(file).open("rb") as stream:
+        while data := stream.read(BLOCK):
+            end = data.rfind(b"\n") + 1
+            if not end and len(rest) < MAX_FRAGMENT:
+                rest += data
+                continue
+            block = Block(rest + data[:end], line, data.count(b"\n", 0, end))
+            yield block
+            line, rest = line + block.feeds, data[end:]
+    if rest:
+        yield Block(rest, line)
 
 
 _CARRY: Final = 2**16
