@@ -129,6 +129,26 @@ def _packed(path: Path, suffix: str) -> Path:
     return packed
 
 
+def cores(folder: Path, megabytes: int) -> None:
+    """Is one file read faster with two cores than with one?"""
+    taskset = shutil.which("taskset")
+    if not taskset or (os.cpu_count() or 1) < 2:
+        print("\nTwo cores: not measured, there is one core or no `taskset`.")
+        return
+    print("\n| MB | cores | CPU s | wall s | wall of one core by this |\n|---|---|---|---|---|")
+    for density in (0.05, 1.0):
+        path = folder / f"cores-{density}.log"
+        logs.write(path, megabytes * 10**6, density)
+        single = 0.0
+        for count in (1, 2):
+            one = cost([taskset, "-c", ",".join(map(str, range(count))), *analyze(path)], 7200)
+            single = single or one.wall
+            print(
+                f"| {megabytes}, {density:.0%} | {count} | {one.cpu:.1f} | {one.wall:.1f} | {single / one.wall:.2f} |", flush=True
+            )
+        path.unlink()
+
+
 def growth(folder: Path, sizes: Sequence[int]) -> None:
     """Does the cost grow with the size, and the memory not?"""
     print("\n| MB, 5 % metric lines | CPU s | MB per CPU-second | wall s | peak RSS MB |\n|---|---|---|---|---|")
@@ -219,6 +239,7 @@ def main() -> None:
         live(folder)
         text(folder, asked.megabytes, asked.runs)
         peers(folder, asked.peers, asked.runs)
+        cores(folder, 2 * asked.megabytes)
         if asked.large:
             growth(folder, asked.large)
 

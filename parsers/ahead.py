@@ -11,6 +11,7 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import active_count
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from parsers.prepare import Fragments, Prepared, is_short, prepare
@@ -49,7 +50,6 @@ def workers(size: int) -> int:
     if size < MIN_BYTES or not hasattr(os, "fork"):
         return 1
     from multiprocessing import parent_process
-    from threading import active_count
 
     if parent_process() is not None or active_count() > 1:  # a process with threads must not be forked
         return 1

@@ -1,0 +1,83 @@
+"""Blocks that other processes prepared say what they say when they are read in turn."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from analyzer.diagnosis import known_signatures
+from benchmarks import logs
+from parsers import ahead as module
+from parsers.read import Job, make_router, read_job
+from parsers.source import Block
+from tests.parsers.test_plain import mixed
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
+READ = sys.modules["parsers.read"]
+"""The module: the package's attribute of this name is the function."""
+
+
+def collected(path: Path, count: int, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Everything that is read of a file with so many processes."""
+    monkeypatch.setattr(READ, "workers", lambda _: count)
+    found = read_job(Job(str(path), None, False), known_signatures())
+    assert not isinstance(found, Exception)
+    return repr((found.events, found.facts, found.problems, found.files, found.tables))
+
+
+@pytest.mark.parametrize("density", [0.05, 1.0])
+def test_a_large_log_reads_the_same(tmp_path: Path, density: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "run.log"
+    logs.write(path, 7 * 10**6, density)
+    assert collected(path, 2, monkeypatch) == collected(path, 1, monkeypatch)
+
+
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf", b"x" * (3 * 2**20) + b"\n"], ids=["plain", "mark", "endless line"])
+def test_blocks_are_where_they_are_said_to_be(tmp_path: Path, start: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "run.log"
+    path.write_bytes(start + b"".join(mixed(seed, 3000) for seed in range(12)))
+    assert collected(path, 2, monkeypatch) == collected(path, 1, monkeypatch)
+
+
+def test_a_compressed_log_reads_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import gzip
+
+    path = tmp_path / "run.log.gz"
+    path.write_bytes(gzip.compress(b"".join(logs.pieces(5 * 10**6, 0.2)), 1))
+    assert collected(path, 2, monkeypatch) == collected(path, 1, monkeypatch)
+
+
+def test_a_process_that_is_killed_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "run.log"
+    logs.write(path, 7 * 10**6, 0.2)
+    expected = collected(path, 1, monkeypatch)
+    main = os.getpid()
+    prepare = module._prepare
+
+    def dies(data: bytes, line: int, dead: frozenset[int]) -> object:
+        if os.getpid() != main and line > 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return prepare(data, line, dead)
+
+    monkeypatch.setattr(module, "_prepare", dies)
+    assert collected(path, 2, monkeypatch) == expected
+
+
+def test_a_file_that_was_written_anew_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "run.log"
+    path.write_bytes(b"another text\n" * 1000)
+    block = Block(b"the text that was read\n" * 500, 1, offset=0)
+    ((same, prepared),) = module.ahead(str(path), iter([block]), make_router(known_signatures()), 2, frozenset)
+    assert same is block
+    assert prepared is None
+
+
+@pytest.mark.parametrize(("size", "expected"), [(10**6, 1), (10**9, None)])
+def test_small_files_are_read_by_one_process(size: int, expected: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "active_count", lambda: 1)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
+    assert module.workers(size) == (expected or module.MAX_WORKERS)
