@@ -54,6 +54,22 @@ def test_parquet_tables_join_on_the_run(tmp_path: Path) -> None:
     assert pl.read_parquet(tmp_path / "one.metrics.parquet").equals(tables["metrics"])
 
 
+def test_tables_that_do_not_fit_are_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from analyzer.batch import tables
+    from analyzer.errors import UsageError
+    from tests.test_scan_cache import limited
+
+    monkeypatch.setattr(tables, "PART", 1)
+    made = tables.Tables(tmp_path / "out")
+    (tmp_path / "out" / os.listdir(tmp_path / "out")[0]).rmdir()
+    with pytest.raises(UsageError, match="choose another place for the tables"):
+        made.add(FLEET[0], {})
+    done = limited(["scan", make(tmp_path / "tree"), "--parquet", tmp_path / "tables", "--cache", "off"], 1024)
+    assert done.returncode == 2
+    assert done.stderr.startswith("analyze: ")
+    assert list((tmp_path / "tables").iterdir()) == []
+
+
 SECRET = "hf_abcdefghijklmnopqrstuvwxyzABCDEF"
 
 

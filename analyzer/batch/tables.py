@@ -103,7 +103,11 @@ class Tables:
 
         schema = {column: getattr(pl, kind) for column, kind in TABLES[name].items()}
         frame: pl.DataFrame = pl.DataFrame(self._rows[name], schema=schema, orient="row")
-        frame.write_parquet(Path(self._parts.name) / f"{name}-{self._count:06d}.part")
+        try:
+            frame.write_parquet(Path(self._parts.name) / f"{name}-{self._count:06d}.part")
+        except (OSError, pl.exceptions.ComputeError) as error:
+            self._parts.cleanup()
+            raise _unwritable(self._target, error) from None
         self._count += 1
         self._rows[name] = []
 
