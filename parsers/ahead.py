@@ -6,6 +6,7 @@ process. The results are the same with any number of processes.
 
 from __future__ import annotations
 
+import gc
 import os
 from array import array
 from collections import deque
@@ -71,7 +72,7 @@ def ahead(
     _ROUTER = router
     under_way: deque[tuple[Block, Future[Prepared] | None]] = deque()
     try:
-        pool = ProcessPoolExecutor(count, get_context("fork"))
+        pool = ProcessPoolExecutor(count, get_context("fork"), gc.disable)  # what they make has no cycles
     except (OSError, NotImplementedError, ImportError):  # no semaphores here: a sandbox, a small container
         yield from ((block, None) for block in blocks)
         return
