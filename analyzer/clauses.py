@@ -116,14 +116,15 @@ def state_of(how: Gate, whens: Sequence[str], case: Case) -> State:
     is_unknown = False
     for when, parts in _cheap_first(tuple(whens)):
         known = case.answers.get(when)
-        if known is not None:
-            state = known[0]
-        else:
-            state = state_of("all", parts, case) if len(parts) > 1 else answer(when, case)[0]
+        state = known[0] if known is not None else _asked(when, parts, case)
         if state == wanted:
             return "met" if how == "any" else "not-met"
         is_unknown = is_unknown or state == "unknown"
     return "unknown" if is_unknown else "not-met" if how == "any" else "met"
+
+
+def _asked(when: str, parts: Sequence[str], case: Case) -> State:
+    return state_of("all", parts, case) if len(parts) > 1 else answer(when, case)[0]
 
 
 @cache

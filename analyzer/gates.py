@@ -36,10 +36,7 @@ def is_open(cause: Cause, met: frozenset[str]) -> bool:
 
 
 def _may_open(groups: Groups, met: frozenset[str]) -> bool:
-    for group in groups:
-        if group.isdisjoint(met):
-            return False
-    return True
+    return not any(group.isdisjoint(met) for group in groups)
 
 
 class _Index(NamedTuple):
