@@ -127,8 +127,6 @@ def _prepare(data: bytes, line: int, dead: frozenset[int]) -> Prepared:
     if _ROUTER is None:
         raise RuntimeError("not forked from a process that reads")
     fragments = Fragments(Block(data, line))
-    made = prepare(_ROUTER.skeletons, fragments, dead)
-    texts = fragments.texts
-    made.texts.update({at: texts[at] for _, places in made.others for at in places})
+    made = prepare(_ROUTER, fragments, dead)
     groups = [group._replace(at=array("i", group.at), lines=array("q", group.lines)) for group in made.groups]
     return made._replace(groups=groups)

@@ -9,11 +9,15 @@ from collections.abc import Sequence, Set
 from itertools import accumulate
 from typing import Final, NamedTuple
 
+from parsers.automaton import Automaton
 from parsers.layout import Cells
+from parsers.registry import Router
 from parsers.said import take
 from parsers.skeletons import OPEN, SILENT, Kind, Skeletons, split
 from parsers.source import Block
 
+QUIET: Final = 0.2
+"""Share of lines with a hint below which the next block is searched for hints before anything else is done with its lines."""
 SHORT: Final = 4
 """Bytes a fragment: of blocks with shorter ones on average (millions of empty lines) no list of fragments is made."""
 SAMPLES: Final = 16
@@ -56,13 +60,13 @@ class Fragments:
     """
 
     def __init__(self, block: Block) -> None:
-        self._block = block
+        self.block = block
         self._texts: list[bytes] | None = None
         self._numbers: Sequence[int] = ()
 
     def made(self) -> tuple[bytes, list[bytes], Sequence[int]]:
         """(the block with line feeds only, its fragments, the numbers of their lines)."""
-        block = self._block
+        block = self.block
         data, self._numbers = _lines(block)
         self._texts = split(data)
         if len(data) == len(block.data):
@@ -96,20 +100,62 @@ def is_short(data: bytes) -> bool:
     )
 
 
-def prepare(skeletons: Skeletons, fragments: Fragments, dead: frozenset[int]) -> Prepared:
+def prepare(router: Router, fragments: Fragments, dead: frozenset[int]) -> Prepared:
     """Sorts the fragments of a block. `dead`: hints that nobody waits for any more, by their numbers."""
-    data, texts, numbers = fragments.made()
-    places: defaultdict[Kind, list[int]] = defaultdict(list)
-    for at, kind in enumerate(skeletons.kinds(data, texts)):
+    skeletons = router.skeletons
+    block, found = fragments.block, None
+    if skeletons.is_quiet and b"\r" not in block.data:
+        found = _search(block, router.automaton)
+    if found is None:
+        data, texts, numbers = fragments.made()
+        made, skeletons.is_quiet = _sorted(skeletons, data, texts, numbers, None, dead)
+        return made._replace(size=len(texts))
+    chosen, places, size = found
+    skeletons.is_quiet = len(chosen) < QUIET * size
+    if not chosen:
+        return Prepared(size, [], [], {})
+    numbers = [block.line + place for place in places]
+    made, _ = _sorted(skeletons, b"\n".join(chosen) + b"\n", chosen, numbers, places, dead)
+    return made._replace(size=size)
+
+
+def _sorted(
+    skeletons: Skeletons, data: bytes, texts: Sequence[bytes], numbers: Sequence[int], places: Sequence[int] | None,
+    dead: frozenset[int],
+) -> tuple[Prepared, bool]:  # fmt: skip
+    """(what is made of lines, whether few can hold a hint). `texts` are those of `data`; `places`: where, if not one by one."""
+    of_kind: defaultdict[Kind, list[int]] = defaultdict(list)
+    for index, kind in enumerate(skeletons.kinds(data, texts)):
         if kind is not SILENT:
-            places[kind].append(at)
-    made = Prepared(len(texts), [], [], {})
-    for kind, found in places.items():
+            of_kind[kind].append(index)
+    made = Prepared(0, [], [], {})
+    for kind, chosen in of_kind.items():
+        at = chosen if places is None else list(take(places, chosen))
         if kind.shape is not None:
-            made.groups.append(_group(skeletons, kind, found, take(texts, found), take(numbers, found), dead))
+            made.groups.append(_group(skeletons, kind, at, take(texts, chosen), take(numbers, chosen), dead))
         elif kind is OPEN or not dead.issuperset(kind.numbers):
-            made.others.append((None if kind is OPEN else kind.numbers, found))
-    return made
+            made.others.append((None if kind is OPEN else kind.numbers, at))
+            made.texts.update(zip(at, take(texts, chosen), strict=True))
+    return made, sum(map(len, of_kind.values())) < QUIET * len(texts)
+
+
+def _search(block: Block, automaton: Automaton) -> tuple[list[bytes], list[int], int] | None:
+    """(the lines of a block that hold a hint, their places, how many lines there are)."""
+    data, texts, places = block.data, list[bytes](), list[int]()
+    end, line = 0, 0
+    for _, start, _ in automaton.find(data):
+        if start < end:
+            continue
+        begin = data.rfind(b"\n", end, start) + 1 or end
+        line += data.count(b"\n", end, begin)
+        stop = data.find(b"\n", start)
+        stop = len(data) if stop < 0 else stop
+        texts.append(data[begin:stop])
+        places.append(line)
+        end, line = stop + 1, line + 1
+    feeds = line + data.count(b"\n", end)
+    block.feeds = feeds if end <= len(data) else feeds - 1
+    return texts, places, block.feeds + (not data.endswith(b"\n"))
 
 
 def _group(

@@ -93,7 +93,7 @@ class Scanner:
         if self.is_by_line or is_short(block.data):
             return Said(1, [(0, reader, record) for reader, record in self._by_line(block)])
         fragments = Fragments(block)
-        return self.take(fragments, prepare(self._router.skeletons, fragments, self.dead))
+        return self.take(fragments, prepare(self._router, fragments, self.dead))
 
     @property
     def dead(self) -> frozenset[int]:

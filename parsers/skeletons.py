@@ -82,6 +82,8 @@ class Skeletons:
         self._known: dict[bytes, Kind] = {}
         self._same: dict[object, Kind] = {}
         self._size = 0
+        self.is_quiet = False
+        """Whether few of the lines that were looked at last could hold a hint."""
 
     def kinds(self, data: bytes, fragments: Sequence[bytes]) -> list[Kind]:
         """The kind of each fragment of `data`, which are what `split` gives."""
