@@ -80,10 +80,26 @@ def between(luck: random.Random) -> str:
     return luck.choice(made)
 
 
-def pieces(size: int, density: float, kind: str = "mixed", seed: int = 0) -> Iterator[bytes]:
+def quiet(luck: random.Random) -> str:
+    """A line without a step's metrics and without a word that any reader looks for."""
+    stamp = f"2024-06-{luck.randint(1, 28):02d} {luck.randrange(24):02d}:{luck.randrange(60):02d}:{luck.randrange(60):02d}"
+    made = (
+        f"{stamp} | loader-{luck.randrange(8)} | fetched batch {luck.randrange(10**6)} in {luck.random():.4f}s queue={luck.randrange(65)} worker=0x{luck.getrandbits(48):012x}",
+        f"GET /api/v1/objects/{luck.getrandbits(64):016x} 200 {luck.randint(100, 99999)} bytes {luck.randint(1, 900)} ms user-agent=fsspec",
+        f"[dataloader] worker {luck.randrange(64)} shard {luck.randrange(99999):05d} tokens {luck.randint(1, 10**9)} cached",
+        f"  [profile] forward {luck.uniform(1, 900):.2f} ms, backward {luck.uniform(1, 900):.2f} ms, data {luck.uniform(1, 90):.2f} ms",
+    )  # fmt: skip
+    return luck.choice(made)
+
+
+BETWEEN: dict[str, Callable[[random.Random], str]] = {"told": between, "quiet": quiet}
+"""What stands between the metrics: lines that readers look at, or lines without any of their words."""
+
+
+def pieces(size: int, density: float, kind: str = "mixed", seed: int = 0, others: str = "told") -> Iterator[bytes]:
     """The bytes of a log of about `size` bytes, piece by piece."""
     luck, step, written = random.Random(seed), 0, 0
-    pool = [between(luck) for _ in range(4000)]
+    pool = [BETWEEN[others](luck) for _ in range(4000)]
     makers = KINDS[kind]
     yield b"[2024-03-01 10:00:09,000] [INFO] [logging.py:96:log_dist] [Rank 0] DeepSpeed info: version=0.14.5, git-hash=unknown\n"
     while written < size:
@@ -99,7 +115,7 @@ def pieces(size: int, density: float, kind: str = "mixed", seed: int = 0) -> Ite
         yield piece
 
 
-def write(path: Path, size: int, density: float, kind: str = "mixed", seed: int = 0) -> None:
+def write(path: Path, size: int, density: float, kind: str = "mixed", seed: int = 0, others: str = "told") -> None:
     """Writes a log."""
     with path.open("wb") as file:
-        file.writelines(pieces(size, density, kind, seed))
+        file.writelines(pieces(size, density, kind, seed, others))
