@@ -4,6 +4,7 @@ Clauses, all of the form `kind:subject [operator value]`:
 
     rule:loss-zero                               a rule found something (unknown where the rule was skipped); a finding
                                                  that the rule itself calls mere information does not count
+    rule:collective-timeout apart matches rank 1 one of whose facts says so
     event:cuda-oom                               a reader reported such an event (kinds.py)
     event:cuda-oom other > 2e9                   one whose data says so
     line:NCCL WARN .* no CUDA-capable device     a line matches this `re` pattern
@@ -114,24 +115,33 @@ def state_of(how: Gate, whens: Sequence[str], case: Case) -> State:
     """The state alone of several clauses joined as a gate joins them; those that can change nothing are not asked."""
     wanted: State = "not-met" if how in ("all", "sure") else "met"
     is_unknown = False
-    for when, parts in _cheap_first(tuple(whens)):
-        known = case.answers.get(when)
-        state = known[0] if known is not None else _asked(when, parts, case)
+    answers = case.answers
+    for when, check, parts in _cheap_first(tuple(whens)):
+        known = answers.get(when)
+        if known is not None:
+            state = known[0]
+        elif parts:
+            state = state_of("all", parts, case)
+        else:
+            known = answers[when] = check(case)
+            state = known[0]
         if state == wanted:
             return "met" if how == "any" else "not-met"
         is_unknown = is_unknown or state == "unknown"
     return "unknown" if is_unknown else "not-met" if how == "any" else "met"
 
 
-def _asked(when: str, parts: Sequence[str], case: Case) -> State:
-    return state_of("all", parts, case) if len(parts) > 1 else answer(when, case)[0]
-
-
 @cache
-def _cheap_first(whens: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Clauses with their parts: facts and messages before settings, those before curves, which take longest to ask."""
-    taken = [(when, conjuncts(when)) for when in whens]
-    return tuple(sorted(taken, key=lambda one: max(_COST.get(part.partition(":")[0], 0) for part in one[1])))
+def _cheap_first(whens: tuple[str, ...]) -> tuple[tuple[str, Check, tuple[str, ...]], ...]:
+    """Clauses with how they are asked and, where several are joined, their parts: facts and messages before settings, those
+    before curves, which take longest to ask.
+    """
+
+    def cost(when: str) -> int:
+        return max(_COST.get(part.partition(":")[0], 0) for part in conjuncts(when))
+
+    taken = [(when, _check(when), conjuncts(when)) for when in sorted(whens, key=cost)]
+    return tuple((when, check, parts if len(parts) > 1 else ()) for when, check, parts in taken)
 
 
 def answer(when: str, case: Case) -> Answer:
@@ -155,11 +165,16 @@ def _check(when: str) -> Check:
 
 
 def _rule(subject: str) -> Check:
+    rule, _, wish = subject.partition(" ")
+    name, operator, wanted = split(wish) if wish else ("", "", "")
+
     def check(case: Case) -> Answer:
-        findings = case.findings.get(subject, ())
+        findings = case.findings.get(rule, ())
+        if wish:
+            findings = tuple(one for one in findings if name in one.facts and _holds(one.facts[name], operator, wanted))
         if findings:
             return "met", tuple(e for finding in findings for e in finding.evidence[:1])[:MAX_EVIDENCE]
-        return UNKNOWN if subject in case.skipped else NOT_MET
+        return UNKNOWN if rule in case.skipped else NOT_MET
 
     return check
 

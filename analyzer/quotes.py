@@ -37,7 +37,7 @@ def with_quotes(diagnosis: Diagnosis) -> Diagnosis:
                 for line in range(max(1, e.ref.line - AROUND), e.ref.line + AROUND + 1)
                 if (e.ref.file, line) in around
             )
-        return replace(e, ref=fill(e.ref), context=context)
+        return Evidence(fill(e.ref), e.note, context)
 
     return replace(
         diagnosis,
@@ -46,7 +46,7 @@ def with_quotes(diagnosis: Diagnosis) -> Diagnosis:
         ),
         causes=tuple(_match(match, evidence) for match in diagnosis.causes),
         notes=tuple(_match(match, evidence) for match in diagnosis.notes),
-        timeline=tuple(replace(entry, ref=fill(entry.ref)) for entry in diagnosis.timeline),
+        timeline=tuple(entry if entry.ref.text else replace(entry, ref=fill(entry.ref)) for entry in diagnosis.timeline),
         ranks=tuple(replace(fate, ref=fill(fate.ref)) if fate.ref else fate for fate in diagnosis.ranks),
         first_cause=replace(diagnosis.first_cause, ref=fill(diagnosis.first_cause.ref)) if diagnosis.first_cause else None,
     )
@@ -60,6 +60,6 @@ def _quoted(refs: list[SourceRef], firsts: list[SourceRef]) -> tuple[dict[Source
 
 def _match(match: Match, evidence: Callable[[Evidence], Evidence]) -> Match:
     def clause(c: Clause) -> Clause:
-        return replace(c, evidence=tuple(evidence(e) for e in c.evidence))
+        return replace(c, evidence=tuple(evidence(e) for e in c.evidence)) if c.evidence else c
 
     return replace(match, clauses=tuple(clause(c) for c in match.clauses))

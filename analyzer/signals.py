@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from operator import le
 from typing import Final, NamedTuple
 
 from analyzer.median import median
@@ -167,10 +167,16 @@ def current(series: Series) -> Sequence[int]:
     return keep
 
 
+def current_finite(series: Series) -> Sequence[int]:
+    """Those of them whose values are neither NaN nor infinite."""
+    chosen, values = current(series), series.values
+    return chosen if all(map(math.isfinite, values)) else [i for i in chosen if math.isfinite(values[i])]
+
+
 def is_interleaved(series: Series) -> bool:
     """Whether several writers share this series (two models of one program): steps that repeat or go back all the time."""
     steps = series.steps[:20000]
-    back = sum(1 for a, b in pairwise(steps) if b <= a)
+    back: int = sum(map(le, steps[1:], steps))
     return back > max(3, 0.2 * len(steps))
 
 

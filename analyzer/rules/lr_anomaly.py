@@ -8,7 +8,7 @@ from typing import Final
 
 from analyzer.model import Finding
 from analyzer.rule import Threshold, at, number, rule
-from analyzer.signals import current, is_interleaved
+from analyzer.signals import current_finite, is_interleaved
 from parsers import Run, Series, metrics
 
 MIN_RECORDS: Final = Threshold(10, "Fewer records show no schedule.")
@@ -41,7 +41,7 @@ def lr_anomaly(run: Run) -> Iterator[Finding]:
     assert series is not None
     if len(series) < MIN_RECORDS.value or is_interleaved(series) or _is_declared(run):
         return
-    kept = [i for i in current(series) if math.isfinite(series.values[i])]
+    kept = current_finite(series)
     rises = _rises(series, kept)
     if len(rises) == 1:
         yield _finding(run, series, kept, rises[0])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -10,7 +9,7 @@ from typing import Final
 
 from analyzer.model import Finding
 from analyzer.rule import Threshold, at, number, rule
-from analyzer.signals import block_medians, current, is_interleaved
+from analyzer.signals import block_medians, current_finite, is_interleaved
 from parsers import Run, Series, metrics
 
 MIN_RECORDS: Final = Threshold(5, "Five readings on one line are no chance; a warm-up of two or three would be.")
@@ -37,8 +36,9 @@ _PEAK: Final = re.compile(r"max|peak", re.IGNORECASE)
 def memory_creep(run: Run) -> Iterator[Finding]:
     """The first memory metric that rises to the end."""
     for track in sorted((t for t in run.tracks if _is_memory(t)), key=lambda t: bool(_PEAK.search(t.name))):
-        kept = [i for i in current(track) if math.isfinite(track.values[i])]
-        if len(kept) >= MIN_RECORDS.value and not is_interleaved(track) and _creeps([track.values[i] for i in kept]):
+        kept = current_finite(track)
+        values = track.values if len(kept) == len(track) else [track.values[i] for i in kept]
+        if len(kept) >= MIN_RECORDS.value and not is_interleaved(track) and _creeps(values):
             yield _finding(run, track, kept)
             return
 

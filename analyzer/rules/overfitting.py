@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -10,7 +9,7 @@ from analyzer.median import median
 from analyzer.model import Finding
 from analyzer.onset import sound
 from analyzer.rule import Threshold, at, number, rule
-from analyzer.signals import current, noise
+from analyzer.signals import current_finite, noise
 from parsers import Run, Series, metrics
 
 MIN_RISING: Final = Threshold(3, "Evaluations after the best one: one or two may be noise.")
@@ -39,7 +38,7 @@ def overfitting(run: Run) -> Iterator[Finding]:
     """The best evaluation against the last ones, and the training loss over the same steps."""
     series = run.series(metrics.EVAL_LOSS)
     assert series is not None
-    kept = [i for i in current(series) if math.isfinite(series.values[i])]
+    kept = current_finite(series)
     if len(kept) <= MIN_RISING.value:
         return
     raw = values = [series.values[i] for i in kept]
