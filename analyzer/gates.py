@@ -79,4 +79,4 @@ def _groups(cause: Cause) -> Groups:
 def _first(parts: Sequence[str]) -> str | None:
     """What a part that only something seen can meet needs to be seen, if there is one (`event:cuda-oom own > 0`: the event)."""
     found = next((part for part in parts if part.startswith(_SEEN)), None)
-    return found.partition(" ")[0] if found and found.startswith("event:") else found
+    return found.partition(" ")[0] if found and not found.startswith("line:") else found

@@ -29,6 +29,8 @@ ENDINGS: Final = frozenset({
     "dataloader-crash", "disk-full", "hardware-fault", "killed-by-signal",
 })  # fmt: skip
 """Findings of an event that ends a run by itself. What survivors and launchers report tells of a cause elsewhere."""
+HANGS: Final = frozenset({"collective-timeout", "stall"})
+"""Findings of a run that goes on existing until somebody ends it."""
 CRASHES: Final = ENDINGS | {
     "communication-error", "collective-timeout", "rank-failure",
 }  # fmt: skip
@@ -44,7 +46,11 @@ LONG: Final = 20
 def elsewhere(cause: Cause, case: Case) -> Clause | None:
     """The clause against a cause of which nothing stands at the run's first failure; None where there is no such failure."""
     first = case.first
-    if first is None or cause.kind not in ("root-cause", "amplifier"):
+    if first is None or cause.kind not in ("root-cause", "amplifier", "echo"):
+        return None
+    if late := _after_end(cause, first, case):
+        return late
+    if cause.kind == "echo":
         return None
     if first.rule not in ENDINGS and (first.rule not in NUMBERS or first.severity != "critical" or _is_of_numbers(cause)):
         return None
@@ -53,6 +59,22 @@ def elsewhere(cause: Cause, case: Case) -> Clause | None:
         return None
     cited = (Evidence(first.evidence[0].ref),)
     return Clause("the run's first failure is another one", "met", AGAINST, "decisive-against", cited)
+
+
+def _after_end(cause: Cause, first: Finding, case: Case) -> Clause | None:
+    """The clause against a cause whose gate is opened by nothing but the signal that ended a run which hung, and what follows.
+
+    Who ends a hanging run is not why it hung, and the sockets that close then tell of no peer that went away first.
+    """
+    signals = case.findings.get("killed-by-signal", ())
+    if first.rule not in HANGS or not signals:
+        return None
+    asked = signals[0].evidence[0].ref
+    places = [ref for ref in _places(_gate(cause), case) if ref.file == asked.file]
+    began = first.evidence[0].ref
+    if (began.file == asked.file and began.line >= asked.line) or not places or min(ref.line for ref in places) < asked.line:
+        return None
+    return Clause("the run had been hanging before it was ended", "met", AGAINST, "decisive-against", (Evidence(began),))
 
 
 def is_of_first(cause: Cause, case: Case) -> bool:
@@ -70,7 +92,7 @@ def _is_of_numbers(cause: Cause) -> bool:
     """Whether its gate asks for what a run logs, rather than for messages and crashes alone."""
     for part in (part for when in _gate(cause) for part in conjuncts(when)):
         kind, _, subject = part.partition(":")
-        if kind == "metric" or (kind == "rule" and subject not in _BESIDE):
+        if kind == "metric" or (kind == "rule" and subject.partition(" ")[0] not in _BESIDE):
             return True
     return False
 
@@ -113,7 +135,8 @@ def _places(whens: Sequence[str], case: Case) -> Iterator[SourceRef]:
             if kind == "line":
                 yield from (event.ref for event in case.lines.get(subject, ()))
             elif kind in ("rule", "event") and answer(part, case)[0] == "met":
+                name = subject.partition(" ")[0]
                 if kind == "event":
-                    yield from (event.ref for event in case.events.get(subject.partition(" ")[0], ()))
+                    yield from (event.ref for event in case.events.get(name, ()))
                 else:
-                    yield from (evidence.ref for found in case.findings[subject] for evidence in found.evidence)
+                    yield from (evidence.ref for found in case.findings[name] for evidence in found.evidence)

@@ -97,3 +97,31 @@ def test_a_time_limit_does_not_explain_a_loss_that_was_lost(tmp_path: Path) -> N
     diagnosis = judged(tmp_path, "DeepSpeed version: 0.14.0\n" + curve(8) + nan * 8 + limit)
     assert diagnosis.causes[0].id == "ds-zero12-overlap-multirank"
     assert all(match.verdict == "possible" for match in diagnosis.causes if match.id == "slurm-walltime-or-preempt")
+
+
+HANG = TIMEOUT.replace("SeqNum=4, OpType=BROADCAST, NumelIn=1, NumelOut=1", "SeqNum=81, OpType=ALLREDUCE, NumelIn=9, NumelOut=9")
+TERM = (
+    "W1124 02:47:45.765000 3587 torch/distributed/elastic/agent/server/api.py:739] Received 15 death signal, shutting down workers\n"
+    "torch.distributed.elastic.multiprocessing.api.SignalException: Process 3587 got signal: 15\n"
+)
+CLOSED = (
+    "[2026-11-24 12:53:35] node-1:3819:3957 [0] misc/socket.cc:72 NCCL WARN socketProgress: Connection closed by remote peer "
+    "localhost<60820>\n"
+)
+
+
+def test_who_ended_a_hanging_run_is_not_why_it_hung_nor_are_the_sockets_that_closed_then(tmp_path: Path) -> None:
+    told = {"external-sigterm", "peer-rank-died-connection-reset", "uneven-dataloader-length"}
+    assert not told & {match.id for match in judged(tmp_path, HANG + PARTS + TERM + CLOSED).causes}
+
+
+def test_a_signal_before_the_others_waited_is_still_the_cause(tmp_path: Path) -> None:
+    assert "external-sigterm" in {match.id for match in judged(tmp_path, TERM + PARTS + HANG).causes}
+
+
+def test_ranks_that_wait_under_one_number_with_other_sizes_differ_in_shape(tmp_path: Path) -> None:
+    ranks = "".join(HANG.replace("[Rank 3]", f"[Rank {rank}]").replace("=9", f"={5 if rank else 17}") for rank in (0, 1))
+    first = judged(tmp_path, ranks + PARTS + TERM).causes[0]
+    assert (first.id, first.verdict) == ("collective-shape-mismatch-uneven-batch", "possible")
+    same = "".join(HANG.replace("[Rank 3]", f"[Rank {rank}]") for rank in (0, 1))
+    assert first.id not in {match.id for match in judged(tmp_path, same + PARTS + TERM).causes}
