@@ -126,7 +126,7 @@ def exposure(cause: Cause, case: Case) -> Exposure | None:
     conditions = tuple(_unique(_conditions(cause, case, {hit.package for hit in hits} if hits else affected)))
     if any(one.state == "not-met" for one in conditions):
         return None
-    level = _level(cause, hits, conditions) if hits else _level_by_settings(cause, case, conditions)
+    level = _level(cause, case, hits, conditions) if hits else _level_by_settings(cause, case, conditions)
     return Exposure(cause, level, hits, conditions) if level else None
 
 
@@ -213,7 +213,7 @@ def _level_by_settings(cause: Cause, case: Case, conditions: tuple[Condition, ..
     return "warning" if seen and len(held) == len(conditions) else None
 
 
-def _level(cause: Cause, hits: tuple[Hit, ...], conditions: tuple[Condition, ...]) -> Severity | None:
+def _level(cause: Cause, case: Case, hits: tuple[Hit, ...], conditions: tuple[Condition, ...]) -> Severity | None:
     is_open = any(one.state == "unknown" for one in conditions)
     held = sum(one.state == "met" for one in conditions)
     if not any(hit.is_bounded for hit in hits):
@@ -221,9 +221,10 @@ def _level(cause: Cause, hits: tuple[Hit, ...], conditions: tuple[Condition, ...
     if cause.status == "anecdotal" or is_open or held + len(hits) < LEAST_FACTS:
         return "info"
     is_known = cause.kind == "root-cause" and cause.status == "confirmed"
-    return "critical" if is_known and _is_strong_evidence(cause, {hit.package for hit in hits}) else "warning"
+    return "critical" if is_known and _is_strong_evidence(cause, case, {hit.package for hit in hits}) else "warning"
 
 
-def _is_strong_evidence(cause: Cause, packages: set[str]) -> bool:
-    """Whether the version of one of these packages alone speaks strongly for the cause: most runs in the window meet it."""
-    return any(spec.if_met >= -STRONG and all(_is_of(when, packages) for when in spec.whens) for spec in cause.evidence)
+def _is_strong_evidence(cause: Cause, case: Case, packages: set[str]) -> bool:
+    """Whether the version of one of these packages alone speaks strongly for the cause: most runs with it meet it."""
+    strong = [spec for spec in cause.evidence if spec.if_met >= -STRONG and all(_is_of(when, packages) for when in spec.whens)]
+    return any(join(spec.join, [answer(when, case) for when in spec.whens])[0] == "met" for spec in strong)
