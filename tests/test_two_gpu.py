@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,32 @@ def test_a_number_of_the_race_is_in_its_log(name: str, ranks: str, steps: str, w
     assert f"--nproc-per-node {ranks} " in facts["command"]
     assert facts["versions"]["deepspeed"] in name
     assert facts["outcome"] == found["outcome"]
+
+
+RIGHT = {"1": "1.42268", "2": "1.68866"}
+"""Seed → the first norm of two ranks with `overlap_comm` false."""
+RACE = re.compile(r"race-ds([\d.]+)-(overlap|plain)-(small|large)-n2-s(\d)")
+COLUMNS = (("overlap", "small"), ("plain", "small"), ("overlap", "large"), ("plain", "large"))
+
+
+def _became(what: str, norm: str, seed: str) -> str:
+    return "nan" if what.startswith("nan") else what if norm == RIGHT[seed] else "falls, wrong norm"
+
+
+def test_the_short_table_counts_what_the_long_one_tells() -> None:
+    counts: dict[tuple[str, ...], Counter[str]] = {}
+    for name, _, _, what, norm, _ in TABLE:
+        if found := RACE.match(name):
+            counts.setdefault(found.groups()[:3], Counter())[_became(what, norm, found[4])] += 1
+    for version in VERSIONS:
+        cells = [counts[(version, *column)] for column in COLUMNS]
+        row = [", ".join(f"{n} of {cell.total()} {what}" for what, n in cell.items()) for cell in cells]
+        assert f"| {version} | {' | '.join(row)} |" in DOC
+
+
+def test_without_overlap_or_with_a_bucket_for_all_every_version_begins_with_the_same_norm() -> None:
+    norms = {found.groups()[:3]: norm == RIGHT[found[4]] for name, *_, norm, _ in TABLE if (found := RACE.match(name))}
+    assert all(is_right == (case[1:] != ("overlap", "small") or case[0] == "0.19.3") for case, is_right in norms.items())
 
 
 def test_the_table_tells_every_kept_run_of_the_race() -> None:
