@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from analyzer.batch import body, local
 from analyzer.batch import cache as caches
-from analyzer.batch import local
-from analyzer.diagnosis import Options
+from analyzer.diagnosis import Options, diagnose
+from analyzer.output import document
 from analyzer.scan import Batch, Extras, batch, find
 from tests.samples import FOLDER, ROOT
 from tests.test_cli import analyze, one_sentence
@@ -145,6 +146,19 @@ def test_new_runs_are_not_read_to_see_whether_they_are_known(tmp_path: Path, mon
     scanned(root, cache)
     assert not looked
     assert count(cache) == (4, 4)
+
+
+def test_a_kept_document_is_the_same_again(tmp_path: Path) -> None:
+    long = [f"{{'loss': {'nan' if i in (2000, 2001) else 1 + i % 7}, 'learning_rate': 1e-05}}" for i in range(1, 4001)]
+    (tmp_path / "run.log").write_text("\n".join([*long, "RuntimeError: \udc80 is no text", ""]), "utf-8", "surrogateescape")
+    for log in (tmp_path / "run.log", *(FOLDER / "hf-deepspeed" / name / "run.log" for name in RUNS)):
+        made = diagnose(log)
+        kept = body.packed(made)
+        assert document.dumps(body.unpacked(kept)) == document.dumps(made)
+        assert body.is_thinned(kept) == any(one.points > len(one.steps) for one in made.run.curves)
+        assert {name: [*map(len, columns)] for name, columns in body.samples(kept).items()} == {
+            one.metric: [len(one.steps)] * 3 for one in made.run.curves
+        }
 
 
 def test_a_document_that_is_damaged_in_the_cache_is_made_again(tmp_path: Path) -> None:
