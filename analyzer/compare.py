@@ -15,12 +15,13 @@ from analyzer.cause import Cause, load_for_weighing
 from analyzer.clauses import Case
 from analyzer.diagnosis import Options, judge
 from analyzer.differences import Difference, differences
+from analyzer.differential import STRONG
 from analyzer.errors import NOTHING, AnalyzerError
 from analyzer.exposure import Exposure, exposure
 from analyzer.interventions import Intervention, interventions_in
 from analyzer.messages import Message, only_in
 from analyzer.model import Diagnosis, Match
-from analyzer.parting import Parting, parting
+from analyzer.parting import Parting, at_once, parting
 from analyzer.patterns import signatures
 from analyzer.versions import in_ranges
 from parsers import Environment, Fact, Run, SourceRef, UnreadableError, read
@@ -154,7 +155,14 @@ def _partings(good: Run, bad: Run) -> Iterator[Parting]:
         if ours is not None and theirs is not None:
             found = parting(ours, theirs)
             if found is not None:
-                yield found
+                yield (_at_once(good, bad) if metric == "grad_norm" and found.step is None else None) or found
+
+
+def _at_once(good: Run, bad: Run) -> Parting | None:
+    losses, norms = ((good.series(metric), bad.series(metric)) for metric in ("loss", "grad_norm"))
+    if losses[0] is None or losses[1] is None or norms[0] is None or norms[1] is None:
+        return None
+    return at_once((losses[0], losses[1]), (norms[0], norms[1]))
 
 
 def _suspects(good: Run, bad: Run) -> Iterator[Suspect]:
@@ -169,9 +177,19 @@ def _suspects(good: Run, bad: Run) -> Iterator[Suspect]:
 
 def _entered(cause: Cause, good: Environment, bad: Environment) -> Iterator[tuple[str, str, str, str]]:
     for package in dict.fromkeys(entry["package"] for entry in cause.affects):
-        windows = " || ".join(entry["versions"] for entry in cause.affects if entry["package"] == package)
         before, after = good.get(f"package:{package}"), bad.get(f"package:{package}")
         if before is None or after is None or before.value is None or after.value is None:
             continue
-        if in_ranges(str(after.value), windows) and in_ranges(str(before.value), windows) is False:
-            yield package, str(before.value), str(after.value), windows
+        for windows in _windows(cause, package):
+            if in_ranges(str(after.value), windows) and in_ranges(str(before.value), windows) is False:
+                yield package, str(before.value), str(after.value), windows
+                break
+
+
+def _windows(cause: Cause, package: str) -> Iterator[str]:
+    """The versions that a cause affects, then those in which it is common: what speaks strongly for it."""
+    yield " || ".join(entry["versions"] for entry in cause.affects if entry["package"] == package)
+    for spec in cause.evidence:
+        name, found, ranges = spec.whens[0].partition(" in ")
+        if found and name == f"package:{package}" and len(spec.whens) == 1 and spec.if_met >= STRONG and " and " not in ranges:
+            yield ranges

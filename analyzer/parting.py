@@ -4,7 +4,8 @@ Both are put on the steps that both logged (or, where they log at other steps, t
 noise of a curve is how much it changes from point to point: 1.4826 × the median of |Δ| / √2, which outliers and a slow trend do
 not move. Runs part where the distance stays beyond 5 standard deviations of both noises together and beyond a fiftieth of
 the good value, from that step on for most of what follows; or where the bad value is not finite, or is exactly 0, and the
-good one is not.
+good one is not. Gradients are another matter at the first step: where both losses are the same there to five digits, the same
+weights have met the same data, and another norm of the gradients is no noise (`at_once`).
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ STAYS: Final = 0.8
 MIN_RUN: Final = 3
 """Records in a row that must lie beyond the band: one alone is a spike."""
 MIN_COMMON: Final = 5
+SAME_DIGITS: Final = 5
+"""Digits from which two equal losses are no chance."""
 WINDOW: Final = 50
 """Records after the parting that are looked at for STAYS: a run that comes back later has parted all the same."""
 
@@ -73,6 +76,24 @@ def parting(good: Series, bad: Series) -> Parting | None:
     return Parting(
         good.metric, kind, len(points), band, point.step, before, point.good, point.bad,
         good.ref(point.good_at), bad.ref(point.bad_at),
+    )  # fmt: skip
+
+
+def at_once(losses: tuple[Series, Series], norms: tuple[Series, Series]) -> Parting | None:
+    """Where the gradients part at the first step that the runs logged, from the very same loss; None where they do not.
+
+    Each pair is (good, bad). The norm must be another one by a fiftieth.
+    """
+    loss, norm = (next(iter(common(*pair)), None) for pair in (losses, norms))
+    if loss is None or norm is None or loss.step != norm.step or norm.step > min(norms[0].steps[0], norms[1].steps[0]):
+        return None
+    digits = f"{loss.good!r}".replace(".", "").lstrip("-0")
+    if loss.good != loss.bad or len(digits) < SAME_DIGITS or not abs(norm.good - norm.bad) > LEAST_SHARE * abs(norm.good):
+        return None
+    good, bad = norms
+    return Parting(
+        good.metric, "apart", len(common(good, bad)), 0.0, norm.step, None, norm.good, norm.bad,
+        good.ref(norm.good_at), bad.ref(norm.bad_at),
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from analyzer.compare import compare, side
 from analyzer.differences import differences
 from analyzer.messages import template
 from analyzer.output import comparison, comparison_html
-from analyzer.parting import parting
+from analyzer.parting import at_once, parting
 from analyzer.separate import separate
 from parsers import Environment, Fact, Series, SourceRef
 from tests.samples import FOLDER
@@ -110,6 +110,39 @@ def test_healthy_twins_do_not_part(one: str, other: str) -> None:
         "grad_norm": "none",
     }
     assert not found.interventions
+
+
+@pytest.mark.parametrize(("version", "norm"), [("0.14.3", 1.66659), ("0.18.5", 1.66287), ("0.19.3", None)])
+def test_other_gradients_from_the_very_same_loss_part_at_the_first_step(version: str, norm: float | None) -> None:
+    good, bad = (FOLDER / f"deepspeed/race-ds{version}-{how}-small-n2-s1" for how in ("plain", "overlap"))
+    found = next(part for part in compared(good, bad).partings if part.metric == "grad_norm")
+    if norm is None:
+        assert found.kind == "none"
+        return
+    assert (found.step, found.kind, found.good, found.bad) == (1, "apart", 1.42268, norm)
+    assert "grad_norm 1.42268" in found.good_ref.text
+    assert f"grad_norm {norm}" in found.bad_ref.text
+
+
+def test_a_control_confirms_the_overlap_race() -> None:
+    good, bad = (FOLDER / f"deepspeed/race-ds0.14.0-{how}-small-n2-s1" for how in ("plain", "overlap"))
+    found = compared(good, bad)
+    assert found.credited
+    assert (found.leading.id, found.leading.verdict) == ("ds-zero12-overlap-multirank", "confirmed")
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "kind"),
+    [(6.52113, 6.52113, "apart"), (6.52113, 6.52114, None), (6.5, 6.5, None)],
+    ids=["the same loss", "another loss", "too few digits to be sure"],
+)
+def test_norms_are_held_against_one_another_only_where_the_loss_is_the_very_same(
+    good: float, bad: float, kind: str | None
+) -> None:
+    losses = series([good, *noisy(1)]), series([bad, *noisy(2)])
+    found = at_once(losses, (series([1.42, *noisy(3)]), series([1.66, *noisy(3)])))
+    assert (found and found.kind) == kind
+    assert at_once(losses, (series([1.42, *noisy(3)]), series([1.421, *noisy(3)]))) is None
 
 
 def series(values: list[float], steps: list[int] | None = None) -> Series:
