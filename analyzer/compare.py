@@ -155,7 +155,8 @@ def _partings(good: Run, bad: Run) -> Iterator[Parting]:
         if ours is not None and theirs is not None:
             found = parting(ours, theirs)
             if found is not None:
-                yield (_at_once(good, bad) if metric == "grad_norm" and found.step is None else None) or found
+                early = _at_once(good, bad) if metric == "grad_norm" else None
+                yield early if early and early.step is not None and (found.step is None or early.step < found.step) else found
 
 
 def _at_once(good: Run, bad: Run) -> Parting | None:

@@ -117,3 +117,13 @@ def test_provenance_of_a_run_that_was_cut_says_so() -> None:
     assert (facts["first_cause_rank"], facts["first_cause_line"], facts["healthy"]) == (1, 2, False)
     assert facts["hardware"] == "1x GPU, shared by 2 ranks"
     assert facts["notes"] == ["ended with SIGTERM after 90 s"]
+
+
+@pytest.mark.parametrize(("norm", "rule"), [("2.44949", "grad-constant"), ("nan", "grad-nan")])
+def test_provenance_of_a_lost_run_expects_what_its_norm_prints(norm: str, rule: str) -> None:
+    machine = Machine(1, 2)
+    case = next(case for case in race(machine, 3) if case.name == "race-ds0.14.0-overlap-small-s1")
+    log = "step 1 loss 6.5 grad_norm 1.0\n" + "".join(f"step {step} loss nan grad_norm {norm}\n" for step in (2, 3))
+    row = {"command": "python llava.py", "exit_code": 0, "is_cut": False, **outcome(log)}
+    facts = tomli.loads(runs.provenance(case, row, log, machine, {"torch": "2.11.0", "device": "1x GPU"}))
+    assert (facts["expected"], facts["healthy"]) == (["loss-nan", rule], False)

@@ -7,6 +7,7 @@ off leaves nothing: what is in the table has a log.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
@@ -24,7 +25,7 @@ from threading import Lock
 from typing import Any, Final
 
 from lab.two_gpu.cases import Case, Machine
-from lab.two_gpu.outcome import outcome
+from lab.two_gpu.outcome import ROW, outcome
 
 HERE: Final = Path(__file__).parent
 SHIM: Final = HERE.parent / "programs" / "old_deepspeed"
@@ -172,10 +173,18 @@ def _facts(machine: Machine) -> dict[str, str]:
     return facts
 
 
+def _expected(outcome: str, log: str) -> list[str]:
+    """The rules that must find what became of a run. A norm that is not finite prints √k up to 0.13.1 and from 0.16.6 on."""
+    if outcome != "nan":
+        return ["grad-constant"] if outcome == "norm stuck" else []
+    last = ROW.findall(log)[-1][2]
+    return ["loss-nan", "grad-constant" if math.isfinite(float(last or "nan")) else "grad-nan"]
+
+
 def provenance(case: Case, row: dict[str, Any], log: str, machine: Machine, facts: dict[str, str]) -> str:
     """The run as `provenance.toml`; `facts` are versions and the device."""
     line = next((number for number, text in enumerate(log.splitlines(), 1) if any(mark in text for mark in case.marks)), 0)
-    found = json.dumps({"nan": ["loss-nan", "grad-constant"], "norm stuck": ["grad-constant"]}.get(row["outcome"], []))
+    found = json.dumps(_expected(row["outcome"], log))
     settings = "".join(f"{name}={value} " for name, value in case.environment.items())
     sharing = f", shared by {machine.ranks} ranks" if machine.is_shared else ""
     rows = [
