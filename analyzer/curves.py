@@ -54,6 +54,10 @@ def _chosen(track: Series) -> list[int]:
     chosen = {0, size - 1}
     width = math.ceil(size / BUCKETS)
     for start in range(0, size, width):
+        part = values[start : start + width]
+        if math.isfinite(sum(part)):
+            chosen.update((start + part.index(min(part)), start + part.index(max(part))))
+            continue
         bucket = [i for i in range(start, min(start + width, size)) if math.isfinite(values[i])]
         if bucket:
             chosen.add(min(bucket, key=values.__getitem__))

@@ -132,7 +132,10 @@ def _sorted(
     for kind, chosen in of_kind.items():
         at = chosen if places is None else list(take(places, chosen))
         if kind.shape is not None:
-            made.groups.append(_group(skeletons, kind, at, take(texts, chosen), take(numbers, chosen), dead))
+            group = _group(skeletons, kind, at, take(texts, chosen), take(numbers, chosen), dead)
+            made.groups.append(group)
+            if group.numbers and places is not None:
+                made.texts.update(zip(at, take(texts, chosen), strict=True))
         elif kind is OPEN or not dead.issuperset(kind.numbers):
             made.others.append((None if kind is OPEN else kind.numbers, at))
             made.texts.update(zip(at, take(texts, chosen), strict=True))

@@ -21,7 +21,7 @@ from parsers.scanner import Scanner
 from parsers.sieve import Sieve
 from parsers.signature import NAME as SIGNATURES
 from parsers.signature import Signature, signature_format
-from parsers.source import STDIN, Meter, UnreadableError, blocks, head, is_binary
+from parsers.source import STDIN, Meter, UnreadableError, blocks, head, is_binary, remember
 from parsers.spread import spread
 from parsers.table import Tables
 from parsers.told_ranks import is_open, ranks_told
@@ -158,6 +158,7 @@ def _read_text(job: Job, router: Router, strict: bool) -> Collected:
         if not meter.bytes or (not tables.by_key and not collected.events):
             raise
         collected.problems.append(Problem(SourceRef(name, meter.lines), "source", str(error)))
+    remember(name, meter)
     tables.drop_fallbacks(fallbacks)
     bounds.end()
     collected.failures += scanner.failures

@@ -174,7 +174,7 @@ class Scanner:
     def _watched(self, group: Group, shape: Shape, places: Sequence[int]) -> tuple[bytes, ...]:
         """The hints of others that stand in these plain lines, and that nobody refutes for all of them."""
         masks, names = self._masks, self._router.hints
-        asked = [number for number in group.numbers if masks[number] & ~shape.quiet]
+        asked = [number for number in group.numbers if (mask := masks[number] & ~shape.quiet) and not self._is_sated(mask)]
         if not asked:
             return ()
         text = b"\n".join([self._text(at) for at in places])
@@ -183,6 +183,11 @@ class Scanner:
             for number in asked
             if names[number] in text and not self._is_silent(masks[number] & ~shape.quiet, names[number], text, True)
         )
+
+    def _is_sated(self, mask: int) -> bool:
+        """Whether the one reader with a memory for each rank has nothing to say about plain lines, whatever they hold."""
+        reader: Any = self._readers[mask.bit_length() - 1] if not mask & (mask - 1) else None
+        return isinstance(reader, ByRank) and reader.refutes_plain((), b"", self._rank)
 
     def _holders(self, places: Sequence[int], hints: Iterable[bytes]) -> list[int]:
         """The places of those that hold one of these hints."""

@@ -12,14 +12,17 @@ import codecs
 import gzip
 import hashlib
 import lzma
+import os
 import re
 import sys
 import zlib
+from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NamedTuple
 
 from parsers.container_lines import ENOUGH, Joiner, is_container_log
 from parsers.model import MAX_TEXT, SourceRef
@@ -62,6 +65,7 @@ class Meter:
     def __init__(self) -> None:
         self.bytes = 0
         self.lines = 0
+        self.marks = Marks(array("q"), array("q"))
         self._hash = hashlib.sha256()
 
     def add(self, data: bytes) -> None:
@@ -428,7 +432,11 @@ def blocks(path: str | Path, meter: Meter | None = None, size: int = BLOCK) -> I
                     cutter.origin = 3 if is_there else None
             if decode:
                 chunk = decode.decode(chunk).lstrip("\ufeff").encode("utf-8", "replace")
-            yield from cutter.feed(chunk)
+            for block in cutter.feed(chunk):
+                if block.offset >= 0:
+                    meter.marks.lines.append(block.line)
+                    meter.marks.offsets.append(block.offset)
+                yield block
             meter.lines = cutter.lines
         yield from finish(cutter, meter)
 
@@ -487,7 +495,7 @@ def quote(refs: Iterable[SourceRef], around: int = 0) -> tuple[dict[SourceRef, S
 def _lines(file: str, numbers: Sequence[int]) -> Iterator[tuple[int, str]]:
     pending = list(reversed(numbers))
     carry = b""
-    for block in _coarse_blocks(file) or blocks(file):
+    for block in _coarse_blocks(file, pending) or blocks(file):
         if not pending:
             return
         first = block.line
@@ -503,21 +511,32 @@ def _lines(file: str, numbers: Sequence[int]) -> Iterator[tuple[int, str]]:
         yield pending[-1], shown(carry)
 
 
-def _coarse_blocks(file: str) -> Iterator[Block] | None:
-    """The pieces of a file as they are, cut behind line feeds; None where its text must be made first, or has endless lines."""
+def _coarse_blocks(file: str, pending: Sequence[int]) -> Iterator[Block] | None:
+    """The pieces of a file as they are, cut behind line feeds; None where its text must be made first, or has endless lines.
+
+    Pieces before the last of the `pending` lines may be left out.
+    """
     try:
         with Path(file).open("rb") as stream:
             first = stream.read(BLOCK)
     except OSError:
         return None
     is_made = is_compressed(first) or decoder(first) or first.startswith(codecs.BOM_UTF8) or is_container_log(first)
-    return None if is_made or b"\n" not in first[: 2**16] else _pieces(file)
+    return None if is_made or b"\n" not in first[: 2**16] else _pieces(file, pending)
 
 
-def _pieces(file: str) -> Iterator[Block]:
+def _pieces(file: str, pending: Sequence[int]) -> Iterator[Block]:
     line, rest = 1, b""
+    marks = _marks_of(file)
     with Path(file).open("rb") as stream:
-        while data := stream.read(BLOCK):
+        while True:
+            at = bisect_left(marks.lines, pending[-1]) - 1 if marks and pending else -1
+            if marks and at >= 0 and marks.offsets[at] > stream.tell() - len(rest):
+                stream.seek(marks.offsets[at])
+                line, rest = marks.lines[at], b""
+            data = stream.read(BLOCK)
+            if not data:
+                break
             end = data.rfind(b"\n") + 1
             if not end and len(rest) < MAX_FRAGMENT:
                 rest += data
@@ -527,6 +546,44 @@ def _pieces(file: str) -> Iterator[Block]:
             line, rest = line + block.feeds, data[end:]
     if rest:
         yield Block(rest, line)
+
+
+class Marks(NamedTuple):
+    """The lines with which blocks of a file begin, and where they stand in it."""
+
+    lines: array[int]
+    offsets: array[int]
+
+
+_KNOWN: Final[dict[str, tuple[tuple[int, int], Marks]]] = {}
+"""File → (its size and time, marks), of the last that were read: a line of a large one is found without counting those before."""
+_MAX_KNOWN: Final = 16
+_MANY_MARKS: Final = 8
+
+
+def remember(path: str, meter: Meter) -> None:
+    """Keeps the marks of a file that was read to its end, for `quote`."""
+    if len(meter.marks.lines) < _MANY_MARKS:
+        return
+    stamp = _stamp(path)
+    if stamp and stamp[0] == meter.bytes:
+        _KNOWN.pop(path, None)
+        while len(_KNOWN) >= _MAX_KNOWN:
+            del _KNOWN[next(iter(_KNOWN))]
+        _KNOWN[path] = stamp, meter.marks
+
+
+def _marks_of(path: str) -> Marks | None:
+    stamp, marks = _KNOWN.get(path, (None, None))
+    return marks if stamp is not None and stamp == _stamp(path) else None
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 _CARRY: Final = 2**16
