@@ -98,7 +98,7 @@ def test_a_run_that_takes_long_holds_nobody_elses_result_back(tmp_path: Path) ->
 
 def test_a_large_run_may_take_longer() -> None:
     work = Work(Options(), limit=2.0)
-    assert allowed(RunFiles("s3://x/run.log", ("s3://x/run.log",), ("600000000 etag",)), work) == 302.0
+    assert allowed(RunFiles("s3://x/run.log", ("s3://x/run.log",), ("600000000 etag",)), work) == 1802.0
     assert allowed(RunFiles("gone", ("gone",)), work) == 2.0
     assert allowed(RunFiles("gone", ("gone",)), Work(Options())) == 0.0
 

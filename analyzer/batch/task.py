@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from analyzer.output.index import Row
     from parsers import Run
 
-SLOWEST: Final = 0.5
-"""Seconds a megabyte that a run is given beyond its limit: a tenth of the slowest reader's speed, for machines that are busy."""
+SLOWEST: Final = 3.0
+"""Seconds a megabyte that a run is given beyond its limit: five times what the slowest lines take (bars with a loss in each)."""
 MAX_HASHED: Final = 8 * 2**20
 """Bytes of a run up to which they are looked up by their digest before they are judged; a longer log is read only once."""
 
