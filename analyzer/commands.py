@@ -102,7 +102,7 @@ def scan(
     cache: Annotated[str, typer.Option("--cache", metavar="PATH|off", help="where results are kept between scans")] = "",
     resume: Annotated[bool, typer.Option("--resume/--no-resume", help="take unchanged runs from the cache")] = True,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="processes (0: one a core)")] = 0,
-    timeout: Annotated[float, typer.Option("--timeout", min=0, help="seconds a run may take, 3 more a megabyte (0: any)")] = 300.0,
+    timeout: Annotated[float, typer.Option("--timeout", min=0, help="seconds a run may take, 3 more a MB (0: any)")] = 300.0,
     engine: Annotated[str, typer.Option("--engine", help="local or ray")] = "local",
     address: Annotated[str, typer.Option("--address", help="the Ray cluster's address (none: one is started)")] = "",
     fail_on: FailOption = FailOn.never,

@@ -118,7 +118,7 @@ def perform(task: Task, work: Work) -> Result:
 
 def allowed(files: RunFiles, work: Work) -> float:
     """Seconds that a run may take: the limit, and more for a large one. 0 where there is no limit."""
-    return work.limit and round(work.limit + SLOWEST * _size(files) / 1e6, 1)
+    return work.limit and work.limit + SLOWEST * (_size(files) // 1_000_000)
 
 
 def _size(files: RunFiles) -> int:
