@@ -80,6 +80,7 @@ def batch(job: Batch) -> int:
                     sinks.add(result)
         except KeyboardInterrupt:
             is_stopped = True
+            sinks.gauge.close()
             sinks.add_waiting()
             left = "" if job.extras.cache == "off" else " The next scan goes on from there."
             _say(f"stopped after {len(sinks.cards)} of {len(job.runs)} runs; what was done is shown.{left}")

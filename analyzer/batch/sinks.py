@@ -50,6 +50,7 @@ class _Gauge:
         """The end."""
         if self._progress:
             self._progress.close()
+        self._progress = None
 
 
 class Sinks:
