@@ -138,7 +138,8 @@ def _sorted(
                 made.texts.update(zip(at, take(texts, chosen), strict=True))
         elif kind is OPEN or not dead.issuperset(kind.numbers):
             made.others.append((None if kind is OPEN else kind.numbers, at))
-            made.texts.update(zip(at, take(texts, chosen), strict=True))
+            if places is not None:
+                made.texts.update(zip(at, take(texts, chosen), strict=True))
     return made, sum(map(len, of_kind.values())) < QUIET * len(texts)
 
 

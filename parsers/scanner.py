@@ -21,7 +21,7 @@ from parsers.model import Record, Row, RowKind
 from parsers.plain import Part, Shape
 from parsers.prepare import Fragments, Group, Prepared, is_short, prepare
 from parsers.registry import Router
-from parsers.said import Rows, Said, Ticks
+from parsers.said import Rows, Said, Ticks, take
 from parsers.sieve import Sieve, is_plain
 from parsers.source import MAX_FRAGMENT, Block
 from parsers.table import holds_loss
@@ -98,6 +98,8 @@ class Scanner:
     @property
     def dead(self) -> frozenset[int]:
         """The hints that nobody waits for any more, by their numbers."""
+        if self._masks is self._router.masks:
+            return frozenset()
         masks, dead = self._dead
         if masks is not self._masks:
             dead = frozenset(number for number, mask in enumerate(self._masks) if not mask)
@@ -167,7 +169,7 @@ class Scanner:
                 hinted += places[low:high]
         if hinted:
             hinted.sort()
-            todo += self._hinted([self._text(at) for at in hinted], hinted)
+            todo += self._hinted(self._texts_at(hinted), hinted)
         todo.sort(key=itemgetter(0))
         return todo
 
@@ -177,7 +179,7 @@ class Scanner:
         asked = [number for number in group.numbers if (mask := masks[number] & ~shape.quiet) and not self._is_sated(mask)]
         if not asked:
             return ()
-        text = b"\n".join([self._text(at) for at in places])
+        text = b"\n".join(self._texts_at(places))
         return tuple(
             names[number]
             for number in asked
@@ -189,11 +191,16 @@ class Scanner:
         reader: Any = self._readers[mask.bit_length() - 1] if not mask & (mask - 1) else None
         return isinstance(reader, ByRank) and reader.refutes_plain((), b"", self._rank)
 
-    def _holders(self, places: Sequence[int], hints: Iterable[bytes]) -> list[int]:
+    def _texts_at(self, places: Sequence[int]) -> Sequence[bytes]:
+        """Several fragments of the block."""
+        return [self._text(at) for at in places] if self._texts else take(self._fragments.texts, places)
+
+    def _holders(self, places: Sequence[int], hints: Sequence[bytes]) -> list[int]:
         """The places of those that hold one of these hints."""
         found: set[int] = set()
+        texts = self._texts_at(places) if hints else ()
         for hint in hints:
-            found.update([at for at in places if hint in self._text(at)])
+            found.update([at for at, text in zip(places, texts, strict=True) if hint in text])
         return sorted(found)
 
     def _plain_match(self, at: int, shape: Shape, watched: Iterable[bytes]) -> re.Match[bytes] | None:
@@ -204,7 +211,7 @@ class Scanner:
                 return None
         return shape.pattern.match(fragment)
 
-    def _hinted(self, fragments: list[bytes], places: list[int]) -> list[Todo]:
+    def _hinted(self, fragments: Sequence[bytes], places: list[int]) -> list[Todo]:
         """(place, None, hints' numbers) of the fragments that hold a hint which somebody still waits for."""
         hits = self._router.automaton.find(b"\n".join(fragments))
         ends, masks = list(accumulate(len(fragment) + 1 for fragment in fragments)), self._masks
@@ -228,7 +235,7 @@ class Scanner:
         left = [item for numbers, lines in alike.items() for item in self._unrefuted(numbers, lines, fragments)]
         return sorted(found + left, key=itemgetter(0)) if left else found
 
-    def _unrefuted(self, numbers: tuple[int, ...], lines: list[tuple[int, int]], fragments: list[bytes]) -> list[Todo]:
+    def _unrefuted(self, numbers: tuple[int, ...], lines: list[tuple[int, int]], fragments: Sequence[bytes]) -> list[Todo]:
         """The lines with one set of hints, none where the reader that searches them finds nothing in all of them at once."""
         if len(lines) > 2:
             hints = [self._router.hints[number] for number in numbers if self._masks[number]]
