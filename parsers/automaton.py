@@ -19,14 +19,22 @@ class Automaton:
         self._searched = 0
         self._own: Any = ahocorasick_rs.BytesAhoCorasick(self._literals)
 
+    def starts(self, text: bytes) -> list[int]:
+        """Where literals begin, in order: of those that overlap at least one is among them."""
+        self._note(text)
+        return [start for _, start, _ in self._own.find_matches_as_indexes(text, overlapping=False)]
+
     def find(self, text: bytes) -> list[tuple[int, int, int]]:
         """(literal's number, start, end) of every occurrence, ordered by end."""
+        self._note(text)
+        found: list[tuple[int, int, int]] = self._own.find_matches_as_indexes(text, overlapping=True)
+        return found
+
+    def _note(self, text: bytes) -> None:
         if self._searched < MUCH:
             self._searched += len(text)
             if self._searched >= MUCH:
                 self._build_table()
-        found: list[tuple[int, int, int]] = self._own.find_matches_as_indexes(text, overlapping=True)
-        return found
 
     def _build_table(self) -> None:
         import ahocorasick_rs

@@ -147,7 +147,7 @@ def _search(block: Block, automaton: Automaton) -> tuple[list[bytes], list[int],
     """(the lines of a block that hold a hint, their places, how many lines there are)."""
     data, texts, places = block.data, list[bytes](), list[int]()
     end, line = 0, 0
-    for _, start, _ in automaton.find(data):
+    for start in automaton.starts(data):
         if start < end:
             continue
         begin = data.rfind(b"\n", end, start) + 1 or end
