@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from parsers.prepare import Fragments, Prepared, is_short, prepare
 from parsers.registry import Router
 from parsers.source import Block
+from parsers.spread import begin
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -72,7 +73,7 @@ def ahead(
     _ROUTER = router
     under_way: deque[tuple[Block, Future[Prepared] | None]] = deque()
     try:
-        pool = ProcessPoolExecutor(count, get_context("fork"), gc.disable)  # what they make has no cycles
+        pool = ProcessPoolExecutor(count, get_context("fork"), _begin)
     except (OSError, NotImplementedError, ImportError):  # no semaphores here: a sandbox, a small container
         yield from ((block, None) for block in blocks)
         return
@@ -86,6 +87,11 @@ def ahead(
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         _ROUTER = None
+
+
+def _begin() -> None:
+    begin()
+    gc.disable()  # what is made here has no cycles
 
 
 def _submit(pool: Any, path: str, block: Block, dead: frozenset[int]) -> Future[Prepared] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 MIN_BYTES: Final = 64 * 2**20
 MIN_FILES: Final = 8
@@ -33,7 +33,7 @@ def spread(work: Callable[[J], R], jobs: Sequence[J]) -> Iterator[R]:
         from concurrent.futures import ProcessPoolExecutor
 
         try:
-            pool = ProcessPoolExecutor(workers)
+            pool = ProcessPoolExecutor(workers, initializer=begin)
         except (OSError, NotImplementedError, ImportError):  # no semaphores here: a sandbox, a small container
             workers = 1
     if workers <= 1:
@@ -43,6 +43,23 @@ def spread(work: Callable[[J], R], jobs: Sequence[J]) -> Iterator[R]:
         yield from pool.map(work, jobs, chunksize=CHUNK)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def begin() -> None:
+    """The beginning of a pool's process: Ctrl-C is its parent's to answer, and when that is gone it goes too."""
+    import signal
+    from multiprocessing import parent_process
+    from threading import Thread
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    if parent is not None:
+        Thread(target=_follow, args=(parent,), daemon=True).start()
+
+
+def _follow(parent: Any) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def _workers(jobs: Sequence[HasPath]) -> int:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,50 @@ def test_small_files_are_read_by_one_process(size: int, expected: int | None, mo
     monkeypatch.setattr(module, "active_count", lambda: 1)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
     assert module.workers(size) == (expected or module.MAX_WORKERS)
+
+
+LARGE = """
+import sys
+from parsers import ahead
+ahead.MIN_BYTES = 0
+from analyzer.cli import main
+sys.argv = ["analyze", sys.argv[1]]
+main()
+"""
+
+
+def processes(folder: Path) -> list[str]:
+    """The processes that have this folder in their command line."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = place.read_bytes()
+        except OSError:
+            continue
+        found += [place.parent.name] if str(folder).encode() in words else []
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir() or (os.cpu_count() or 1) < 2, reason="processes are looked for in /proc")
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL], ids=lambda sign: sign.name)
+def test_a_command_that_is_ended_leaves_no_process_and_no_stack(tmp_path: Path, sign: signal.Signals) -> None:
+    path = tmp_path / "run.log"
+    path.write_bytes(b"".join(logs.pieces(10**6, 0.5)) * 60)
+    words = [sys.executable, "-c", LARGE, str(path)]
+    reading = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+    for _ in range(300):
+        if len(processes(tmp_path)) > 1:
+            break
+        time.sleep(0.05)
+    assert len(processes(tmp_path)) > 1
+    if sign == signal.SIGINT:
+        os.killpg(reading.pid, sign)  # as a terminal's Ctrl-C
+    else:
+        reading.kill()
+    _, said = reading.communicate(timeout=60)
+    for _ in range(200):
+        if not processes(tmp_path):
+            break
+        time.sleep(0.05)
+    assert processes(tmp_path) == []
+    assert b"Traceback" not in said
