@@ -103,7 +103,7 @@ def _submit(pool: Any, path: str, block: Block, dead: frozenset[int]) -> Future[
         else:
             place = Place(path, block.offset, len(block.data), _ends(block.data))
             found = pool.submit(_prepare_there, place, block.line, dead)
-    except RuntimeError:  # the pool is broken: a process was killed
+    except (RuntimeError, OSError):  # a process was killed, or none can be forked here
         return None
     return found
 

@@ -69,6 +69,18 @@ def test_a_process_that_is_killed_loses_nothing(tmp_path: Path, monkeypatch: pyt
     assert collected(path, 2, monkeypatch) == expected
 
 
+def test_where_no_process_can_be_forked_one_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "run.log"
+    logs.write(path, 7 * 10**6, 0.2)
+    expected = collected(path, 1, monkeypatch)
+
+    def fork() -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", fork)
+    assert collected(path, 2, monkeypatch) == expected
+
+
 def test_a_file_that_was_written_anew_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "run.log"
     path.write_bytes(b"another text\n" * 1000)
