@@ -120,8 +120,7 @@ def processes(folder: Path) -> list[str]:
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir() or (os.cpu_count() or 1) < 2, reason="processes are looked for in /proc")
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL], ids=lambda sign: sign.name)
-def test_a_command_that_is_ended_leaves_no_process_and_no_stack(tmp_path: Path, sign: signal.Signals) -> None:
+def test_a_command_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
     path = tmp_path / "run.log"
     path.write_bytes(b"".join(logs.pieces(10**6, 0.5)) * 60)
     words = [sys.executable, "-c", LARGE, str(path)]
@@ -131,14 +130,10 @@ def test_a_command_that_is_ended_leaves_no_process_and_no_stack(tmp_path: Path, 
             break
         time.sleep(0.05)
     assert len(processes(tmp_path)) > 1
-    if sign == signal.SIGINT:
-        os.killpg(reading.pid, sign)  # as a terminal's Ctrl-C
-    else:
-        reading.kill()
-    _, said = reading.communicate(timeout=60)
+    reading.kill()
+    reading.communicate(timeout=60)
     for _ in range(200):
         if not processes(tmp_path):
             break
         time.sleep(0.05)
     assert processes(tmp_path) == []
-    assert b"Traceback" not in said
