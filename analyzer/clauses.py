@@ -169,9 +169,7 @@ def _rule(subject: str) -> Check:
     name, operator, wanted = split(wish) if wish else ("", "", "")
 
     def check(case: Case) -> Answer:
-        findings = case.findings.get(rule, ())
-        if wish:
-            findings = tuple(one for one in findings if name in one.facts and _holds(one.facts[name], operator, wanted))
+        findings = [one for one in case.findings.get(rule, ()) if not wish or _has(one.facts, name, operator, wanted)]
         if findings:
             return "met", tuple(e for finding in findings for e in finding.evidence[:1])[:MAX_EVIDENCE]
         return UNKNOWN if rule in case.skipped else NOT_MET
@@ -184,12 +182,15 @@ def _event(subject: str) -> Check:
     name, operator, wanted = split(wish) if wish else ("", "", "")
 
     def check(case: Case) -> Answer:
-        events = case.events.get(kind, ())
-        if wish:
-            events = tuple(event for event in events if name in event.data and _holds(event.data[name], operator, wanted))
+        events = [event for event in case.events.get(kind, ()) if not wish or _has(event.data, name, operator, wanted)]
         return ("met", tuple(Evidence(event.ref) for event in events[:MAX_EVIDENCE])) if events else NOT_MET
 
     return check
+
+
+def _has(data: Mapping[str, Value], name: str, operator: str, wanted: str) -> bool:
+    """Whether a finding's fact or an event's datum is as a clause wishes."""
+    return name in data and bool(_holds(data[name], operator, wanted))
 
 
 def _line(pattern: str) -> Check:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from parsers.prepare import Fragments, Prepared, is_short, prepare
 from parsers.registry import Router
 from parsers.source import Block
-from parsers.spread import begin
+from parsers.spread import begin, cores
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -55,8 +55,7 @@ def workers(size: int) -> int:
 
     if parent_process() is not None or active_count() > 1:  # a process with threads must not be forked
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, MAX_WORKERS)
+    return min(cores(), MAX_WORKERS)
 
 
 def ahead(

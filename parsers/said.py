@@ -76,14 +76,6 @@ class Said:
         for _, reader, record in sorted([*self.singles, *rows], key=itemgetter(0)):
             yield reader, record
 
-    def extend(self, more: Said) -> None:
-        """Adds what was said of the fragments that follow."""
-        first = self.size
-        self.size += more.size
-        self.singles += [(first + at, reader, record) for at, reader, record in more.singles] if first else more.singles
-        for reader, part in more.many:
-            self.many.append((reader, part._replace(at=[first + at for at in part.at]) if first else part))
-
     def weights(self) -> list[int]:
         """1 for each fragment that a row of `many` is of."""
         found = [0] * self.size

@@ -71,8 +71,12 @@ def _workers(jobs: Sequence[HasPath]) -> int:
         return 1
     if sum(_size(job.path) for job in jobs) < MIN_BYTES:
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, len(jobs) // CHUNK)
+    return min(cores(), len(jobs) // CHUNK)
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _size(path: str) -> int:

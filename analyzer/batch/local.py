@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
-import os
 import resource
 import selectors
 import signal
@@ -37,11 +36,6 @@ GRACE: Final = 5.0
 """Seconds behind its time limit after which a worker that does not answer is killed."""
 FULL: Final = 400 * 2**20
 """Bytes that a worker may have held at most; one that held more is replaced after its run."""
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(slots=True)

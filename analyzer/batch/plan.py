@@ -14,6 +14,7 @@ from analyzer.batch.names import page_name
 from analyzer.batch.request import Batch
 from analyzer.batch.task import Result, Task, Work, base, base_of, content_on_disk, perform
 from parsers.discover import RunFiles
+from parsers.spread import cores
 
 AHEAD: Final = 500
 """Known results that are looked up at a time."""
@@ -132,4 +133,4 @@ def _engine(job: Batch, tasks: Sequence[Task], work: Work, told: Callable[[Resul
         from analyzer.batch import cluster
 
         return cluster.results(tasks, work, told, job.extras.address, job.jobs) if tasks else iter(())
-    return local.results(tasks, work, job.jobs or local.cores(), told)
+    return local.results(tasks, work, job.jobs or cores(), told)
