@@ -133,7 +133,7 @@ def _prepare(data: bytes, line: int, dead: frozenset[int]) -> Prepared:
         raise RuntimeError("not forked from a process that reads")
     fragments = Fragments(Block(data, line))
     made = prepare(_ROUTER, fragments, dead)
-    if not made.texts:
+    if made.others and not made.texts:
         texts = fragments.texts
         made.texts.update({at: texts[at] for _, places in made.others for at in places})
     groups = [group._replace(at=array("i", group.at), lines=array("q", group.lines)) for group in made.groups]

@@ -28,7 +28,8 @@ _LONG: Final = 10**15
 _MAX_KEPT: Final = 100_000
 
 
-What = Literal["float", "int", "stamp", "duration"]
+What = Literal["float", "commas", "int", "stamp", "duration"]
+"""What a field is; `commas`: a number with thousands separated, as `forms.py` reads it."""
 
 
 class Field(NamedTuple):
@@ -75,18 +76,18 @@ class Layout:
         varying = (
             set(range(len(words))) - told - {at for field in fields for at in range(field.first, field.first + field.length)}
         )
-        if not found.re.match(_turned(example, words, varying)):
-            told |= {at for at in varying if not found.re.match(_turned(example, words, {at}))}
+        spans = {at: (words[at][0], words[at][0] + len(words[at][1])) for at in varying}
+        if not found.re.match(turned(example, spans.values())):
+            told |= {at for at, span in spans.items() if not found.re.match(turned(example, [span]))}
         return told
 
 
-def _turned(text: bytes, words: Sequence[tuple[int, bytes]], chosen: Iterable[int]) -> bytes:
-    """A text with other digits in some of its words."""
-    turned = bytearray(text)
-    for at in chosen:
-        place, word = words[at]
-        turned[place : place + len(word)] = word.translate(_OTHER_DIGITS)
-    return bytes(turned)
+def turned(text: bytes, spans: Iterable[tuple[int, int]]) -> bytes:
+    """A text with other digits in some places."""
+    made = bytearray(text)
+    for start, end in spans:
+        made[start:end] = made[start:end].translate(_OTHER_DIGITS)
+    return bytes(made)
 
 
 def _words(text: bytes) -> Iterable[tuple[int, bytes]]:
@@ -109,10 +110,10 @@ def _field(words: Sequence[tuple[int, bytes]], text: bytes, start: int, end: int
     is_stamp = _STAMP.fullmatch(text[start:end]) is not None
     if len(inside) > 1 and not is_stamp and (before or after or set(_between(words, text, inside)) != {b","}):
         raise ValueError("a group of several words")
-    return Field(inside[0], len(inside), before, after, None, _what(text[start:end]))
+    return Field(inside[0], len(inside), before, after, None, kind_of_text(text[start:end]))
 
 
-def _what(text: bytes) -> What:
+def kind_of_text(text: bytes) -> What:
     """What a field is, by its example: the others differ in digits alone."""
     if _STAMP.fullmatch(text):
         return "stamp"

@@ -10,10 +10,11 @@ from itertools import accumulate
 from typing import Final, NamedTuple
 
 from parsers.automaton import Automaton
-from parsers.layout import Cells
+from parsers.layout import Cells, Layout
 from parsers.registry import Router
 from parsers.said import take
 from parsers.skeletons import OPEN, SILENT, Kind, Skeletons, split
+from parsers.sorter import Sorter
 from parsers.source import Block
 
 QUIET: Final = 0.2
@@ -44,13 +45,15 @@ class Group(NamedTuple):
 class Prepared(NamedTuple):
     """A block of `size` fragments: its plain lines, and `others`: (hints that may stand in them, their places).
 
-    `texts`: the fragments of `others`, by their places.
+    `texts`, `numbers`: the fragments of `others` and of plain lines without cells, and the numbers of their lines, by their
+    places; they may be left out.
     """
 
     size: int
     groups: list[Group]
-    others: list[tuple[tuple[int, ...] | None, list[int]]]
+    others: list[tuple[tuple[int, ...] | None, Sequence[int]]]
     texts: dict[int, bytes]
+    numbers: dict[int, int]
 
 
 class Fragments:
@@ -102,8 +105,10 @@ def is_short(data: bytes) -> bool:
 
 def prepare(router: Router, fragments: Fragments, dead: frozenset[int]) -> Prepared:
     """Sorts the fragments of a block. `dead`: hints that nobody waits for any more, by their numbers."""
-    skeletons = router.skeletons
+    skeletons, sorter = router.skeletons, router.sorter
     block, found = fragments.block, None
+    if sorter is not None:
+        return _by_extension(skeletons, sorter, block, dead)
     if skeletons.is_quiet and b"\r" not in block.data:
         found = _search(block, router.automaton)
     if found is None:
@@ -113,10 +118,36 @@ def prepare(router: Router, fragments: Fragments, dead: frozenset[int]) -> Prepa
     chosen, places, size = found
     skeletons.is_quiet = len(chosen) < QUIET * size
     if not chosen:
-        return Prepared(size, [], [], {})
+        return Prepared(size, [], [], {}, {})
     numbers = [block.line + place for place in places]
     made, _ = _sorted(skeletons, b"\n".join(chosen) + b"\n", chosen, numbers, places, dead)
     return made._replace(size=size)
+
+
+def _by_extension(skeletons: Skeletons, sorter: Sorter, block: Block, dead: frozenset[int]) -> Prepared:
+    size, block.feeds = sorter.sort(block.data)
+    made = Prepared(size, [], [], {}, {})
+    for lines in sorter.lines(block.line, dead):
+        kind, texts = lines.kind, None
+        if kind.shape is not None:
+            asked = [number for number in kind.numbers if number not in dead]
+            texts = lines.texts(block.data) if asked or lines.cells is None else None
+            present = _present(skeletons, asked, texts) if texts and asked else ()
+            made.groups.append(Group(kind.shape.number, lines.at, lines.numbers, lines.cells, present))
+            texts = texts if present or lines.cells is None else None
+        else:
+            made.others.append((None if kind is OPEN else kind.numbers, lines.at))
+            texts = lines.texts(block.data)
+        if texts is not None:
+            made.texts.update(zip(lines.at, texts, strict=True))
+            made.numbers.update(zip(lines.at, lines.numbers, strict=True))
+    return made
+
+
+def _present(skeletons: Skeletons, asked: Sequence[int], texts: Sequence[bytes]) -> tuple[int, ...]:
+    """Those of these hints that stand in some of the texts."""
+    text = b"\n".join(texts)
+    return tuple(number for number in asked if skeletons.hints[number] in text)
 
 
 def _sorted(
@@ -128,7 +159,7 @@ def _sorted(
     for index, kind in enumerate(skeletons.kinds(data, texts)):
         if kind is not SILENT:
             of_kind[kind].append(index)
-    made = Prepared(0, [], [], {})
+    made = Prepared(0, [], [], {}, {})
     for kind, chosen in of_kind.items():
         at = chosen if places is None else list(take(places, chosen))
         if kind.shape is not None:
@@ -166,10 +197,9 @@ def _group(
     skeletons: Skeletons, kind: Kind, at: Sequence[int], texts: Sequence[bytes], lines: Sequence[int], dead: Set[int]
 ) -> Group:
     asked = [number for number in kind.numbers if number not in dead]
-    text = b"\n".join(texts) if asked else b""
-    present = tuple(number for number in asked if skeletons.hints[number] in text)
+    present = _present(skeletons, asked, texts) if asked else ()
     try:
-        cells = Cells.of(kind.layout, texts) if kind.layout else None
+        cells = Cells.of(kind.layout, texts) if isinstance(kind.layout, Layout) else None
     except ValueError:
         cells = None
     return Group(kind.shape.number if kind.shape else -1, at, lines, cells, present)

@@ -20,6 +20,7 @@ from parsers.by_rank import ByRank, TextReader
 from parsers.model import Record
 from parsers.plain import Plain, Shapes
 from parsers.skeletons import IsDull, Skeletons
+from parsers.sorter import Sorter, extension
 
 MAX_MASKS: Final = 4096
 """Sets of readers whose members are kept in a table; hostile logs could ask for more."""
@@ -165,6 +166,12 @@ class Router:
         """What lines are by their skeletons; shared by all files that are read with this router."""
         dull = {1 << index: form.is_dull for index, form in enumerate(self.formats) if form.is_dull}
         return Skeletons(dict(zip(self.hints, self.masks, strict=True)), dull, self.shapes.by_first)
+
+    @cached_property
+    def sorter(self) -> Sorter | None:
+        """The same by the extension, where there is one."""
+        make = extension()
+        return Sorter(self.skeletons, make) if make else None
 
     def reads_all(self, path: str) -> bool:
         """Whether some reader wants every line of a file that has a hint."""

@@ -83,6 +83,7 @@ class Scanner:
         # Of the block that is read: its fragments, what was said of them, and what waits.
         self._fragments = Fragments(Block(b"", 1))
         self._texts: dict[int, bytes] = {}
+        self._numbers: dict[int, int] = {}
         self._size = 0
         self._said = Said(0)
         self._waiting: dict[int, list[_Waiting]] = {}
@@ -108,7 +109,8 @@ class Scanner:
 
     def take(self, fragments: Fragments, prepared: Prepared) -> Said:
         """What the fragments of a block say that was prepared already."""
-        self._fragments, self._texts, self._size = fragments, prepared.texts, prepared.size
+        self._fragments, self._size = fragments, prepared.size
+        self._texts, self._numbers = prepared.texts, prepared.numbers
         said = self._said = Said(prepared.size)
         first = prepared.size
         if not self._is_warm:
@@ -118,7 +120,7 @@ class Scanner:
             self._read(prepared, first, prepared.size)
         else:
             self._read(prepared, 0, prepared.size)
-        self._fragments, self._texts, self._said = Fragments(Block(b"", 1)), {}, Said(0)
+        self._fragments, self._texts, self._numbers, self._said = Fragments(Block(b"", 1)), {}, {}, Said(0)
         said.singles.sort(key=itemgetter(0))
         return said
 
@@ -147,6 +149,11 @@ class Scanner:
         """A fragment of the block."""
         text = self._texts.get(at)
         return self._fragments.texts[at] if text is None else text
+
+    def _number(self, at: int) -> int:
+        """The number of its line."""
+        number = self._numbers.get(at)
+        return self._fragments.numbers[at] if number is None else number
 
     def _sorted(self, prepared: Prepared, start: int, stop: int) -> list[Todo]:
         """What is read by itself, in order; plain lines that are read as columns wait."""
@@ -324,7 +331,7 @@ class Scanner:
 
     def _read_plain(self, at: int, shape: Shape, found: re.Match[bytes]) -> None:
         self._read_waiting(shape.owner, at)
-        number = self._fragments.numbers[at]
+        number = self._number(at)
         name, read = self._bound.get(shape.number) or self._bind(shape)
         try:
             for record in read(number, found):
@@ -377,7 +384,7 @@ class Scanner:
     def _read_line(self, at: int, hits: Sequence[int]) -> None:
         """Gives a fragment to the readers of its hints and to those that are hungry."""
         masks, names, mask = self._masks, self._router.hints, 0
-        fragment, number = self._text(at), self._fragments.numbers[at]
+        fragment, number = self._text(at), self._number(at)
         for hit in hits:
             mask |= masks[hit]
         if mask & self._router.fallbacks and not self._has_loss:

@@ -7,25 +7,33 @@ from then on. So is the form of plain lines, and where their fields are (`layout
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from parsers.automaton import Automaton
 from parsers.layout import Layout
 from parsers.plain import Shape
+
+if TYPE_CHECKING:
+    from parsers.forms import Form
 
 _DELETED: Final = b"0123456789\xe2\x96\x88\x89\x8a\x8b\x8c\x8d\x8e\x8f"
 MAX_SKELETON: Final = 2_000
 """Bytes of the longest skeleton that is remembered."""
 MAX_KEPT: Final = 2**22
 """Bytes of all skeletons that are remembered; beyond, all are forgotten and learned again."""
-_MANY: Final = 30_000
+MANY: Final = 30_000
+"""Skeletons that are remembered."""
 
 IsDull = Callable[[bytes, bytes], bool]
 """(hint, skeleton) → whether a reader has nothing to say about any line with this skeleton for the sake of this hint."""
 
+
+Make = Callable[[bytes, "re.Match[bytes]", "re.Pattern[bytes] | None"], "Layout | Form"]
+"""(line, its form's match, pairs) → where the fields of such lines are; raises ValueError where they have no columns."""
 
 class Kind:
     """What lines with one skeleton are. Kinds are compared by identity.
@@ -36,7 +44,7 @@ class Kind:
 
     __slots__ = ("layout", "numbers", "shape")
 
-    def __init__(self, numbers: tuple[int, ...], shape: Shape | None = None, layout: Layout | None = None) -> None:
+    def __init__(self, numbers: tuple[int, ...], shape: Shape | None = None, layout: Layout | Form | None = None) -> None:
         self.numbers = numbers
         self.shape = shape
         self.layout = layout
@@ -100,39 +108,45 @@ class Skeletons:
         """Skeleton → kind of these, each with a line that has it."""
         texts = [text for text in fresh if len(text) <= MAX_SKELETON]
         learned = dict.fromkeys(fresh, OPEN)
-        for text, numbers in zip(texts, self._hinted(texts), strict=True):
-            learned[text] = self._kind(text, numbers, fresh[text]) if numbers else SILENT
+        for text in texts:
+            learned[text] = SILENT
+        ends = list(accumulate(len(text) + 1 for text in texts))
+        for at, numbers in self.hinted(b"\n".join(texts), ends).items():
+            text = texts[at]
+            learned[text] = self.one(self.kind(text, numbers, fresh[text], _layout))
         self._size += sum(map(len, texts))
-        if self._size > MAX_KEPT or len(self._known) + len(texts) > _MANY:
+        if self._size > MAX_KEPT or len(self._known) + len(texts) > MANY:
             self._known.clear()
             self._same.clear()
             self._size = sum(map(len, texts))
-        if len(texts) <= _MANY:
+        if len(texts) <= MANY:
             self._known.update((text, learned[text]) for text in texts)
         return learned
 
-    def _hinted(self, texts: Sequence[bytes]) -> list[set[int]]:
-        """The hints that may stand in lines of each skeleton, by their numbers."""
-        found: list[set[int]] = [set(self._always) for _ in texts]
-        ends = list(accumulate(len(text) + 1 for text in texts))
-        for hint, start, _ in self._automaton.find(b"\n".join(texts)):
-            found[bisect_right(ends, start)].update(self._numbers[hint])
+    def hinted(self, joined: bytes, ends: Sequence[int]) -> dict[int, set[int]]:
+        """The hints that may stand in lines of skeletons, by place, of those that hold any. `ends`: behind each line break."""
+        found = {at: set(self._always) for at in range(len(ends))} if self._always else {}
+        for hint, start, _ in self._automaton.find(joined):
+            found.setdefault(bisect_right(ends, start), set()).update(self._numbers[hint])
         return found
 
-    def _kind(self, text: bytes, numbers: Iterable[int], line: bytes) -> Kind:
+    def kind(self, text: bytes, numbers: Iterable[int], line: bytes, make: Make) -> Kind:
+        """What lines of a skeleton are that may hold these hints, `line` among them; `make` says where their fields are."""
         owners = 0
         for number in numbers:
             owners |= self._owners[number]
         for shape in self._shapes.get(line[0], ()) if line else ():
             if owners >> shape.owner & 1 and (found := shape.pattern.match(line)):
                 watched = self._cared(text, (n for n in numbers if self._owners[n] & ~shape.quiet))
-                layout = _layout(shape, line.rstrip(), found)
-                return self._one(Kind(watched, shape, layout), (watched, shape.number, layout and layout.key))
+                return Kind(watched, shape, _made(make, shape, line, found))
         cared = self._cared(text, numbers)
-        return self._one(Kind(cared), cared) if cared else SILENT
+        return Kind(cared) if cared else SILENT
 
-    def _one(self, kind: Kind, key: object) -> Kind:
-        return self._same.setdefault(key, kind)
+    def one(self, kind: Kind) -> Kind:
+        """The first kind that is as this one."""
+        if kind is SILENT:
+            return kind
+        return self._same.setdefault((kind.numbers, kind.shape and kind.shape.number, kind.layout and kind.layout.key), kind)
 
     def _cared(self, text: bytes, numbers: Iterable[int]) -> tuple[int, ...]:
         """The hints whose readers are not all dull about lines of this skeleton."""
@@ -143,10 +157,14 @@ class Skeletons:
         return is_dull is not None and is_dull(self.hints[number], text)
 
 
-def _layout(shape: Shape, line: bytes, found: Any) -> Layout | None:
+def _layout(line: bytes, found: re.Match[bytes], pairs: re.Pattern[bytes] | None) -> Layout:
+    return Layout(line.rstrip(), found, pairs)
+
+
+def _made(make: Make, shape: Shape, line: bytes, found: re.Match[bytes]) -> Layout | Form | None:
     if not shape.is_columnar:
         return None
     try:
-        return Layout(line, found, shape.pairs)
+        return make(line, found, shape.pairs)
     except ValueError:
         return None

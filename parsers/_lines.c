@@ -1,0 +1,620 @@
+/* The lines of a block of text, sorted by their skeletons, and the fields of plain lines as columns.
+
+   What `skeletons.py` and `layout.py` do with lists of bytes objects, without an object for a line; the results are the same
+   (tests/parsers/test_native.py), and without this module everything works, slower. Only the stable ABI of Python 3.10 is
+   used, so one build serves every later version.
+
+   A *skeleton* is a line without its digits and without the blocks of a progress bar. Lines with one skeleton are of one
+   *kind*. Python says of each new kind which *group* its lines belong to (none: nobody reads them) and, for plain lines, its
+   *form*: how many bytes of the skeleton stand between runs of digits, and which stretches of the line are fields.
+
+   The text is hostile. Nothing is read outside the block: every place comes from a scan that ends at the line's end, and a
+   line is read by a form only if it is used up by it to the byte. The hash has a seed that the writer of a log cannot know. */
+
+#define PY_SSIZE_T_CLEAN
+#define Py_LIMITED_API 0x030A0000
+#include <Python.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_SKELETON = 2000, MAX_STRETCHES = 1024, MAX_FIELDS = 512, MAX_NUMBER = 63, MIN_SLOTS = 1024 };
+enum { RUN_END, RUN_DIGITS, RUN_FIXED, RUN_BLOCKS };                          /* what follows the kept bytes of a stretch */
+enum { FIELD_FLOAT, FIELD_COMMAS, FIELD_INT, FIELD_STAMP, FIELD_DURATION };   /* as `What` in runs.py */
+enum { NOBODY = -1 };
+static const int64_t LONG_NUMBER = 1000000000000000; /* as `_LONG` in layout.py */
+
+typedef struct { int32_t kept, run, text, size; } Stretch;                    /* text, size: the digits of RUN_FIXED */
+typedef struct { int32_t what, first, before, last, after; } Field;           /* from stretch `first` + before to `last` + after */
+typedef struct { int32_t stretches, fields; Stretch *stretch; Field *field; char *texts; } Form;
+typedef struct { size_t skeleton; int32_t size, group; Form *form; } Kind;
+typedef struct { uint64_t hash; int64_t kind; } Slot;                         /* kind -1: free */
+typedef struct { int32_t start, stop, feeds, kind; } Line;
+typedef union { double number; int64_t count; } Cell;
+
+typedef struct {
+    PyObject_HEAD
+    uint64_t seed;
+    Slot *slots; size_t capacity;
+    Kind *kinds; Py_ssize_t count, room;
+    char *arena; size_t used, space;
+    Line *lines; Py_ssize_t size, space_lines;
+    Py_ssize_t fresh;                                                         /* the first kind of this block */
+    int32_t *firsts; Py_ssize_t space_firsts;                                 /* the first line of each fresh kind */
+    int32_t groups;
+    PyObject *data;
+} Sorter;
+
+/* 1: part of the skeleton, 0: a digit, 2: a byte of U+2588..U+258F */
+static uint8_t CLASS[256], KEPT[256];
+
+static void make_classes(void)
+{
+    memset(CLASS, 1, sizeof CLASS);
+    memset(CLASS + '0', 0, 10);
+    memset(CLASS + 0x88, 2, 8);
+    CLASS[0xe2] = CLASS[0x96] = 2;
+    for (int byte = 0; byte < 256; byte++) KEPT[byte] = CLASS[byte] == 1;
+}
+
+static uint64_t mixed(uint64_t a, uint64_t b)
+{
+    a ^= b;
+    a *= 0x9e3779b97f4a7c15u;
+    return a ^ (a >> 32);
+}
+
+static uint64_t hashed(const char *text, size_t size, uint64_t seed)
+{
+    uint64_t hash = mixed(seed, size), word;
+    for (; size >= 8; text += 8, size -= 8) {
+        memcpy(&word, text, 8);
+        hash = mixed(hash + seed, word);
+    }
+    word = 0;
+    memcpy(&word, text, size);
+    return mixed(hash, word);
+}
+
+/* Doubles what an array can hold until it holds `wanted`; 0, or -1 with an exception. */
+static int grown(void **array, size_t item, size_t wanted, size_t *space)
+{
+    size_t next = *space ? *space : 256;
+    if (wanted <= *space) return 0;
+    while (next < wanted) next *= 2;
+    void *moved = realloc(*array, next * item);
+    if (!moved) { PyErr_NoMemory(); return -1; }
+    *array = moved;
+    *space = next;
+    return 0;
+}
+
+static void form_free(Form *form)
+{
+    if (!form) return;
+    free(form->stretch);
+    free(form->field);
+    free(form->texts);
+    free(form);
+}
+
+static void forget(Sorter *self)
+{
+    for (Py_ssize_t k = 0; k < self->count; k++) form_free(self->kinds[k].form);
+    for (size_t k = 0; k < self->capacity; k++) self->slots[k].kind = -1;
+    self->count = self->fresh = self->size = 0;
+    self->used = 0;
+    Py_CLEAR(self->data);
+}
+
+static int room_for_slots(Sorter *self)
+{
+    if (self->capacity > 2 * (size_t)self->count) return 0;
+    size_t capacity = self->capacity ? 2 * self->capacity : MIN_SLOTS;
+    Slot *slots = malloc(capacity * sizeof *slots);
+    if (!slots) { PyErr_NoMemory(); return -1; }
+    for (size_t k = 0; k < capacity; k++) slots[k].kind = -1;
+    for (size_t k = 0; k < self->capacity; k++) {
+        if (self->slots[k].kind < 0) continue;
+        size_t at = self->slots[k].hash & (capacity - 1);
+        while (slots[at].kind >= 0) at = (at + 1) & (capacity - 1);
+        slots[at] = self->slots[k];
+    }
+    free(self->slots);
+    self->slots = slots;
+    self->capacity = capacity;
+    return 0;
+}
+
+/* The kind of a skeleton, a new one where it was not seen; -2 with an exception. */
+static int64_t kind_of(Sorter *self, const char *skeleton, int32_t size)
+{
+    uint64_t hash = hashed(skeleton, (size_t)size, self->seed);
+    size_t mask = self->capacity - 1, at = hash & mask;
+    for (; self->slots[at].kind >= 0; at = (at + 1) & mask) {
+        const Kind *kind = self->kinds + self->slots[at].kind;
+        if (self->slots[at].hash == hash && kind->size == size && !memcmp(self->arena + kind->skeleton, skeleton, (size_t)size))
+            return self->slots[at].kind;
+    }
+    size_t room = (size_t)self->room, firsts = (size_t)self->space_firsts, new = (size_t)(self->count - self->fresh);
+    if (grown((void **)&self->kinds, sizeof(Kind), (size_t)self->count + 1, &room)) return -2;
+    self->room = (Py_ssize_t)room;
+    if (grown((void **)&self->firsts, sizeof(int32_t), new + 1, &firsts)) return -2;
+    self->space_firsts = (Py_ssize_t)firsts;
+    if (grown((void **)&self->arena, 1, self->used + (size_t)size + 1, &self->space)) return -2;
+    memcpy(self->arena + self->used, skeleton, (size_t)size);
+    self->arena[self->used + (size_t)size] = '\n';
+    self->kinds[self->count] = (Kind){self->used, size, NOBODY, NULL};
+    self->firsts[new] = (int32_t)self->size;
+    self->used += (size_t)size + 1;
+    self->slots[at] = (Slot){hash, self->count};
+    self->count++;
+    return room_for_slots(self) ? -2 : self->count - 1;
+}
+
+/* Sorts one line; -1 with an exception. The kind of a line whose skeleton is too long is -1. */
+static int add_line(Sorter *self, const char *data, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t feeds)
+{
+    char skeleton[MAX_SKELETON + 1];
+    int32_t size = 0;
+    int64_t kind = -1;
+    size_t space = (size_t)self->space_lines;
+    Py_ssize_t end = stop - start > MAX_SKELETON ? start + MAX_SKELETON : stop, at = start;
+    for (; at < end; at++) {
+        skeleton[size] = data[at];
+        size += KEPT[(uint8_t)data[at]];
+    }
+    for (; at < stop && size <= MAX_SKELETON; at++) {
+        skeleton[size] = data[at];
+        size += KEPT[(uint8_t)data[at]];
+    }
+    if (size <= MAX_SKELETON && (kind = kind_of(self, skeleton, size)) == -2) return -1;
+    if (grown((void **)&self->lines, sizeof(Line), (size_t)self->size + 1, &space)) return -1;
+    self->space_lines = (Py_ssize_t)space;
+    self->lines[self->size++] = (Line){(int32_t)start, (int32_t)stop, (int32_t)feeds, (int32_t)kind};
+    return 0;
+}
+
+static Py_ssize_t found(const char *data, Py_ssize_t from, Py_ssize_t size, int byte)
+{
+    const char *at = from < size ? memchr(data + from, byte, (size_t)(size - from)) : NULL;
+    return at ? at - data : size;
+}
+
+PyDoc_STRVAR(sort_doc, "sort(data, is_crlf) -> (fragments, line feeds, first fresh kind, fresh skeletons)\n\n"
+"Sorts the fragments of a block. The skeletons of kinds that were not seen before come in their order, each with a line feed.");
+
+static PyObject *sorter_sort(Sorter *self, PyObject *args)
+{
+    PyObject *whole;
+    int is_crlf;
+    char *data;
+    Py_ssize_t size, start = 0, feeds = 0;
+    if (!PyArg_ParseTuple(args, "Sp:sort", &whole, &is_crlf) || PyBytes_AsStringAndSize(whole, &data, &size)) return NULL;
+    if (size > INT32_MAX - 1) return PyErr_Format(PyExc_ValueError, "a block of %zd bytes", size);
+    Py_INCREF(whole);
+    Py_XDECREF(self->data);
+    self->data = whole;
+    self->size = 0;
+    self->fresh = self->count;
+    size_t used = self->used;
+    if (room_for_slots(self)) return NULL;
+    Py_ssize_t feed = found(data, 0, size, '\n'), carriage = found(data, 0, size, '\r');
+    while (start < size) {
+        Py_ssize_t stop = feed < carriage ? feed : carriage;
+        if (add_line(self, data, start, stop, feeds)) return NULL;
+        start = stop + 1;
+        if (stop == carriage && is_crlf && feed == carriage + 1) start = stop = feed, start++;
+        if (stop == feed && stop < size) {
+            feeds++;
+            feed = found(data, feed + 1, size, '\n');
+        }
+        if (carriage < start && carriage < size) carriage = found(data, start, size, '\r');
+    }
+    return Py_BuildValue("nnny#", self->size, feeds, self->fresh, self->arena ? self->arena + used : "", (Py_ssize_t)(self->used - used));
+}
+
+PyDoc_STRVAR(line_doc, "line(kind) -> bytes\n\nThe first line of a fresh kind.");
+
+static PyObject *sorter_line(Sorter *self, PyObject *arg)
+{
+    Py_ssize_t kind = PyLong_AsSsize_t(arg);
+    if (kind == -1 && PyErr_Occurred()) return NULL;
+    if (!self->data || kind < self->fresh || kind >= self->count) return PyErr_Format(PyExc_IndexError, "no fresh kind %zd", kind);
+    char *data = PyBytes_AsString(self->data);
+    const Line *line = self->lines + self->firsts[kind - self->fresh];
+    return data ? PyBytes_FromStringAndSize(data + line->start, line->stop - line->start) : NULL;
+}
+
+static int is_form(const Form *form, Py_ssize_t texts)
+{
+    for (int32_t k = 0; k < form->stretches; k++) {
+        const Stretch *one = form->stretch + k;
+        if (one->kept < 0 || one->run < RUN_END || one->run > RUN_BLOCKS || one->text < 0 || one->size < 0) return 0;
+        if ((one->run == RUN_END) != (k == form->stretches - 1) || (Py_ssize_t)one->text + one->size > texts) return 0;
+    }
+    for (int32_t k = 0; k < form->fields; k++) {
+        const Field *one = form->field + k;
+        if (one->what < FIELD_FLOAT || one->what > FIELD_DURATION || one->before < 0 || one->after < 0) return 0;
+        if (one->first < 0 || one->last < one->first || one->last >= form->stretches) return 0;
+        if (one->before > form->stretch[one->first].kept || one->after > form->stretch[one->last].kept) return 0;
+    }
+    return 1;
+}
+
+static void *copied(const void *from, Py_ssize_t size)
+{
+    void *copy = malloc(size ? (size_t)size : 1);
+    if (copy && size) memcpy(copy, from, (size_t)size);
+    if (!copy) PyErr_NoMemory();
+    return copy;
+}
+
+PyDoc_STRVAR(tell_doc, "tell(kind, group, stretches=b'', fields=b'', texts=b'')\n\n"
+"Says what the lines of a kind are: the group that they belong to, and their form as 32-bit numbers (`runs.py`).");
+
+static PyObject *sorter_tell(Sorter *self, PyObject *args)
+{
+    Py_ssize_t kind, stretches = 0, fields = 0, texts = 0;
+    int group;
+    const char *stretch = "", *field = "", *text = "";
+    if (!PyArg_ParseTuple(args, "ni|y#y#y#:tell", &kind, &group, &stretch, &stretches, &field, &fields, &text, &texts)) return NULL;
+    if (kind < 0 || kind >= self->count) return PyErr_Format(PyExc_IndexError, "no kind %zd", kind);
+    if (group < NOBODY || group > (1 << 20)) return PyErr_Format(PyExc_ValueError, "no group %d", group);
+    Form *form = NULL;
+    if (stretches) {
+        if (stretches % (Py_ssize_t)sizeof(Stretch) || fields % (Py_ssize_t)sizeof(Field) || texts > INT32_MAX
+            || stretches > MAX_STRETCHES * (Py_ssize_t)sizeof(Stretch) || fields > MAX_FIELDS * (Py_ssize_t)sizeof(Field))
+            return PyErr_Format(PyExc_ValueError, "a form of %zd and %zd bytes", stretches, fields);
+        if (!(form = calloc(1, sizeof *form))) return PyErr_NoMemory();
+        form->stretches = (int32_t)(stretches / (Py_ssize_t)sizeof(Stretch));
+        form->fields = (int32_t)(fields / (Py_ssize_t)sizeof(Field));
+        form->stretch = copied(stretch, stretches);
+        form->field = copied(field, fields);
+        form->texts = copied(text, texts);
+        if (!form->stretch || !form->field || !form->texts || !is_form(form, texts)) {
+            form_free(form);
+            return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_ValueError, "no form");
+        }
+    }
+    form_free(self->kinds[kind].form);
+    self->kinds[kind].form = form;
+    self->kinds[kind].group = group;
+    if (group >= self->groups) self->groups = group + 1;
+    Py_RETURN_NONE;
+}
+
+static int is_digit(char byte) { return (unsigned char)(byte - '0') < 10; }
+
+static const double TENS[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17,
+                              1e18, 1e19, 1e20, 1e21, 1e22};
+
+/* What Python's float() says of a number that is longer than what a double holds exactly. */
+static int slow_number(const char *text, Py_ssize_t size, int has_commas, double *number)
+{
+    char copy[MAX_NUMBER + 1], *end;
+    int length = 0;
+    if (size > MAX_NUMBER) return 0;
+    for (Py_ssize_t k = 0; k < size; k++)
+        if (!has_commas || text[k] != ',') copy[length++] = text[k];
+    copy[length] = 0;
+    *number = PyOS_string_to_double(copy, &end, NULL);
+    if (PyErr_Occurred()) PyErr_Clear();
+    else if (end == copy + length) return 1;
+    return 0;
+}
+
+/* A decimal number, the nearest double as float() gives it; 0 where the text is none. */
+static int read_number(const char *text, Py_ssize_t size, int has_commas, double *number)
+{
+    Py_ssize_t at = 0;
+    uint64_t whole = 0;
+    int digits = 0, exponent = 0, seen = 0, is_negative = 0, is_below = 0;
+    if (at < size && (text[at] == '-' || text[at] == '+')) is_negative = text[at++] == '-';
+    for (; at < size; at++) {
+        if (is_digit(text[at])) {
+            seen = 1;
+            if (whole || text[at] != '0') digits++;
+            if (digits <= 18) whole = 10 * whole + (uint64_t)(text[at] - '0');
+            exponent -= is_below;
+        } else if (text[at] == '.' && !is_below) is_below = 1;
+        else if (text[at] != ',' || !has_commas || is_below) break;
+    }
+    if (!seen) return 0;
+    if (at < size && (text[at] == 'e' || text[at] == 'E')) {
+        int power = 0, is_small = 0, first = 0;
+        if (++at < size && (text[at] == '-' || text[at] == '+')) is_small = text[at++] == '-';
+        for (; at < size && is_digit(text[at]); at++, first++)
+            if (power < 100000) power = 10 * power + (text[at] - '0');
+        if (!first) return 0;
+        exponent += is_small ? -power : power;
+    }
+    if (at < size) return 0;
+    double value = (double)whole;
+    if (digits && (digits > 18 || whole >> 53 || exponent > 22 || exponent < -22)) return slow_number(text, size, has_commas, number);
+    if (digits) value = exponent < 0 ? value / TENS[-exponent] : value * TENS[exponent];
+    *number = is_negative ? -value : value;
+    return 1;
+}
+
+static int read_count(const char *text, Py_ssize_t size, int64_t *count)
+{
+    int64_t value = 0;
+    if (!size) return 0;
+    for (Py_ssize_t k = 0; k < size; k++) {
+        if (!is_digit(text[k])) return 0;
+        value = 10 * value + (text[k] - '0');
+        if (value > LONG_NUMBER) return 0;
+    }
+    *count = value;
+    return 1;
+}
+
+static int two(const char *text, int *value)
+{
+    *value = 10 * (text[0] - '0') + (text[1] - '0');
+    return is_digit(text[0]) && is_digit(text[1]);
+}
+
+/* Days from 1970-01-01 to the first day of a month of the proleptic Gregorian calendar. */
+static int64_t days_to(int year, int month)
+{
+    int64_t y = month <= 2 ? year - 1 : year, m = month <= 2 ? month + 9 : month - 3;
+    return 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 - 719468;
+}
+
+/* `2024-03-01 10:00:09` or `…,017` -> seconds since the epoch. */
+static int read_stamp(const char *t, Py_ssize_t size, double *seconds)
+{
+    int century, year, month, day, hour, minute, second;
+    if ((size != 19 && size != 23) || t[4] != '-' || t[7] != '-' || t[10] != ' ' || t[13] != ':' || t[16] != ':') return 0;
+    if (!two(t, &century) || !two(t + 2, &year) || !two(t + 5, &month) || !two(t + 8, &day)) return 0;
+    if (!two(t + 11, &hour) || !two(t + 14, &minute) || !two(t + 17, &second)) return 0;
+    year += 100 * century;
+    if (year < 1970 || year >= 2200 || month < 1 || month > 12 || day < 1 || day > 31) return 0;
+    int64_t days = days_to(year, month) + day - 1;
+    if (!days) return 0;
+    *seconds = (double)(days * 86400 + hour * 3600 + minute * 60 + second);
+    if (size == 23) {
+        if (t[19] != ',' || !is_digit(t[20]) || !is_digit(t[21]) || !is_digit(t[22])) return 0;
+        *seconds += (100 * (t[20] - '0') + 10 * (t[21] - '0') + (t[22] - '0')) / 1000.0;
+    }
+    return 1;
+}
+
+/* `02:03` or `9:02:03` -> seconds. */
+static int read_duration(const char *text, Py_ssize_t size, double *seconds)
+{
+    Py_ssize_t at = 0;
+    int value = 0, part;
+    while (at < size && at < 5 && is_digit(text[at])) value = 10 * value + (text[at++] - '0');
+    if (at < 1 || at > 4 || (size - at != 3 && size - at != 6)) return 0;
+    int64_t whole = value;
+    for (; at < size; at += 3) {
+        if (text[at] != ':' || !two(text + at + 1, &part)) return 0;
+        whole = 60 * whole + part;
+    }
+    *seconds = (double)whole;
+    return 1;
+}
+
+static int read_field(const Field *field, const char *text, Py_ssize_t size, Cell *cell)
+{
+    switch (field->what) {
+    case FIELD_INT: return read_count(text, size, &cell->count);
+    case FIELD_STAMP: return read_stamp(text, size, &cell->number);
+    case FIELD_DURATION: return read_duration(text, size, &cell->number);
+    default: return read_number(text, size, field->what == FIELD_COMMAS, &cell->number);
+    }
+}
+
+/* The fields of one line; 0 where it has not the form. The form's kept bytes are not compared: the line has the skeleton, and
+   where it is used up to its end each of them stood where it was passed (digits cannot be: runs take nothing else). */
+static int read_line(const Form *form, const char *text, Py_ssize_t size, Cell *cells)
+{
+    Py_ssize_t places[MAX_STRETCHES], at = 0;
+    for (int32_t k = 0; k < form->stretches; k++) {
+        const Stretch *one = form->stretch + k;
+        places[k] = at;
+        if (one->kept > size - at) return 0;
+        at += one->kept;
+        Py_ssize_t run = at;
+        if (one->run == RUN_BLOCKS) {
+            while (at < size && CLASS[(uint8_t)text[at]] == 2) at++;
+            continue;
+        }
+        if (one->run == RUN_END) break;
+        while (at < size && is_digit(text[at])) at++;
+        if (at == run) return 0;
+        if (one->run == RUN_FIXED && (at - run != one->size || memcmp(text + run, form->texts + one->text, (size_t)one->size))) return 0;
+    }
+    if (at != size) return 0;
+    for (int32_t k = 0; k < form->fields; k++) {
+        const Field *one = form->field + k;
+        Py_ssize_t start = places[one->first] + one->before, stop = places[one->last] + one->after;
+        if (start > stop || stop > size || !read_field(one, text + start, stop - start, cells + k)) return 0;
+    }
+    return 1;
+}
+
+/* The lines of one group while they are gathered: where each stands and, of plain ones, its cells in `fields` columns. */
+typedef struct { Py_ssize_t count, space; int32_t fields; int32_t *at, *start, *stop; int64_t *number; Cell *cells; } Heap;
+
+static void heap_free(Heap *heap)
+{
+    free(heap->at);
+    free(heap->start);
+    free(heap->stop);
+    free(heap->number);
+    free(heap->cells);
+    memset(heap, 0, sizeof *heap);
+}
+
+static int heap_make(Heap *heap, Py_ssize_t space, int32_t fields)
+{
+    size_t size = (size_t)(space ? space : 1);
+    *heap = (Heap){0, space, fields, malloc(size * 4), malloc(size * 4), malloc(size * 4), malloc(size * 8), NULL};
+    if (fields > 0) heap->cells = malloc(size * (size_t)fields * sizeof(Cell));
+    if (heap->at && heap->start && heap->stop && heap->number && (fields <= 0 || heap->cells)) return 0;
+    heap_free(heap);
+    PyErr_NoMemory();
+    return -1;
+}
+
+static void heap_add(Heap *heap, Py_ssize_t at, const Line *line, int64_t first, const Cell *cells)
+{
+    Py_ssize_t k = heap->count++;
+    heap->at[k] = (int32_t)at;
+    heap->start[k] = line->start;
+    heap->stop[k] = line->stop;
+    heap->number[k] = first + line->feeds;
+    for (int32_t column = 0; column < heap->fields; column++) heap->cells[column * heap->space + k] = cells[column];
+}
+
+/* (group, places, starts, stops, numbers, columns or None), appended to a list; -1 with an exception. */
+static int heap_say(const Heap *heap, Py_ssize_t group, PyObject *list)
+{
+    PyObject *columns = NULL, *item = NULL;
+    Py_ssize_t n = heap->count;
+    int done = -1;
+    if (!n) return 0;
+    if (heap->fields < 0) {
+        columns = Py_None;
+        Py_INCREF(columns);
+    } else if (!(columns = PyTuple_New(heap->fields))) return -1;
+    for (int32_t k = 0; k < heap->fields; k++) {
+        PyObject *column = PyBytes_FromStringAndSize((char *)(heap->cells + k * heap->space), 8 * n);
+        if (!column || PyTuple_SetItem(columns, k, column)) goto out;
+    }
+    item = Py_BuildValue("ny#y#y#y#O", group, (char *)heap->at, 4 * n, (char *)heap->start, 4 * n, (char *)heap->stop, 4 * n,
+                         (char *)heap->number, 8 * n, columns);
+    done = item ? PyList_Append(list, item) : -1;
+out:
+    Py_XDECREF(item);
+    Py_DECREF(columns);
+    return done;
+}
+
+PyDoc_STRVAR(gather_doc, "gather(first, wanted) -> [(group, places, starts, stops, numbers, columns)]\n\n"
+"The lines of the wanted groups (a byte of 1 for each). `first`: the number of the block's first line. Places, starts and stops\n"
+"are arrays of 32 bits, numbers of lines of 64; columns are arrays of 64 bits, or None for lines without a form. Group -1: lines\n"
+"whose skeleton is too long.");
+
+static PyObject *sorter_gather(Sorter *self, PyObject *args)
+{
+    long long first;
+    const char *wanted;
+    char *data;
+    Py_ssize_t count, groups, unused;
+    Cell cells[MAX_FIELDS];
+    PyObject *list = NULL;
+    if (!PyArg_ParseTuple(args, "Ly#:gather", &first, &wanted, &count)) return NULL;
+    if (!self->data || PyBytes_AsStringAndSize(self->data, &data, &unused)) return PyErr_Format(PyExc_ValueError, "nothing was sorted");
+    groups = self->groups + 1;                                                /* the first one is of lines with a long skeleton */
+    Py_ssize_t *sizes = calloc((size_t)groups, sizeof *sizes);
+    int32_t *fields = malloc((size_t)groups * sizeof *fields);
+    Heap *good = calloc((size_t)groups, sizeof *good), *bad = calloc((size_t)groups, sizeof *bad);
+    if (!sizes || !fields || !good || !bad) { PyErr_NoMemory(); goto out; }
+    for (Py_ssize_t k = 0; k < groups; k++) fields[k] = NOBODY;
+    for (Py_ssize_t k = 0; k < self->size; k++) {
+        const Kind *kind = self->lines[k].kind < 0 ? NULL : self->kinds + self->lines[k].kind;
+        if (kind && (kind->group < 0 || kind->group >= count || !wanted[kind->group])) continue;
+        sizes[kind ? kind->group + 1 : 0]++;
+        if (kind && kind->form) fields[kind->group + 1] = kind->form->fields;
+    }
+    for (Py_ssize_t k = 0; k < groups; k++)
+        if (sizes[k] && (heap_make(good + k, sizes[k], fields[k]) || heap_make(bad + k, fields[k] < 0 ? 0 : sizes[k], NOBODY))) goto out;
+    for (Py_ssize_t k = 0; k < self->size; k++) {
+        const Line *line = self->lines + k;
+        const Kind *kind = line->kind < 0 ? NULL : self->kinds + line->kind;
+        if (kind && (kind->group < 0 || kind->group >= count || !wanted[kind->group])) continue;
+        Py_ssize_t group = kind ? kind->group + 1 : 0;
+        int is_read = fields[group] < 0
+            || (kind->form && kind->form->fields == fields[group] && read_line(kind->form, data + line->start, line->stop - line->start, cells));
+        heap_add(is_read ? good + group : bad + group, k, line, first, cells);
+    }
+    if (!(list = PyList_New(0))) goto out;
+    for (Py_ssize_t k = 0; k < groups; k++)
+        if (heap_say(good + k, k - 1, list) || heap_say(bad + k, k - 1, list)) { Py_CLEAR(list); break; }
+out:
+    for (Py_ssize_t k = 0; k < groups; k++) {
+        if (good) heap_free(good + k);
+        if (bad) heap_free(bad + k);
+    }
+    free(sizes);
+    free(fields);
+    free(good);
+    free(bad);
+    return list;
+}
+
+PyDoc_STRVAR(forget_doc, "forget()\n\nForgets all kinds.");
+
+static PyObject *sorter_forget(Sorter *self, PyObject *Py_UNUSED(none))
+{
+    forget(self);
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(size_doc, "size() -> (kinds, bytes of their skeletons)");
+
+static PyObject *sorter_size(Sorter *self, PyObject *Py_UNUSED(none)) { return Py_BuildValue("nn", self->count, (Py_ssize_t)self->used); }
+
+static PyObject *sorter_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(names))
+{
+    unsigned long long seed;
+    if (!PyArg_ParseTuple(args, "K:Sorter", &seed)) return NULL;
+    allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    Sorter *self = (Sorter *)alloc(type, 0);
+    if (self) self->seed = seed;
+    return (PyObject *)self;
+}
+
+static void sorter_free(Sorter *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    forget(self);
+    free(self->slots);
+    free(self->kinds);
+    free(self->arena);
+    free(self->lines);
+    free(self->firsts);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef METHODS[] = {
+    {"sort", (PyCFunction)sorter_sort, METH_VARARGS, sort_doc},
+    {"line", (PyCFunction)sorter_line, METH_O, line_doc},
+    {"tell", (PyCFunction)sorter_tell, METH_VARARGS, tell_doc},
+    {"gather", (PyCFunction)sorter_gather, METH_VARARGS, gather_doc},
+    {"forget", (PyCFunction)sorter_forget, METH_NOARGS, forget_doc},
+    {"size", (PyCFunction)sorter_size, METH_NOARGS, size_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot SLOTS[] = {
+    {Py_tp_doc, "Sorter(seed): sorts the lines of blocks by their skeletons."},
+    {Py_tp_new, sorter_new},
+    {Py_tp_dealloc, sorter_free},
+    {Py_tp_methods, METHODS},
+    {0, NULL},
+};
+
+static PyType_Spec SPEC = {"parsers._lines.Sorter", sizeof(Sorter), 0, Py_TPFLAGS_DEFAULT, SLOTS};
+
+static int module_exec(PyObject *module)
+{
+    make_classes();
+    PyObject *type = PyType_FromSpec(&SPEC);
+    if (!type) return -1;
+    if (PyModule_AddObject(module, "Sorter", type)) { Py_DECREF(type); return -1; }
+    return 0;
+}
+
+static PyModuleDef_Slot MODULE_SLOTS[] = {{Py_mod_exec, module_exec}, {0, NULL}};
+
+static struct PyModuleDef MODULE = {PyModuleDef_HEAD_INIT, "_lines", "Lines of a block by their skeletons, in C.", 0, NULL, MODULE_SLOTS,
+                                    NULL, NULL, NULL};
+
+PyMODINIT_FUNC PyInit__lines(void) { return PyModuleDef_Init(&MODULE); }

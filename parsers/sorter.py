@@ -1,0 +1,107 @@
+"""The lines of a block sorted by the extension (`_lines.c`), with what Python learns of each new skeleton.
+
+Without the extension (it could not be built, or `NANALYZE_PURE` is set) `prepare.py` does the same with lists.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Iterator, Set
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from parsers.forms import Form, form_of
+from parsers.layout import Cells
+from parsers.skeletons import MANY, MAX_KEPT, OPEN, SILENT, Kind, Skeletons
+
+if TYPE_CHECKING:
+    from parsers import _lines
+
+SAMPLE: Final = 2048
+"""Bytes of a block by which its line breaks are told."""
+
+
+def extension() -> type[_lines.Sorter] | None:
+    """The compiled class, None where there is none or it is not wanted."""
+    if os.environ.get("NANALYZE_PURE"):
+        return None
+    try:
+        from parsers import _lines
+    except ImportError:
+        return None
+    return _lines.Sorter
+
+
+class Lines(NamedTuple):
+    """Lines of one kind: their places among the fragments, their numbers, their texts, and their fields if they have columns."""
+
+    kind: Kind
+    at: array[int]
+    numbers: array[int]
+    starts: bytes
+    stops: bytes
+    cells: Cells | None
+
+    def texts(self, data: bytes) -> list[bytes]:
+        """The fragments."""
+        starts, stops = array("i"), array("i")
+        starts.frombytes(self.starts)
+        stops.frombytes(self.stops)
+        return [data[start:stop] for start, stop in zip(starts, stops, strict=True)]
+
+
+class Sorter:
+    """The kinds of lines of a set of readers, and blocks sorted by them."""
+
+    def __init__(self, skeletons: Skeletons, make: type[_lines.Sorter]) -> None:
+        self._skeletons = skeletons
+        self._own = make(int.from_bytes(os.urandom(8), "little"))
+        self._kinds: list[Kind] = []
+        self._groups: dict[Kind, int] = {}
+
+    def sort(self, data: bytes) -> tuple[int, int]:
+        """(fragments, line feeds) of a block, which `lines` gives then."""
+        size, feeds, first, fresh = self._own.sort(data, b"\r\n" in data[:SAMPLE])
+        if fresh:
+            self._learn(first, fresh)
+        return size, feeds
+
+    def lines(self, number: int, dead: Set[int]) -> Iterator[Lines]:
+        """The lines of the sorted block that may concern somebody. `number`: of its first line; `dead`: see `prepare`."""
+        wanted = bytes(kind.shape is not None or not dead.issuperset(kind.numbers) for kind in self._kinds)
+        for group, places, starts, stops, lines, columns in self._own.gather(number, wanted):
+            at, numbers = array("i"), array("q")
+            at.frombytes(places)
+            numbers.frombytes(lines)
+            kind = self._kinds[group] if group >= 0 else OPEN
+            form = kind.layout
+            cells = form.cells(columns) if columns is not None and isinstance(form, Form) else None
+            yield Lines(kind, at, numbers, starts, stops, cells)
+        kinds, size = self._own.size()
+        if kinds > MANY or size > MAX_KEPT:
+            self._own.forget()
+            self._kinds.clear()
+            self._groups.clear()
+
+    def _learn(self, first: int, fresh: bytes) -> None:
+        """Says what the lines of new skeletons are; those that nothing is said of are silent."""
+        texts = fresh.split(b"\n")
+        ends = list(accumulate(len(text) + 1 for text in texts[:-1]))
+        for at, numbers in self._skeletons.hinted(fresh, ends).items():
+            line = self._own.line(first + at)
+            kind = self._skeletons.kind(texts[at], numbers, line, form_of)
+            if kind is not SILENT:
+                form = kind.layout
+                group = self._group(self._skeletons.one(kind))
+                if isinstance(form, Form):
+                    self._own.tell(first + at, group, form.stretches, form.fields, form.texts)
+                else:
+                    self._own.tell(first + at, group)
+
+    def _group(self, kind: Kind) -> int:
+        known = self._groups.get(kind)
+        if known is None:
+            known = self._groups[kind] = len(self._kinds)
+            self._kinds.append(kind)
+        return known
