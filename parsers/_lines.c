@@ -18,15 +18,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SKELETON = 2000, MAX_STRETCHES = 1024, MAX_FIELDS = 512, MAX_NUMBER = 63, MIN_SLOTS = 1024 };
+enum { MAX_SKELETON = 2000, MAX_STRETCHES = 1024, MAX_FIELDS = 512, MAX_WATCHES = 64, MAX_NUMBER = 63, MIN_SLOTS = 1024 };
 enum { RUN_END, RUN_DIGITS, RUN_FIXED, RUN_BLOCKS };                          /* what follows the kept bytes of a stretch */
 enum { FIELD_FLOAT, FIELD_COMMAS, FIELD_INT, FIELD_STAMP, FIELD_DURATION };   /* as `What` in runs.py */
 enum { NOBODY = -1 };
+enum { GOOD, HELD, BAD, HEAPS };                                              /* lines of a group: `read_line` */
 static const int64_t LONG_NUMBER = 1000000000000000; /* as `_LONG` in layout.py */
 
 typedef struct { int32_t kept, run, text, size; } Stretch;                    /* text, size: the digits of RUN_FIXED */
 typedef struct { int32_t what, first, before, last, after; } Field;           /* from stretch `first` + before to `last` + after */
-typedef struct { int32_t stretches, fields; Stretch *stretch; Field *field; char *texts; } Form;
+typedef struct { int32_t first, before, back, text, size; } Watch;            /* a text that would begin so many bytes before a place */
+typedef struct { int32_t stretches, fields, watches; Stretch *stretch; Field *field; Watch *watch; char *texts; } Form;
 typedef struct { size_t skeleton; int32_t size, group; Form *form; } Kind;
 typedef struct { uint64_t hash; int64_t kind; } Slot;                         /* kind -1: free */
 typedef struct { int32_t start, stop, feeds, kind; } Line;
@@ -94,6 +96,7 @@ static void form_free(Form *form)
     if (!form) return;
     free(form->stretch);
     free(form->field);
+    free(form->watch);
     free(form->texts);
     free(form);
 }
@@ -239,6 +242,11 @@ static int is_form(const Form *form, Py_ssize_t texts)
         if (one->first < 0 || one->last < one->first || one->last >= form->stretches) return 0;
         if (one->before > form->stretch[one->first].kept || one->after > form->stretch[one->last].kept) return 0;
     }
+    for (int32_t k = 0; k < form->watches; k++) {
+        const Watch *one = form->watch + k;
+        if (one->first < 0 || one->first >= form->stretches || one->before < 0 || one->before > form->stretch[one->first].kept) return 0;
+        if (one->back < 0 || one->text < 0 || one->size < 1 || (Py_ssize_t)one->text + one->size > texts) return 0;
+    }
     return 1;
 }
 
@@ -250,29 +258,33 @@ static void *copied(const void *from, Py_ssize_t size)
     return copy;
 }
 
-PyDoc_STRVAR(tell_doc, "tell(kind, group, stretches=b'', fields=b'', texts=b'')\n\n"
-"Says what the lines of a kind are: the group that they belong to, and their form as 32-bit numbers (`runs.py`).");
+PyDoc_STRVAR(tell_doc, "tell(kind, group, stretches=b'', fields=b'', watches=b'', texts=b'')\n\n"
+"Says what the lines of a kind are: the group that they belong to, and their form as 32-bit numbers (`forms.py`).");
 
 static PyObject *sorter_tell(Sorter *self, PyObject *args)
 {
-    Py_ssize_t kind, stretches = 0, fields = 0, texts = 0;
+    Py_ssize_t kind, stretches = 0, fields = 0, watches = 0, texts = 0;
     int group;
-    const char *stretch = "", *field = "", *text = "";
-    if (!PyArg_ParseTuple(args, "ni|y#y#y#:tell", &kind, &group, &stretch, &stretches, &field, &fields, &text, &texts)) return NULL;
+    const char *stretch = "", *field = "", *watch = "", *text = "";
+    if (!PyArg_ParseTuple(args, "ni|y#y#y#y#:tell", &kind, &group, &stretch, &stretches, &field, &fields, &watch, &watches, &text, &texts))
+        return NULL;
     if (kind < 0 || kind >= self->count) return PyErr_Format(PyExc_IndexError, "no kind %zd", kind);
     if (group < NOBODY || group > (1 << 20)) return PyErr_Format(PyExc_ValueError, "no group %d", group);
     Form *form = NULL;
     if (stretches) {
-        if (stretches % (Py_ssize_t)sizeof(Stretch) || fields % (Py_ssize_t)sizeof(Field) || texts > INT32_MAX
-            || stretches > MAX_STRETCHES * (Py_ssize_t)sizeof(Stretch) || fields > MAX_FIELDS * (Py_ssize_t)sizeof(Field))
-            return PyErr_Format(PyExc_ValueError, "a form of %zd and %zd bytes", stretches, fields);
+        if (stretches % (Py_ssize_t)sizeof(Stretch) || fields % (Py_ssize_t)sizeof(Field) || watches % (Py_ssize_t)sizeof(Watch)
+            || stretches > MAX_STRETCHES * (Py_ssize_t)sizeof(Stretch) || fields > MAX_FIELDS * (Py_ssize_t)sizeof(Field)
+            || watches > MAX_WATCHES * (Py_ssize_t)sizeof(Watch) || texts > INT32_MAX)
+            return PyErr_Format(PyExc_ValueError, "a form of %zd, %zd and %zd bytes", stretches, fields, watches);
         if (!(form = calloc(1, sizeof *form))) return PyErr_NoMemory();
         form->stretches = (int32_t)(stretches / (Py_ssize_t)sizeof(Stretch));
         form->fields = (int32_t)(fields / (Py_ssize_t)sizeof(Field));
+        form->watches = (int32_t)(watches / (Py_ssize_t)sizeof(Watch));
         form->stretch = copied(stretch, stretches);
         form->field = copied(field, fields);
+        form->watch = copied(watch, watches);
         form->texts = copied(text, texts);
-        if (!form->stretch || !form->field || !form->texts || !is_form(form, texts)) {
+        if (!form->stretch || !form->field || !form->watch || !form->texts || !is_form(form, texts)) {
             form_free(form);
             return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_ValueError, "no form");
         }
@@ -408,15 +420,16 @@ static int read_field(const Field *field, const char *text, Py_ssize_t size, Cel
     }
 }
 
-/* The fields of one line; 0 where it has not the form. The form's kept bytes are not compared: the line has the skeleton, and
+/* The fields of one line: BAD where it has not the form, HELD where it holds a text that is watched for. The form's kept bytes are not compared: the line has the skeleton, and
    where it is used up to its end each of them stood where it was passed (digits cannot be: runs take nothing else). */
 static int read_line(const Form *form, const char *text, Py_ssize_t size, Cell *cells)
 {
     Py_ssize_t places[MAX_STRETCHES], at = 0;
+    int found = GOOD;
     for (int32_t k = 0; k < form->stretches; k++) {
         const Stretch *one = form->stretch + k;
         places[k] = at;
-        if (one->kept > size - at) return 0;
+        if (one->kept > size - at) return BAD;
         at += one->kept;
         Py_ssize_t run = at;
         if (one->run == RUN_BLOCKS) {
@@ -425,16 +438,21 @@ static int read_line(const Form *form, const char *text, Py_ssize_t size, Cell *
         }
         if (one->run == RUN_END) break;
         while (at < size && is_digit(text[at])) at++;
-        if (at == run) return 0;
-        if (one->run == RUN_FIXED && (at - run != one->size || memcmp(text + run, form->texts + one->text, (size_t)one->size))) return 0;
+        if (at == run) return BAD;
+        if (one->run == RUN_FIXED && (at - run != one->size || memcmp(text + run, form->texts + one->text, (size_t)one->size))) return BAD;
     }
-    if (at != size) return 0;
+    if (at != size) return BAD;
+    for (int32_t k = 0; k < form->watches; k++) {
+        const Watch *one = form->watch + k;
+        Py_ssize_t start = places[one->first] + one->before - one->back;
+        if (start >= 0 && one->size <= size - start && !memcmp(text + start, form->texts + one->text, (size_t)one->size)) found = HELD;
+    }
     for (int32_t k = 0; k < form->fields; k++) {
         const Field *one = form->field + k;
         Py_ssize_t start = places[one->first] + one->before, stop = places[one->last] + one->after;
-        if (start > stop || stop > size || !read_field(one, text + start, stop - start, cells + k)) return 0;
+        if (start > stop || stop > size || !read_field(one, text + start, stop - start, cells + k)) return BAD;
     }
-    return 1;
+    return found;
 }
 
 /* The lines of one group while they are gathered: where each stands and, of plain ones, its cells in `fields` columns. */
@@ -471,8 +489,8 @@ static void heap_add(Heap *heap, Py_ssize_t at, const Line *line, int64_t first,
     for (int32_t column = 0; column < heap->fields; column++) heap->cells[column * heap->space + k] = cells[column];
 }
 
-/* (group, places, starts, stops, numbers, columns or None), appended to a list; -1 with an exception. */
-static int heap_say(const Heap *heap, Py_ssize_t group, PyObject *list)
+/* (group, places, starts, stops, numbers, columns or None, whether nothing watched for is held), appended to a list; -1 with an exception. */
+static int heap_say(const Heap *heap, Py_ssize_t group, int is_bare, PyObject *list)
 {
     PyObject *columns = NULL, *item = NULL;
     Py_ssize_t n = heap->count;
@@ -486,8 +504,8 @@ static int heap_say(const Heap *heap, Py_ssize_t group, PyObject *list)
         PyObject *column = PyBytes_FromStringAndSize((char *)(heap->cells + k * heap->space), 8 * n);
         if (!column || PyTuple_SetItem(columns, k, column)) goto out;
     }
-    item = Py_BuildValue("ny#y#y#y#O", group, (char *)heap->at, 4 * n, (char *)heap->start, 4 * n, (char *)heap->stop, 4 * n,
-                         (char *)heap->number, 8 * n, columns);
+    item = Py_BuildValue("ny#y#y#y#OO", group, (char *)heap->at, 4 * n, (char *)heap->start, 4 * n, (char *)heap->stop, 4 * n,
+                         (char *)heap->number, 8 * n, columns, is_bare && heap->fields >= 0 ? Py_True : Py_False);
     done = item ? PyList_Append(list, item) : -1;
 out:
     Py_XDECREF(item);
@@ -495,56 +513,57 @@ out:
     return done;
 }
 
-PyDoc_STRVAR(gather_doc, "gather(first, wanted) -> [(group, places, starts, stops, numbers, columns)]\n\n"
+PyDoc_STRVAR(gather_doc, "gather(first, wanted) -> [(group, places, starts, stops, numbers, columns, is bare)]\n\n"
 "The lines of the wanted groups (a byte of 1 for each). `first`: the number of the block's first line. Places, starts and stops\n"
-"are arrays of 32 bits, numbers of lines of 64; columns are arrays of 64 bits, or None for lines without a form. Group -1: lines\n"
-"whose skeleton is too long.");
+"are arrays of 32 bits, numbers of lines of 64; columns are arrays of 64 bits, or None for lines without a form. Bare lines have\n"
+"columns and hold nothing that is watched for. Group -1: lines whose skeleton is too long.");
+
+static int is_wanted(const Kind *kind, const char *wanted, Py_ssize_t count)
+{
+    return !kind || (kind->group >= 0 && kind->group < count && wanted[kind->group]);
+}
 
 static PyObject *sorter_gather(Sorter *self, PyObject *args)
 {
     long long first;
     const char *wanted;
     char *data;
-    Py_ssize_t count, groups, unused;
+    Py_ssize_t count, groups = self->groups + 1, unused;                      /* the first one is of lines with a long skeleton */
     Cell cells[MAX_FIELDS];
     PyObject *list = NULL;
     if (!PyArg_ParseTuple(args, "Ly#:gather", &first, &wanted, &count)) return NULL;
     if (!self->data || PyBytes_AsStringAndSize(self->data, &data, &unused)) return PyErr_Format(PyExc_ValueError, "nothing was sorted");
-    groups = self->groups + 1;                                                /* the first one is of lines with a long skeleton */
     Py_ssize_t *sizes = calloc((size_t)groups, sizeof *sizes);
     int32_t *fields = malloc((size_t)groups * sizeof *fields);
-    Heap *good = calloc((size_t)groups, sizeof *good), *bad = calloc((size_t)groups, sizeof *bad);
-    if (!sizes || !fields || !good || !bad) { PyErr_NoMemory(); goto out; }
+    Heap *heaps = calloc((size_t)groups * HEAPS, sizeof *heaps);
+    if (!sizes || !fields || !heaps) { PyErr_NoMemory(); goto out; }
     for (Py_ssize_t k = 0; k < groups; k++) fields[k] = NOBODY;
     for (Py_ssize_t k = 0; k < self->size; k++) {
         const Kind *kind = self->lines[k].kind < 0 ? NULL : self->kinds + self->lines[k].kind;
-        if (kind && (kind->group < 0 || kind->group >= count || !wanted[kind->group])) continue;
+        if (!is_wanted(kind, wanted, count)) continue;
         sizes[kind ? kind->group + 1 : 0]++;
         if (kind && kind->form) fields[kind->group + 1] = kind->form->fields;
     }
-    for (Py_ssize_t k = 0; k < groups; k++)
-        if (sizes[k] && (heap_make(good + k, sizes[k], fields[k]) || heap_make(bad + k, fields[k] < 0 ? 0 : sizes[k], NOBODY))) goto out;
     for (Py_ssize_t k = 0; k < self->size; k++) {
         const Line *line = self->lines + k;
         const Kind *kind = line->kind < 0 ? NULL : self->kinds + line->kind;
-        if (kind && (kind->group < 0 || kind->group >= count || !wanted[kind->group])) continue;
+        if (!is_wanted(kind, wanted, count)) continue;
         Py_ssize_t group = kind ? kind->group + 1 : 0;
-        int is_read = fields[group] < 0
-            || (kind->form && kind->form->fields == fields[group] && read_line(kind->form, data + line->start, line->stop - line->start, cells));
-        heap_add(is_read ? good + group : bad + group, k, line, first, cells);
+        int which = BAD;
+        if (kind && kind->form && kind->form->fields == fields[group])
+            which = read_line(kind->form, data + line->start, line->stop - line->start, cells);
+        Heap *heap = heaps + HEAPS * group + which;
+        if (!heap->at && heap_make(heap, sizes[group], which == BAD ? NOBODY : fields[group])) goto out;
+        heap_add(heap, k, line, first, cells);
     }
     if (!(list = PyList_New(0))) goto out;
-    for (Py_ssize_t k = 0; k < groups; k++)
-        if (heap_say(good + k, k - 1, list) || heap_say(bad + k, k - 1, list)) { Py_CLEAR(list); break; }
+    for (Py_ssize_t k = 0; k < HEAPS * groups; k++)
+        if (heap_say(heaps + k, k / HEAPS - 1, k % HEAPS == GOOD, list)) { Py_CLEAR(list); break; }
 out:
-    for (Py_ssize_t k = 0; k < groups; k++) {
-        if (good) heap_free(good + k);
-        if (bad) heap_free(bad + k);
-    }
+    for (Py_ssize_t k = 0; heaps && k < HEAPS * groups; k++) heap_free(heaps + k);
     free(sizes);
     free(fields);
-    free(good);
-    free(bad);
+    free(heaps);
     return list;
 }
 
@@ -583,6 +602,64 @@ static void sorter_free(Sorter *self)
     Py_DECREF(type);
 }
 
+PyDoc_STRVAR(numbered_doc, "numbered(size, first, places) -> bytes\n\n"
+"The number that each fragment's row has, and the one that follows, where `first` is the first: an array of 64 bits. `places`: the\n"
+"fragments that have rows, as arrays of 32 bits.");
+
+static PyObject *numbered(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    Py_ssize_t size, length;
+    long long first;
+    PyObject *places, *made = NULL;
+    char *text;
+    if (!PyArg_ParseTuple(args, "nLO!:numbered", &size, &first, &PyList_Type, &places)) return NULL;
+    if (size < 0 || size > INT32_MAX) return PyErr_Format(PyExc_ValueError, "%zd fragments", size);
+    int64_t *numbers = calloc((size_t)size + 1, sizeof *numbers);
+    if (!numbers) return PyErr_NoMemory();
+    numbers[0] = first;
+    for (Py_ssize_t k = 0; k < PyList_Size(places); k++) {
+        if (PyBytes_AsStringAndSize(PyList_GetItem(places, k), &text, &length)) goto out;
+        for (Py_ssize_t at = 0; at + 4 <= length; at += 4) {
+            int32_t place;
+            memcpy(&place, text + at, 4);
+            if (place < 0 || place >= size) { PyErr_Format(PyExc_IndexError, "no fragment %d", (int)place); goto out; }
+            numbers[place + 1] = 1;
+        }
+    }
+    for (Py_ssize_t k = 0; k < size; k++) numbers[k + 1] += numbers[k];
+    made = PyBytes_FromStringAndSize((char *)numbers, 8 * (size + 1));
+out:
+    free(numbers);
+    return made;
+}
+
+PyDoc_STRVAR(picked_doc, "picked(items, places) -> bytes\n\nThe items at these places; items are of 64 bits, places of 32.");
+
+static PyObject *picked(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    const char *items, *places;
+    Py_ssize_t count, length;
+    if (!PyArg_ParseTuple(args, "y#y#:picked", &items, &count, &places, &length)) return NULL;
+    PyObject *made = PyBytes_FromStringAndSize(NULL, length / 4 * 8);
+    char *out = made ? PyBytes_AsString(made) : NULL;
+    for (Py_ssize_t at = 0; out && at + 4 <= length; at += 4) {
+        int32_t place;
+        memcpy(&place, places + at, 4);
+        if (place < 0 || place >= count / 8) {
+            Py_DECREF(made);
+            return PyErr_Format(PyExc_IndexError, "no item %d", (int)place);
+        }
+        memcpy(out + 2 * at, items + 8 * (Py_ssize_t)place, 8);
+    }
+    return made;
+}
+
+static PyMethodDef FUNCTIONS[] = {
+    {"numbered", numbered, METH_VARARGS, numbered_doc},
+    {"picked", picked, METH_VARARGS, picked_doc},
+    {NULL, NULL, 0, NULL},
+};
+
 static PyMethodDef METHODS[] = {
     {"sort", (PyCFunction)sorter_sort, METH_VARARGS, sort_doc},
     {"line", (PyCFunction)sorter_line, METH_O, line_doc},
@@ -614,7 +691,7 @@ static int module_exec(PyObject *module)
 
 static PyModuleDef_Slot MODULE_SLOTS[] = {{Py_mod_exec, module_exec}, {0, NULL}};
 
-static struct PyModuleDef MODULE = {PyModuleDef_HEAD_INIT, "_lines", "Lines of a block by their skeletons, in C.", 0, NULL, MODULE_SLOTS,
+static struct PyModuleDef MODULE = {PyModuleDef_HEAD_INIT, "_lines", "Lines of a block by their skeletons, in C.", 0, FUNCTIONS, MODULE_SLOTS,
                                     NULL, NULL, NULL};
 
 PyMODINIT_FUNC PyInit__lines(void) { return PyModuleDef_Init(&MODULE); }

@@ -10,7 +10,7 @@ import gc
 import os
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from threading import active_count
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -59,11 +59,11 @@ def workers(size: int) -> int:
 
 
 def ahead(
-    path: str, blocks: Iterator[Block], router: Router, count: int, dead: Callable[[], frozenset[int]]
+    path: str, blocks: Iterator[Block], router: Router, count: int, masks: Callable[[], Sequence[int]]
 ) -> Iterator[tuple[Block, Prepared | None]]:
     """Each block of a file with what `count` processes prepared of it, None where it must be read without.
 
-    `dead`: the hints that nobody waits for any more, as of now.
+    `masks`: who waits for each hint, as of now.
     """
     global _ROUTER
     from concurrent.futures import ProcessPoolExecutor
@@ -78,7 +78,7 @@ def ahead(
         return
     try:
         for block in blocks:
-            under_way.append((block, _submit(pool, path, block, dead())))
+            under_way.append((block, _submit(pool, path, block, masks())))
             if len(under_way) >= count + WAITING:
                 yield _done(*under_way.popleft())
         while under_way:
@@ -93,15 +93,15 @@ def _begin() -> None:
     gc.disable()  # what is made here has no cycles
 
 
-def _submit(pool: Any, path: str, block: Block, dead: frozenset[int]) -> Future[Prepared] | None:
+def _submit(pool: Any, path: str, block: Block, masks: Sequence[int]) -> Future[Prepared] | None:
     if is_short(block.data):
         return None
     try:
         if block.offset < 0:
-            found: Future[Prepared] = pool.submit(_prepare, block.data, block.line, dead)
+            found: Future[Prepared] = pool.submit(_prepare, block.data, block.line, masks)
         else:
             place = Place(path, block.offset, len(block.data), _ends(block.data))
-            found = pool.submit(_prepare_there, place, block.line, dead)
+            found = pool.submit(_prepare_there, place, block.line, masks)
     except (RuntimeError, OSError):  # a process was killed, or none can be forked here
         return None
     return found
@@ -114,25 +114,25 @@ def _done(block: Block, future: Future[Prepared] | None) -> tuple[Block, Prepare
         return block, None
 
 
-def _prepare_there(place: Place, line: int, dead: frozenset[int]) -> Prepared:
+def _prepare_there(place: Place, line: int, masks: Sequence[int]) -> Prepared:
     with Path(place.path).open("rb", buffering=0) as file:
         file.seek(place.offset)
         data = file.read(place.size)
     if len(data) != place.size or _ends(data) != place.ends:
         raise OSError("the file is another one by now")
-    return _prepare(data, line, dead)
+    return _prepare(data, line, masks)
 
 
 def _ends(data: bytes) -> bytes:
     return data[:ENDS] + data[-ENDS:]
 
 
-def _prepare(data: bytes, line: int, dead: frozenset[int]) -> Prepared:
+def _prepare(data: bytes, line: int, masks: Sequence[int]) -> Prepared:
     """In another process."""
     if _ROUTER is None:
         raise RuntimeError("not forked from a process that reads")
     fragments = Fragments(Block(data, line))
-    made = prepare(_ROUTER, fragments, dead)
+    made = prepare(_ROUTER, fragments, masks)
     if made.others and not made.texts:
         texts = fragments.texts
         made.texts.update({at: texts[at] for _, places in made.others for at in places})

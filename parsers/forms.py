@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple, cast
 
-from parsers.layout import Cells, What, kind_of_text, turned
+from parsers.layout import DELETED, Cells, What, kind_of_text, turned
 
 MAX_STRETCHES: Final = 1024
 MAX_FIELDS: Final = 512
+MAX_WATCHES: Final = 64
 """More of them has no form: such lines are read one by one."""
 _RUN: Final = re.compile(rb"(\d+)|[\xe2\x96\x88-\x8f]+")
 _NUMBER: Final = re.compile(rb"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")
@@ -32,7 +33,7 @@ class Column(NamedTuple):
 
 
 class Form(NamedTuple):
-    """How one skeleton's lines are read. `stretches`, `fields`, `texts`: as `Sorter.tell` takes them.
+    """How one skeleton's lines are read. `stretches`, `fields`, `watches`, `texts`: as `Sorter.tell` takes them.
 
     `columns`: in the order of `fields`; `constants`: groups without digits, (group, text). Forms with the same `key` fill the
     same columns.
@@ -40,6 +41,7 @@ class Form(NamedTuple):
 
     stretches: bytes
     fields: bytes
+    watches: bytes
     texts: bytes
     columns: tuple[Column, ...]
     constants: tuple[tuple[int, bytes], ...]
@@ -53,7 +55,7 @@ class Form(NamedTuple):
         """The columns that the extension read, of this form or another one with its key."""
         made = [(column, _array(column.what, data)) for column, data in zip(self.columns, columns, strict=True)]
         by_group = {column.group: values for column, values in made if not column.name}
-        pairs = [(column.name, _floats(values)) for column, values in made if column.name]
+        pairs = [(column.name, cast("array[float]", values)) for column, values in made if column.name]
         return Cells(by_group, pairs, dict(self.constants))
 
 
@@ -61,10 +63,6 @@ def _array(what: What, data: bytes) -> array[float] | array[int]:
     values: array[float] | array[int] = array("q") if what == "int" else array("d")
     values.frombytes(data)
     return values
-
-
-def _floats(values: array[float] | array[int]) -> array[float]:
-    return array("d", values) if values.typecode == "q" else values  # type: ignore[return-value]
 
 
 class _Places:
@@ -76,6 +74,7 @@ class _Places:
             raise ValueError("too many numbers")
         self.starts = [0, *(end for _, end, _ in self.runs)]
         self.stops = [*(start for start, _, _ in self.runs), len(example)]
+        self.bare = example.translate(None, DELETED)
 
     def of(self, at: int) -> tuple[int, int]:
         """(stretch, bytes behind its beginning) of a place. Raises ValueError for a place within a run."""
@@ -85,10 +84,28 @@ class _Places:
         raise ValueError("a group that begins or ends within a number")
 
 
-def form_of(example: bytes, found: re.Match[bytes], pairs: re.Pattern[bytes] | None) -> Form:
+    def beginnings(self, text: bytes) -> Iterator[tuple[tuple[int, int], int]]:
+        """Where a text with digits could begin in a line of this skeleton: (place of its first byte that is none, bytes before)."""
+        bare = text.translate(None, DELETED)
+        back = len(text) - len(text.lstrip(b"0123456789"))
+        at = self.bare.find(bare)
+        while at >= 0:
+            yield self._of_kept(at), back
+            at = self.bare.find(bare, at + 1)
+
+    def _of_kept(self, index: int) -> tuple[int, int]:
+        """(stretch, bytes behind its beginning) of a byte of the skeleton."""
+        for stretch, (start, stop) in enumerate(zip(self.starts, self.stops, strict=True)):
+            if index < stop - start:
+                return stretch, index
+            index -= stop - start
+        raise ValueError("no such byte")
+
+
+def form_of(example: bytes, found: re.Match[bytes], pairs: re.Pattern[bytes] | None, watched: Iterable[bytes] = ()) -> Form:
     """The form of an example's lines, as its pattern `found` it; `pairs` finds (name, value) in the last group.
 
-    Raises ValueError where its fields are none that columns are made of.
+    `watched`: texts with digits; lines that hold one are not of the form. Raises ValueError where its fields are none that columns are made of.
     """
     places = _Places(example)
     columns: list[Column] = []
@@ -101,7 +118,8 @@ def form_of(example: bytes, found: re.Match[bytes], pairs: re.Pattern[bytes] | N
         if pairs is not None and group == last:
             for pair in pairs.finditer(text):
                 start = found.start(group)
-                columns.append(Column(0, pair[1].decode(), _what(pair[2])))
+                what = _what(pair[2])
+                columns.append(Column(0, pair[1].decode(), "float" if what == "int" else what))
                 spans.append((start + pair.start(2), start + pair.end(2)))
         elif not re.search(rb"\d", text):
             constants.append((group, text))
@@ -114,7 +132,19 @@ def form_of(example: bytes, found: re.Match[bytes], pairs: re.Pattern[bytes] | N
     for column, (start, end) in zip(columns, spans, strict=True):
         fields.extend((_WHAT[column.what], *places.of(start), *places.of(end)))
     stretches, texts = _stretches(example, found, places, spans)
-    return Form(stretches.tobytes(), fields.tobytes(), texts, tuple(columns), tuple(constants))
+    watches = array("i")
+    for text in watched:
+        for place, back in places.beginnings(text):
+            watches.extend((*place, back, len(texts), len(text)))
+        texts += text
+    if len(watches) > 5 * MAX_WATCHES:
+        raise ValueError("too many texts to watch for")
+    return Form(stretches.tobytes(), fields.tobytes(), watches.tobytes(), texts, tuple(columns), tuple(constants))
+
+
+def has_digits(text: bytes) -> bool:
+    """Whether a text has digits (or a bar's blocks), which its skeleton has not."""
+    return len(text.translate(None, DELETED)) < len(text)
 
 
 def _what(text: bytes) -> What:

@@ -19,6 +19,8 @@ from parsers.line import midnight
 _DELIMITERS: Final = b" \t\r\n\x1b[](){}<>,;=|/'\"%#" + bytes(range(0x80, 0x100))
 _SPACES: Final = bytes.maketrans(_DELIMITERS, b" " * len(_DELIMITERS))
 _END: Final = b"\0"
+DELETED: Final = b"0123456789\xe2\x96\x88\x89\x8a\x8b\x8c\x8d\x8e\x8f"
+"""What a skeleton is without: digits, and the bytes of a bar's blocks."""
 _OTHER_DIGITS: Final = bytes.maketrans(b"0123456789", b"5678901234")
 _DIGIT: Final = re.compile(rb"\d")
 _STAMP: Final = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(,\d{3})?")

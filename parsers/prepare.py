@@ -5,11 +5,12 @@ may concern a reader. It needs no reader, so that several processes can do it fo
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Final, NamedTuple
 
 from parsers.automaton import Automaton
+from parsers.forms import has_digits
 from parsers.layout import Cells, Layout
 from parsers.registry import Router
 from parsers.said import take
@@ -103,41 +104,43 @@ def is_short(data: bytes) -> bool:
     )
 
 
-def prepare(router: Router, fragments: Fragments, dead: frozenset[int]) -> Prepared:
-    """Sorts the fragments of a block. `dead`: hints that nobody waits for any more, by their numbers."""
+def prepare(router: Router, fragments: Fragments, masks: Sequence[int]) -> Prepared:
+    """Sorts the fragments of a block. `masks`: who waits for each hint (see `Router.masks`)."""
     skeletons, sorter = router.skeletons, router.sorter
     block, found = fragments.block, None
     if sorter is not None:
-        return _by_extension(skeletons, sorter, block, dead)
+        return _by_extension(skeletons, sorter, block, masks)
     if skeletons.is_quiet and b"\r" not in block.data:
         found = _search(block, router.automaton)
     if found is None:
         data, texts, numbers = fragments.made()
-        made, skeletons.is_quiet = _sorted(skeletons, data, texts, numbers, None, dead)
+        made, skeletons.is_quiet = _sorted(skeletons, data, texts, numbers, None, masks)
         return made._replace(size=len(texts))
     chosen, places, size = found
     skeletons.is_quiet = len(chosen) < QUIET * size
     if not chosen:
         return Prepared(size, [], [], {}, {})
     numbers = [block.line + place for place in places]
-    made, _ = _sorted(skeletons, b"\n".join(chosen) + b"\n", chosen, numbers, places, dead)
+    made, _ = _sorted(skeletons, b"\n".join(chosen) + b"\n", chosen, numbers, places, masks)
     return made._replace(size=size)
 
 
-def _by_extension(skeletons: Skeletons, sorter: Sorter, block: Block, dead: frozenset[int]) -> Prepared:
+def _by_extension(skeletons: Skeletons, sorter: Sorter, block: Block, masks: Sequence[int]) -> Prepared:
     size, block.feeds = sorter.sort(block.data)
     made = Prepared(size, [], [], {}, {})
-    for lines in sorter.lines(block.line, dead):
-        kind, texts = lines.kind, None
-        if kind.shape is not None:
-            asked = [number for number in kind.numbers if number not in dead]
-            texts = lines.texts(block.data) if asked or lines.cells is None else None
-            present = _present(skeletons, asked, texts) if texts and asked else ()
-            made.groups.append(Group(kind.shape.number, lines.at, lines.numbers, lines.cells, present))
-            texts = texts if present or lines.cells is None else None
-        else:
-            made.others.append((None if kind is OPEN else kind.numbers, lines.at))
+    for lines in sorter.lines(block.line, masks):
+        shape, numbers, texts = lines.kind.shape, lines.kind.numbers, None
+        if shape is None:
+            made.others.append((None if lines.kind is OPEN else numbers, lines.at))
             texts = lines.texts(block.data)
+        else:
+            asked = [number for number in numbers if masks[number] & ~shape.quiet]
+            if lines.is_bare:
+                asked = [number for number in asked if not has_digits(skeletons.hints[number])]
+            if asked or lines.cells is None:
+                texts = lines.texts(block.data)
+            present = tuple(asked) if lines.is_bare else _present(skeletons, asked, texts or ())
+            made.groups.append(Group(shape.number, lines.at, lines.numbers, lines.cells, present))
         if texts is not None:
             made.texts.update(zip(lines.at, texts, strict=True))
             made.numbers.update(zip(lines.at, lines.numbers, strict=True))
@@ -146,13 +149,13 @@ def _by_extension(skeletons: Skeletons, sorter: Sorter, block: Block, dead: froz
 
 def _present(skeletons: Skeletons, asked: Sequence[int], texts: Sequence[bytes]) -> tuple[int, ...]:
     """Those of these hints that stand in some of the texts."""
-    text = b"\n".join(texts)
+    text = b"\n".join(texts) if asked else b""
     return tuple(number for number in asked if skeletons.hints[number] in text)
 
 
 def _sorted(
     skeletons: Skeletons, data: bytes, texts: Sequence[bytes], numbers: Sequence[int], places: Sequence[int] | None,
-    dead: frozenset[int],
+    masks: Sequence[int],
 ) -> tuple[Prepared, bool]:  # fmt: skip
     """(what is made of lines, whether few can hold a hint). `texts` are those of `data`; `places`: where, if not one by one."""
     of_kind: defaultdict[Kind, list[int]] = defaultdict(list)
@@ -163,11 +166,11 @@ def _sorted(
     for kind, chosen in of_kind.items():
         at = chosen if places is None else list(take(places, chosen))
         if kind.shape is not None:
-            group = _group(skeletons, kind, at, take(texts, chosen), take(numbers, chosen), dead)
+            group = _group(skeletons, kind, at, take(texts, chosen), take(numbers, chosen), masks)
             made.groups.append(group)
             if group.numbers and places is not None:
                 made.texts.update(zip(at, take(texts, chosen), strict=True))
-        elif kind is OPEN or not dead.issuperset(kind.numbers):
+        elif kind is OPEN or any(masks[number] for number in kind.numbers):
             made.others.append((None if kind is OPEN else kind.numbers, at))
             if places is not None:
                 made.texts.update(zip(at, take(texts, chosen), strict=True))
@@ -194,10 +197,10 @@ def _search(block: Block, automaton: Automaton) -> tuple[list[bytes], list[int],
 
 
 def _group(
-    skeletons: Skeletons, kind: Kind, at: Sequence[int], texts: Sequence[bytes], lines: Sequence[int], dead: Set[int]
+    skeletons: Skeletons, kind: Kind, at: Sequence[int], texts: Sequence[bytes], lines: Sequence[int], masks: Sequence[int]
 ) -> Group:
-    asked = [number for number in kind.numbers if number not in dead]
-    present = _present(skeletons, asked, texts) if asked else ()
+    quiet = kind.shape.quiet if kind.shape else 0
+    present = _present(skeletons, [number for number in kind.numbers if masks[number] & ~quiet], texts)
     try:
         cells = Cells.of(kind.layout, texts) if isinstance(kind.layout, Layout) else None
     except ValueError:

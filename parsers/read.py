@@ -177,7 +177,7 @@ def _sieve(job: Job, router: Router) -> Sieve | None:
 def _said(path: str, meter: Meter, scanner: Scanner, router: Router) -> Iterator[Said]:
     count = 1 if path == STDIN or scanner.is_by_line else workers(Path(path).stat().st_size)
     if count > 1:
-        for block, prepared in ahead(path, blocks(path, meter), router, count, lambda: scanner.dead):
+        for block, prepared in ahead(path, blocks(path, meter), router, count, lambda: scanner.masks):
             yield scanner.feed(block) if prepared is None else scanner.take(Fragments(block), prepared)
     else:
         is_first = path == STDIN

@@ -18,9 +18,10 @@ from typing import Final, TypeVar
 from parsers.automaton import Automaton
 from parsers.by_rank import ByRank, TextReader
 from parsers.model import Record
+from parsers.native import extension
 from parsers.plain import Plain, Shapes
 from parsers.skeletons import IsDull, Skeletons
-from parsers.sorter import Sorter, extension
+from parsers.sorter import Sorter
 
 MAX_MASKS: Final = 4096
 """Sets of readers whose members are kept in a table; hostile logs could ask for more."""
@@ -170,8 +171,8 @@ class Router:
     @cached_property
     def sorter(self) -> Sorter | None:
         """The same by the extension, where there is one."""
-        make = extension()
-        return Sorter(self.skeletons, make) if make else None
+        native = extension()
+        return Sorter(self.skeletons, native.Sorter) if native else None
 
     def reads_all(self, path: str) -> bool:
         """Whether some reader wants every line of a file that has a hint."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
 from parsers.model import Record, Row, RowKind, Tick
+from parsers.native import extension
 
 T = TypeVar("T")
 
@@ -56,6 +59,14 @@ def take(items: Sequence[T], at: Sequence[int]) -> Sequence[T]:
     return itemgetter(*at)(items) if len(at) > 1 else [items[place] for place in at]
 
 
+def pick(numbers: Sequence[int], at: Sequence[int]) -> Sequence[int]:
+    """What `take` gives, of arrays (64 bits, places of 32) as an array."""
+    native = extension()
+    if native is None or not (isinstance(numbers, array) and isinstance(at, array) and at.itemsize == 4 and numbers.itemsize == 8):
+        return take(numbers, at)
+    return array("q", native.picked(numbers.tobytes(), at.tobytes()))
+
+
 @dataclass(slots=True)
 class Said:
     """What was said of the `size` fragments of one block.
@@ -75,6 +86,13 @@ class Said:
         rows = [(at, reader, part.row(k)) for reader, part in self.many for k, at in enumerate(part.at)]
         for _, reader, record in sorted([*self.singles, *rows], key=itemgetter(0)):
             yield reader, record
+
+    def numbers(self, first: int) -> Sequence[int]:
+        """The number of the row of each fragment where nothing but columns was said, and what follows; `first`: of the first."""
+        native, places = extension(), [part.at for _, part in self.many]
+        if native is None or not all(isinstance(at, array) and at.itemsize == 4 for at in places):
+            return list(accumulate(self.weights(), initial=first))
+        return array("q", native.numbered(self.size, first, [array("i", at).tobytes() for at in places]))
 
     def weights(self) -> list[int]:
         """1 for each fragment that a row of `many` is of."""

@@ -76,7 +76,6 @@ class Scanner:
         self._readers: list[TextReader | None] = [None] * len(router.formats)
         self._hungry = 0
         self._masks: Sequence[int] = router.masks
-        self._dead: tuple[Sequence[int], frozenset[int]] = (), frozenset()
         self._spent: dict[int, list[bytes]] = {}
         self._is_warm = False
         self.failures: list[tuple[str, str]] = []
@@ -94,18 +93,12 @@ class Scanner:
         if self.is_by_line or is_short(block.data):
             return Said(1, [(0, reader, record) for reader, record in self._by_line(block)])
         fragments = Fragments(block)
-        return self.take(fragments, prepare(self._router, fragments, self.dead))
+        return self.take(fragments, prepare(self._router, fragments, self._masks))
 
     @property
-    def dead(self) -> frozenset[int]:
-        """The hints that nobody waits for any more, by their numbers."""
-        if self._masks is self._router.masks:
-            return frozenset()
-        masks, dead = self._dead
-        if masks is not self._masks:
-            dead = frozenset(number for number, mask in enumerate(self._masks) if not mask)
-            self._dead = self._masks, dead
-        return dead
+    def masks(self) -> Sequence[int]:
+        """Who waits for each hint."""
+        return self._masks
 
     def take(self, fragments: Fragments, prepared: Prepared) -> Said:
         """What the fragments of a block say that was prepared already."""

@@ -10,17 +10,17 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 from parsers.automaton import Automaton
-from parsers.layout import Layout
+from parsers.layout import DELETED, Layout
 from parsers.plain import Shape
 
 if TYPE_CHECKING:
     from parsers.forms import Form
 
-_DELETED: Final = b"0123456789\xe2\x96\x88\x89\x8a\x8b\x8c\x8d\x8e\x8f"
 MAX_SKELETON: Final = 2_000
 """Bytes of the longest skeleton that is remembered."""
 MAX_KEPT: Final = 2**22
@@ -31,9 +31,6 @@ MANY: Final = 30_000
 IsDull = Callable[[bytes, bytes], bool]
 """(hint, skeleton) → whether a reader has nothing to say about any line with this skeleton for the sake of this hint."""
 
-
-Make = Callable[[bytes, "re.Match[bytes]", "re.Pattern[bytes] | None"], "Layout | Form"]
-"""(line, its form's match, pairs) → where the fields of such lines are; raises ValueError where they have no columns."""
 
 class Kind:
     """What lines with one skeleton are. Kinds are compared by identity.
@@ -50,6 +47,9 @@ class Kind:
         self.layout = layout
 
 
+Make = Callable[[Kind, bytes, "re.Match[bytes]"], Kind]
+"""(kind of a plain line, that line, its form's match) → the kind with where its fields are, if they have columns."""
+
 SILENT: Final = Kind(())
 """No hint can stand in these lines."""
 OPEN: Final = Kind(())
@@ -58,7 +58,7 @@ OPEN: Final = Kind(())
 
 def skeleton(text: bytes) -> bytes:
     """A text without what varies from line to line."""
-    return text.translate(None, _DELETED)
+    return text.translate(None, DELETED)
 
 
 def split(data: bytes) -> list[bytes]:
@@ -95,7 +95,7 @@ class Skeletons:
 
     def kinds(self, data: bytes, fragments: Sequence[bytes]) -> list[Kind]:
         """The kind of each fragment of `data`, which are what `split` gives."""
-        bare = split(data.translate(None, _DELETED))
+        bare = split(data.translate(None, DELETED))
         found: list[Any] = list(map(self._known.get, bare))
         if None in found:
             missing = [at for at, kind in enumerate(found) if kind is None]
@@ -113,7 +113,7 @@ class Skeletons:
         ends = list(accumulate(len(text) + 1 for text in texts))
         for at, numbers in self.hinted(b"\n".join(texts), ends).items():
             text = texts[at]
-            learned[text] = self.one(self.kind(text, numbers, fresh[text], _layout))
+            learned[text] = self.one(self.kind(text, numbers, fresh[text], _laid_out))
         self._size += sum(map(len, texts))
         if self._size > MAX_KEPT or len(self._known) + len(texts) > MANY:
             self._known.clear()
@@ -138,7 +138,7 @@ class Skeletons:
         for shape in self._shapes.get(line[0], ()) if line else ():
             if owners >> shape.owner & 1 and (found := shape.pattern.match(line)):
                 watched = self._cared(text, (n for n in numbers if self._owners[n] & ~shape.quiet))
-                return Kind(watched, shape, _made(make, shape, line, found))
+                return make(Kind(watched, shape), line, found)
         cared = self._cared(text, numbers)
         return Kind(cared) if cared else SILENT
 
@@ -157,14 +157,8 @@ class Skeletons:
         return is_dull is not None and is_dull(self.hints[number], text)
 
 
-def _layout(line: bytes, found: re.Match[bytes], pairs: re.Pattern[bytes] | None) -> Layout:
-    return Layout(line.rstrip(), found, pairs)
-
-
-def _made(make: Make, shape: Shape, line: bytes, found: re.Match[bytes]) -> Layout | Form | None:
-    if not shape.is_columnar:
-        return None
-    try:
-        return make(line, found, shape.pairs)
-    except ValueError:
-        return None
+def _laid_out(kind: Kind, line: bytes, found: re.Match[bytes]) -> Kind:
+    if kind.shape is not None and kind.shape.is_columnar:
+        with suppress(ValueError):
+            kind.layout = Layout(line.rstrip(), found, kind.shape.pairs)
+    return kind

@@ -1,17 +1,19 @@
 """The lines of a block sorted by the extension (`_lines.c`), with what Python learns of each new skeleton.
 
-Without the extension (it could not be built, or `NANALYZE_PURE` is set) `prepare.py` does the same with lists.
+Without the extension `prepare.py` does the same with lists.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from array import array
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from parsers.forms import Form, form_of
+from parsers.forms import Form, form_of, has_digits
 from parsers.layout import Cells
 from parsers.skeletons import MANY, MAX_KEPT, OPEN, SILENT, Kind, Skeletons
 
@@ -22,19 +24,11 @@ SAMPLE: Final = 2048
 """Bytes of a block by which its line breaks are told."""
 
 
-def extension() -> type[_lines.Sorter] | None:
-    """The compiled class, None where there is none or it is not wanted."""
-    if os.environ.get("NANALYZE_PURE"):
-        return None
-    try:
-        from parsers import _lines
-    except ImportError:
-        return None
-    return _lines.Sorter
-
-
 class Lines(NamedTuple):
-    """Lines of one kind: their places among the fragments, their numbers, their texts, and their fields if they have columns."""
+    """Lines of one kind: their places among the fragments, the numbers of the lines, and their fields if they have columns.
+
+    `is_bare`: lines with columns in which no hint with digits stands.
+    """
 
     kind: Kind
     at: array[int]
@@ -42,6 +36,7 @@ class Lines(NamedTuple):
     starts: bytes
     stops: bytes
     cells: Cells | None
+    is_bare: bool
 
     def texts(self, data: bytes) -> list[bytes]:
         """The fragments."""
@@ -67,17 +62,17 @@ class Sorter:
             self._learn(first, fresh)
         return size, feeds
 
-    def lines(self, number: int, dead: Set[int]) -> Iterator[Lines]:
-        """The lines of the sorted block that may concern somebody. `number`: of its first line; `dead`: see `prepare`."""
-        wanted = bytes(kind.shape is not None or not dead.issuperset(kind.numbers) for kind in self._kinds)
-        for group, places, starts, stops, lines, columns in self._own.gather(number, wanted):
+    def lines(self, number: int, masks: Sequence[int]) -> Iterator[Lines]:
+        """The lines of the sorted block that may concern somebody. `number`: of its first line; `masks`: see `prepare`."""
+        wanted = bytes(kind.shape is not None or any(masks[n] for n in kind.numbers) for kind in self._kinds)
+        for group, places, starts, stops, lines, columns, is_bare in self._own.gather(number, wanted):
             at, numbers = array("i"), array("q")
             at.frombytes(places)
             numbers.frombytes(lines)
             kind = self._kinds[group] if group >= 0 else OPEN
             form = kind.layout
             cells = form.cells(columns) if columns is not None and isinstance(form, Form) else None
-            yield Lines(kind, at, numbers, starts, stops, cells)
+            yield Lines(kind, at, numbers, starts, stops, cells, is_bare)
         kinds, size = self._own.size()
         if kinds > MANY or size > MAX_KEPT:
             self._own.forget()
@@ -90,14 +85,23 @@ class Sorter:
         ends = list(accumulate(len(text) + 1 for text in texts[:-1]))
         for at, numbers in self._skeletons.hinted(fresh, ends).items():
             line = self._own.line(first + at)
-            kind = self._skeletons.kind(texts[at], numbers, line, form_of)
+            kind = self._skeletons.kind(texts[at], numbers, line, self._formed)
             if kind is not SILENT:
                 form = kind.layout
                 group = self._group(self._skeletons.one(kind))
                 if isinstance(form, Form):
-                    self._own.tell(first + at, group, form.stretches, form.fields, form.texts)
+                    self._own.tell(first + at, group, form.stretches, form.fields, form.watches, form.texts)
                 else:
                     self._own.tell(first + at, group)
+
+    def _formed(self, kind: Kind, line: bytes, found: re.Match[bytes]) -> Kind:
+        """A kind with its form. Hints without digits stand in all of its lines or in none; the others are watched for."""
+        hints = self._skeletons.hints
+        if kind.shape is not None and kind.shape.is_columnar:
+            with suppress(ValueError):
+                kind.layout = form_of(line, found, kind.shape.pairs, [hints[n] for n in kind.numbers if has_digits(hints[n])])
+                kind.numbers = tuple(n for n in kind.numbers if has_digits(hints[n]) or hints[n] in line)
+        return kind
 
     def _group(self, kind: Kind) -> int:
         known = self._groups.get(kind)

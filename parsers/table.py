@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from parsers.model import Columns, Record, Row, RowKind, Tick
 from parsers.past import Past
-from parsers.said import Rows, Said, take
+from parsers.said import Rows, Said, pick
 from parsers.said import Ticks as Many
 
 UNKNOWN: Final = -(2**62)
@@ -82,18 +82,12 @@ class Table:
     def extend(self, seqs: Sequence[int], rows: Rows) -> None:
         """Adds many rows whose names are this table's; `sort` puts them where they belong."""
         size = len(seqs)
-        self.seq.extend(array("q", seqs))
-        self.line.extend(array("q", rows.lines))
-        if rows.steps is None:
-            self.step.extend(array("q", [UNKNOWN]) * size)
-        else:
-            self.step.extend(array("q", [step if abs(step) <= MAX_STEP else UNKNOWN for step in rows.steps]))
-        if rows.times is None:
-            self.time.extend(array("d", [math.nan]) * size)
-        else:
-            self.time.extend(array("d", rows.times))
+        _extend(self.seq, seqs)
+        _extend(self.line, rows.lines)
+        _extend(self.step, array("q", [UNKNOWN]) * size if rows.steps is None else _possible(rows.steps))
+        _extend(self.time, array("d", [math.nan]) * size if rows.times is None else rows.times)
         for column, values in zip(self.columns, rows.columns, strict=True):
-            column.extend(array("d", values))
+            _extend(column, values)
 
     def sort(self, after: int) -> None:
         """Brings the rows behind this `seq` into their order."""
@@ -123,6 +117,19 @@ class Table:
     def _non_finite(self, start: int, stop: int, most: int) -> list[int]:
         found = {i for column in self.columns for i in range(start, stop) if not math.isfinite(column[i])}
         return sorted(found)[:most]
+
+
+def _extend(column: array[Any], values: Sequence[float]) -> None:
+    """Adds values; those of an array with the column's type are copied as they are."""
+    is_alike = isinstance(values, array) and values.typecode == column.typecode
+    column.extend(values if is_alike else array(column.typecode, values))
+
+
+def _possible(steps: Sequence[int]) -> Sequence[int]:
+    """Steps, those unknown that are too large to be some."""
+    if -MAX_STEP <= min(steps, default=0) and max(steps, default=0) <= MAX_STEP:
+        return steps
+    return [step if abs(step) <= MAX_STEP else UNKNOWN for step in steps]
 
 
 LATE: Final = 60.0
@@ -234,10 +241,11 @@ class Tables:
             for _, reader, record in said.singles:
                 add(reader, record)
             return
-        weights, base, known = said.weights(), self.seq, len(self.by_key)
+        base, known = self.seq, len(self.by_key)
         if not said.singles:
-            self._place_many(said, list(accumulate(weights, initial=base + 1)), [], base, known)
+            self._place_many(said, said.numbers(base + 1), [], base, known)
             return
+        weights = said.weights()
         before, extra, ticks = list(accumulate(weights, initial=base)), 0, list[tuple[int, Tick]]()
         has_bars = any(isinstance(part, Many) for _, part in said.many)
         for at, reader, record in said.singles:
@@ -262,7 +270,7 @@ class Tables:
         self.seq = numbers[-1] - 1
 
     def _place_rows(self, said: Said, numbers: Sequence[int], base: int) -> None:
-        touched: dict[int, Table] = {}
+        touched: dict[int, tuple[Table, int]] = {}
         for reader, rows in said.many:
             if isinstance(rows, Many):
                 continue
@@ -275,15 +283,16 @@ class Tables:
                 continue
             if table is None:
                 table = self.by_key[key] = Table(self.file, reader, rows.kind, rows.rank, rows.engine, rows.names)
-            table.extend(take(numbers, rows.at), rows)
-            touched[id(table)] = table
-        for table in touched.values():
-            table.sort(base)
+            table.extend(pick(numbers, rows.at), rows)
+            touched[id(table)] = table, touched[id(table)][1] + 1 if id(table) in touched else 1
+        for table, parts in touched.values():
+            if parts > 1 or said.singles:
+                table.sort(base)
 
     def _place_ticks(self, bars: Sequence[Many], singles: Sequence[tuple[int, Tick]], numbers: Sequence[int]) -> None:
         if not bars:
             return
-        seqs = [take(numbers, bar.at) for bar in bars]
+        seqs = [pick(numbers, bar.at) for bar in bars]
         if len(bars) == 1 and not singles:
             self.ticks.extend(seqs[0], bars[0])
             return
