@@ -83,9 +83,8 @@ class _Places:
                 return stretch, at - start
         raise ValueError("a group that begins or ends within a number")
 
-
     def beginnings(self, text: bytes) -> Iterator[tuple[tuple[int, int], int]]:
-        """Where a text with digits could begin in a line of this skeleton: (place of its first byte that is none, bytes before)."""
+        """Where a text with digits could stand in a line: (place of its first byte that is none, digits before)."""
         bare = text.translate(None, DELETED)
         back = len(text) - len(text.lstrip(b"0123456789"))
         at = self.bare.find(bare)
@@ -105,7 +104,7 @@ class _Places:
 def form_of(example: bytes, found: re.Match[bytes], pairs: re.Pattern[bytes] | None, watched: Iterable[bytes] = ()) -> Form:
     """The form of an example's lines, as its pattern `found` it; `pairs` finds (name, value) in the last group.
 
-    `watched`: texts with digits; lines that hold one are not of the form. Raises ValueError where its fields are none that columns are made of.
+    `watched`: texts with digits that lines may hold. Raises ValueError where its fields are none that columns are made of.
     """
     places = _Places(example)
     columns: list[Column] = []

@@ -62,7 +62,9 @@ def take(items: Sequence[T], at: Sequence[int]) -> Sequence[T]:
 def pick(numbers: Sequence[int], at: Sequence[int]) -> Sequence[int]:
     """What `take` gives, of arrays (64 bits, places of 32) as an array."""
     native = extension()
-    if native is None or not (isinstance(numbers, array) and isinstance(at, array) and at.itemsize == 4 and numbers.itemsize == 8):
+    if native is None or not (
+        isinstance(numbers, array) and isinstance(at, array) and at.itemsize == 4 and numbers.itemsize == 8
+    ):
         return take(numbers, at)
     return array("q", native.picked(numbers.tobytes(), at.tobytes()))
 

@@ -127,7 +127,7 @@ def _extend(column: array[Any], values: Sequence[float]) -> None:
 
 def _possible(steps: Sequence[int]) -> Sequence[int]:
     """Steps, those unknown that are too large to be some."""
-    if -MAX_STEP <= min(steps, default=0) and max(steps, default=0) <= MAX_STEP:
+    if min(steps, default=0) >= -MAX_STEP and max(steps, default=0) <= MAX_STEP:
         return steps
     return [step if abs(step) <= MAX_STEP else UNKNOWN for step in steps]
 

@@ -23,9 +23,11 @@ from __future__ import annotations
 
 import math
 import re
+from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
-from operator import add
+from functools import partial
+from operator import add, eq, ge
 from typing import Final
 
 from parsers import kinds
@@ -63,7 +65,6 @@ _HOST = Lazy(rf"CPU Virtual Memory:\s+used = (?P<used>{_N}) GB")
 _FLUSHES = Lazy(r"(?P<count>\d+) pytorch allocator cache flushes")
 _TIMER = Lazy(rf"\| (?P<name>[\w ]+): (?P<ms>{_N})")
 
-_NEVER = 2**62
 _HEAD = rf"\[({STAMP})\] \[INFO\] \[logging\.py:\d{{1,5}}:log_dist\] \[Rank 0\] "
 _TIMED = ("fwd", "bwd", "bwd_inner", "bwd_allreduce", "step", "forward", "backward", "backward_inner", "backward_allreduce",
           "optimizer_allgather", "optimizer_gradients", "optimizer_step")  # fmt: skip
@@ -223,11 +224,9 @@ class DeepSpeed:
     def columns(self, parts: Sequence[Part]) -> Iterable[Rows] | None:
         """The rows of many reports; those of steps that are reported twice (by two engines) are read one by one."""
         steps = [part for part in parts if part.method == "plain_step"]
-        reports = sorted((at, step) for part in steps for at, step in zip(part.at, part.cells.ints(2), strict=True))
-        before = [(-1, self._reports[-1])] if self._reports else []
-        if any(later == earlier or not later for (_, earlier), (_, later) in pairwise([*before, *reports])):
-            return None
-        if reports and not reports[0][1]:
+        places, reports = _in_order([(part.at, part.cells.ints(2)) for part in steps])
+        before = self._reports[-1:]
+        if 0 in reports or (before and reports[:1] == array("q", before)) or any(map(eq, reports, reports[1:])):
             return None
         found = [self._step_rows(part) for part in steps]
         found += [_memory_rows(part, self.file_rank) for part in parts if part.method == "plain_memory"]
@@ -238,8 +237,8 @@ class DeepSpeed:
                     return None
                 found += rows
         speeds = [_speed_rows(part, self.file_rank) for part in parts if part.method == "plain_speed"]
-        found += self._shifted(speeds, [*before, *reports])
-        self._reports = [reports[-1][1]] if reports else self._reports
+        found += self._shifted(speeds, places, reports)
+        self._reports = [reports[-1]] if reports else self._reports
         return found
 
     def _step_rows(self, part: Part) -> Rows:
@@ -247,23 +246,27 @@ class DeepSpeed:
         columns = cells.floats(3), cells.floats(4)
         return Rows(at, lines, ("skipped", "lr"), columns, cells.ints(2), cells.times(1), self.file_rank)
 
-    def _shifted(self, speeds: Sequence[Rows], reports: Sequence[tuple[int, int]]) -> Iterator[Rows]:
-        """Throughputs with the steps of the reports before them, as `plain_speed` counts them."""
+    def _shifted(self, speeds: Sequence[Rows], places: array[int], reports: array[int]) -> Iterator[Rows]:
+        """Throughputs with the steps of the reports before them, as `plain_speed` counts them.
+
+        `places`, `reports`: where steps were reported, in order, and which.
+        """
+        last = array("q", self._reports[-1:] or (-1,)) + reports
+        before = [[last[k] for k in map(partial(bisect_left, places), rows.at)] for rows in speeds]
+        if not any(any(map(ge, own, rows.steps or ())) for own, rows in zip(before, speeds, strict=True)):
+            yield from (_later(rows, self._offset) for rows in speeds)
+            return
         shown = sorted(
-            (at, step, which) for which, rows in enumerate(speeds) for at, step in zip(rows.at, rows.steps or (), strict=True)
+            (at, step, report, which)
+            for which, (rows, own) in enumerate(zip(speeds, before, strict=True))
+            for at, step, report in zip(rows.at, rows.steps or (), own, strict=True)
         )
         steps: list[list[int]] = [[] for _ in speeds]
-        offset, upcoming, last = self._offset, iter([*reports, (_NEVER, 0)]), -1
-        at_next, step_next = next(upcoming)
-        for at, step, which in shown:
-            while at_next < at:
-                last = step_next
-                at_next, step_next = next(upcoming)
-            if last >= step:
-                offset = last - step
-            steps[which].append(step + offset)
-        self._offset = offset
-        return (rows._replace(steps=own) for rows, own in zip(speeds, steps, strict=True))
+        for _, step, report, which in shown:
+            if report >= step:
+                self._offset = report - step
+            steps[which].append(step + self._offset)
+        yield from (rows._replace(steps=own) for rows, own in zip(speeds, steps, strict=True))
 
     def close(self) -> Iterable[Record]:
         """Nothing is left over."""
@@ -343,6 +346,18 @@ class DeepSpeed:
         row = _skipped(line, scale, to, None, line.rank)
         self._raised = ""
         return row._replace(step=self._iteration + 1) if self._iteration >= 0 else row
+
+
+def _later(rows: Rows, offset: int) -> Rows:
+    return rows._replace(steps=array("q", [step + offset for step in rows.steps or ()])) if offset else rows
+
+
+def _in_order(parts: Sequence[tuple[Sequence[int], array[int]]]) -> tuple[array[int], array[int]]:
+    """(places, steps) of reports in several parts, in the order of their places."""
+    if len(parts) == 1:
+        return array("q", parts[0][0]), parts[0][1]
+    both = sorted(pair for at, steps in parts for pair in zip(at, steps, strict=True))
+    return array("q", [at for at, _ in both]), array("q", [step for _, step in both])
 
 
 def _memory_rows(part: Part, rank: int | None) -> Rows:
