@@ -59,6 +59,58 @@ static void make_classes(void)
     for (int byte = 0; byte < 256; byte++) KEPT[byte] = CLASS[byte] == 1;
 }
 
+/* Copies the bytes of a text that are part of its skeleton; how many. There is room for `size` bytes and 16 more. */
+static int32_t kept_plainly(const char *text, Py_ssize_t size, char *skeleton)
+{
+    int32_t count = 0;
+    for (Py_ssize_t at = 0; at < size; at++) {
+        skeleton[count] = text[at];
+        count += KEPT[(uint8_t)text[at]];
+    }
+    return count;
+}
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <tmmintrin.h>
+static uint8_t SHUFFLES[256][8], COUNTS[256];                                 /* of 8 bytes those whose bits are not set */
+
+static void make_shuffles(void)
+{
+    for (int mask = 0; mask < 256; mask++)
+        for (int bit = 0; bit < 8; bit++)
+            if (!(mask >> bit & 1)) SHUFFLES[mask][COUNTS[mask]++] = (uint8_t)bit;
+}
+
+__attribute__((target("ssse3"))) static int32_t kept_at_once(const char *text, Py_ssize_t size, char *skeleton)
+{
+    const __m128i zero = _mm_set1_epi8('0'), nine = _mm_set1_epi8(9), block = _mm_set1_epi8((char)0x88), seven = _mm_set1_epi8(7);
+    const __m128i first = _mm_set1_epi8((char)0xe2), second = _mm_set1_epi8((char)0x96);
+    Py_ssize_t at = 0;
+    int32_t count = 0;
+    for (; at + 16 <= size; at += 16) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(text + at));
+        __m128i digit = _mm_sub_epi8(bytes, zero), tail = _mm_sub_epi8(bytes, block);
+        __m128i gone = _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(digit, nine), digit), _mm_cmpeq_epi8(_mm_min_epu8(tail, seven), tail));
+        gone = _mm_or_si128(gone, _mm_or_si128(_mm_cmpeq_epi8(bytes, first), _mm_cmpeq_epi8(bytes, second)));
+        unsigned mask = (unsigned)_mm_movemask_epi8(gone), low = mask & 255, high = mask >> 8;
+        if (!mask) {
+            _mm_storeu_si128((__m128i *)(skeleton + count), bytes);
+            count += 16;
+            continue;
+        }
+        __m128i order = _mm_loadl_epi64((const __m128i *)SHUFFLES[low]);
+        _mm_storel_epi64((__m128i *)(skeleton + count), _mm_shuffle_epi8(bytes, order));
+        count += COUNTS[low];
+        order = _mm_loadl_epi64((const __m128i *)SHUFFLES[high]);
+        _mm_storel_epi64((__m128i *)(skeleton + count), _mm_shuffle_epi8(_mm_srli_si128(bytes, 8), order));
+        count += COUNTS[high];
+    }
+    return count + kept_plainly(text + at, size - at, skeleton + count);
+}
+#endif
+
+static int32_t (*kept)(const char *, Py_ssize_t, char *) = kept_plainly;
+
 static uint64_t mixed(uint64_t a, uint64_t b)
 {
     a ^= b;
@@ -158,15 +210,12 @@ static int64_t kind_of(Sorter *self, const char *skeleton, int32_t size)
 /* Sorts one line; -1 with an exception. The kind of a line whose skeleton is too long is -1. */
 static int add_line(Sorter *self, const char *data, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t feeds)
 {
-    char skeleton[MAX_SKELETON + 1];
-    int32_t size = 0;
+    char skeleton[MAX_SKELETON + 16];
+    int32_t size;
     int64_t kind = -1;
     size_t space = (size_t)self->space_lines;
-    Py_ssize_t end = stop - start > MAX_SKELETON ? start + MAX_SKELETON : stop, at = start;
-    for (; at < end; at++) {
-        skeleton[size] = data[at];
-        size += KEPT[(uint8_t)data[at]];
-    }
+    Py_ssize_t at = stop - start > MAX_SKELETON ? start + MAX_SKELETON : stop;
+    size = kept(data + start, at - start, skeleton);
     for (; at < stop && size <= MAX_SKELETON; at++) {
         skeleton[size] = data[at];
         size += KEPT[(uint8_t)data[at]];
@@ -683,6 +732,11 @@ static PyType_Spec SPEC = {"parsers._lines.Sorter", sizeof(Sorter), 0, Py_TPFLAG
 static int module_exec(PyObject *module)
 {
     make_classes();
+#if defined(__x86_64__) && defined(__GNUC__)
+    memset(COUNTS, 0, sizeof COUNTS);
+    make_shuffles();
+    if (__builtin_cpu_supports("ssse3")) kept = kept_at_once;
+#endif
     PyObject *type = PyType_FromSpec(&SPEC);
     if (!type) return -1;
     if (PyModule_AddObject(module, "Sorter", type)) { Py_DECREF(type); return -1; }

@@ -307,14 +307,18 @@ class Cutter:
     def _fragments(self, data: bytes) -> Iterator[Block]:
         offset = self._fed - len(self._rest)
         self._fed += len(data)
-        data = self._rest + data
         end = _last_break(data)
-        self._rest = data[end:]
-        if end:
-            yield from self._block(data[:end], offset)
+        if end:  # the usual case: every byte is copied once
+            whole, self._rest = b"".join((self._rest, memoryview(data)[:end])), data[end:]
+        else:
+            data = self._rest + data
+            end = _last_break(data)
+            whole, self._rest = data[:end], data[end:]
+        if whole:
+            yield from self._block(whole, offset)
         if len(self._rest) > MAX_FRAGMENT:
             if not self._is_skipping:
-                yield from self._block(self._rest[:MAX_FRAGMENT], offset + end)
+                yield from self._block(self._rest[:MAX_FRAGMENT], offset + len(whole))
                 self._is_skipping = True
             # Only a trailing CR has to be kept: it may be the first half of CRLF.
             self._rest = b"\r" if self._rest.endswith(b"\r") else b""
