@@ -45,6 +45,7 @@ typedef struct {
     int32_t *firsts; Py_ssize_t space_firsts;                                 /* the first line of each fresh kind */
     int32_t groups;
     PyObject *data;
+    int is_busy;                                                              /* another thread is in `sort` or `gather` */
 } Sorter;
 
 /* 1: part of the skeleton, 0: a digit, 2: a byte of U+2588..U+258F */
@@ -130,14 +131,14 @@ static uint64_t hashed(const char *text, size_t size, uint64_t seed)
     return mixed(hash, word);
 }
 
-/* Doubles what an array can hold until it holds `wanted`; 0, or -1 with an exception. */
+/* Doubles what an array can hold until it holds `wanted`; 0, or -1 where there is no memory. */
 static int grown(void **array, size_t item, size_t wanted, size_t *space)
 {
     size_t next = *space ? *space : 256;
     if (wanted <= *space) return 0;
     while (next < wanted) next *= 2;
     void *moved = realloc(*array, next * item);
-    if (!moved) { PyErr_NoMemory(); return -1; }
+    if (!moved) return -1;
     *array = moved;
     *space = next;
     return 0;
@@ -162,12 +163,19 @@ static void forget(Sorter *self)
     Py_CLEAR(self->data);
 }
 
+/* Other threads run on while a block is sorted or gathered, and must not come in here meanwhile. */
+static int is_entered(Sorter *self)
+{
+    if (self->is_busy) { PyErr_SetString(PyExc_RuntimeError, "another thread uses this sorter"); return 0; }
+    return 1;
+}
+
 static int room_for_slots(Sorter *self)
 {
     if (self->capacity > 2 * (size_t)self->count) return 0;
     size_t capacity = self->capacity ? 2 * self->capacity : MIN_SLOTS;
     Slot *slots = malloc(capacity * sizeof *slots);
-    if (!slots) { PyErr_NoMemory(); return -1; }
+    if (!slots) return -1;
     for (size_t k = 0; k < capacity; k++) slots[k].kind = -1;
     for (size_t k = 0; k < self->capacity; k++) {
         if (self->slots[k].kind < 0) continue;
@@ -181,7 +189,7 @@ static int room_for_slots(Sorter *self)
     return 0;
 }
 
-/* The kind of a skeleton, a new one where it was not seen; -2 with an exception. */
+/* The kind of a skeleton, a new one where it was not seen; -2 where there is no memory. */
 static int64_t kind_of(Sorter *self, const char *skeleton, int32_t size)
 {
     uint64_t hash = hashed(skeleton, (size_t)size, self->seed);
@@ -207,7 +215,7 @@ static int64_t kind_of(Sorter *self, const char *skeleton, int32_t size)
     return room_for_slots(self) ? -2 : self->count - 1;
 }
 
-/* Sorts one line; -1 with an exception. The kind of a line whose skeleton is too long is -1. */
+/* Sorts one line; -1 where there is no memory. The kind of a line whose skeleton is too long is -1. */
 static int add_line(Sorter *self, const char *data, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t feeds)
 {
     char skeleton[MAX_SKELETON + 16];
@@ -233,28 +241,15 @@ static Py_ssize_t found(const char *data, Py_ssize_t from, Py_ssize_t size, int 
     return at ? at - data : size;
 }
 
-PyDoc_STRVAR(sort_doc, "sort(data, is_crlf) -> (fragments, line feeds, first fresh kind, fresh skeletons)\n\n"
-"Sorts the fragments of a block. The skeletons of kinds that were not seen before come in their order, each with a line feed.");
-
-static PyObject *sorter_sort(Sorter *self, PyObject *args)
+/* Sorts all lines of a block; the line feeds in it, -1 where there is no memory. */
+static Py_ssize_t sorted(Sorter *self, const char *data, Py_ssize_t size, int is_crlf)
 {
-    PyObject *whole;
-    int is_crlf;
-    char *data;
-    Py_ssize_t size, start = 0, feeds = 0;
-    if (!PyArg_ParseTuple(args, "Sp:sort", &whole, &is_crlf) || PyBytes_AsStringAndSize(whole, &data, &size)) return NULL;
-    if (size > INT32_MAX - 1) return PyErr_Format(PyExc_ValueError, "a block of %zd bytes", size);
-    Py_INCREF(whole);
-    Py_XDECREF(self->data);
-    self->data = whole;
-    self->size = 0;
-    self->fresh = self->count;
-    size_t used = self->used;
-    if (room_for_slots(self)) return NULL;
+    Py_ssize_t start = 0, feeds = 0;
+    if (room_for_slots(self)) return -1;
     Py_ssize_t feed = found(data, 0, size, '\n'), carriage = found(data, 0, size, '\r');
     while (start < size) {
         Py_ssize_t stop = feed < carriage ? feed : carriage;
-        if (add_line(self, data, start, stop, feeds)) return NULL;
+        if (add_line(self, data, start, stop, feeds)) return -1;
         start = stop + 1;
         if (stop == carriage && is_crlf && feed == carriage + 1) start = stop = feed, start++;
         if (stop == feed && stop < size) {
@@ -263,6 +258,33 @@ static PyObject *sorter_sort(Sorter *self, PyObject *args)
         }
         if (carriage < start && carriage < size) carriage = found(data, start, size, '\r');
     }
+    return feeds;
+}
+
+PyDoc_STRVAR(sort_doc, "sort(data, is_crlf) -> (fragments, line feeds, first fresh kind, fresh skeletons)\n\n"
+"Sorts the fragments of a block. The skeletons of kinds that were not seen before come in their order, each with a line feed.");
+
+static PyObject *sorter_sort(Sorter *self, PyObject *args)
+{
+    PyObject *whole;
+    int is_crlf;
+    char *data;
+    Py_ssize_t size, feeds;
+    if (!PyArg_ParseTuple(args, "Sp:sort", &whole, &is_crlf) || PyBytes_AsStringAndSize(whole, &data, &size)) return NULL;
+    if (size > INT32_MAX - 1) return PyErr_Format(PyExc_ValueError, "a block of %zd bytes", size);
+    if (!is_entered(self)) return NULL;
+    Py_INCREF(whole);
+    Py_XDECREF(self->data);
+    self->data = whole;
+    self->size = 0;
+    self->fresh = self->count;
+    self->is_busy = 1;
+    size_t used = self->used;
+    Py_BEGIN_ALLOW_THREADS
+    feeds = sorted(self, data, size, is_crlf);
+    Py_END_ALLOW_THREADS
+    self->is_busy = 0;
+    if (feeds < 0) return PyErr_NoMemory();
     return Py_BuildValue("nnny#", self->size, feeds, self->fresh, self->arena ? self->arena + used : "", (Py_ssize_t)(self->used - used));
 }
 
@@ -271,7 +293,7 @@ PyDoc_STRVAR(line_doc, "line(kind) -> bytes\n\nThe first line of a fresh kind.")
 static PyObject *sorter_line(Sorter *self, PyObject *arg)
 {
     Py_ssize_t kind = PyLong_AsSsize_t(arg);
-    if (kind == -1 && PyErr_Occurred()) return NULL;
+    if ((kind == -1 && PyErr_Occurred()) || !is_entered(self)) return NULL;
     if (!self->data || kind < self->fresh || kind >= self->count) return PyErr_Format(PyExc_IndexError, "no fresh kind %zd", kind);
     char *data = PyBytes_AsString(self->data);
     const Line *line = self->lines + self->firsts[kind - self->fresh];
@@ -317,6 +339,7 @@ static PyObject *sorter_tell(Sorter *self, PyObject *args)
     const char *stretch = "", *field = "", *watch = "", *text = "";
     if (!PyArg_ParseTuple(args, "ni|y#y#y#y#:tell", &kind, &group, &stretch, &stretches, &field, &fields, &watch, &watches, &text, &texts))
         return NULL;
+    if (!is_entered(self)) return NULL;
     if (kind < 0 || kind >= self->count) return PyErr_Format(PyExc_IndexError, "no kind %zd", kind);
     if (group < NOBODY || group > (1 << 20)) return PyErr_Format(PyExc_ValueError, "no group %d", group);
     Form *form = NULL;
@@ -350,7 +373,8 @@ static int is_digit(char byte) { return (unsigned char)(byte - '0') < 10; }
 static const double TENS[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17,
                               1e18, 1e19, 1e20, 1e21, 1e22};
 
-/* What Python's float() says of a number that is longer than what a double holds exactly. */
+/* A number that is longer than what a double holds exactly. Where the program's locale knows another decimal point `strtod` does
+   not get to the end, and the line is read by Python. */
 static int slow_number(const char *text, Py_ssize_t size, int has_commas, double *number)
 {
     char copy[MAX_NUMBER + 1], *end;
@@ -359,10 +383,8 @@ static int slow_number(const char *text, Py_ssize_t size, int has_commas, double
     for (Py_ssize_t k = 0; k < size; k++)
         if (!has_commas || text[k] != ',') copy[length++] = text[k];
     copy[length] = 0;
-    *number = PyOS_string_to_double(copy, &end, NULL);
-    if (PyErr_Occurred()) PyErr_Clear();
-    else if (end == copy + length) return 1;
-    return 0;
+    *number = strtod(copy, &end);
+    return end == copy + length;
 }
 
 /* A decimal number, the nearest double as float() gives it; 0 where the text is none. */
@@ -524,7 +546,6 @@ static int heap_make(Heap *heap, Py_ssize_t space, int32_t fields)
     if (fields > 0) heap->cells = malloc(size * (size_t)fields * sizeof(Cell));
     if (heap->at && heap->start && heap->stop && heap->number && (fields <= 0 || heap->cells)) return 0;
     heap_free(heap);
-    PyErr_NoMemory();
     return -1;
 }
 
@@ -572,21 +593,12 @@ static int is_wanted(const Kind *kind, const char *wanted, Py_ssize_t count)
     return !kind || (kind->group >= 0 && kind->group < count && wanted[kind->group]);
 }
 
-static PyObject *sorter_gather(Sorter *self, PyObject *args)
+/* Fills `HEAPS` heaps for each group; -1 where there is no memory. */
+static int gathered(const Sorter *self, const char *data, int64_t first, const char *wanted, Py_ssize_t count, Py_ssize_t *sizes,
+                    int32_t *fields, Heap *heaps)
 {
-    long long first;
-    const char *wanted;
-    char *data;
-    Py_ssize_t count, groups = self->groups + 1, unused;                      /* the first one is of lines with a long skeleton */
     Cell cells[MAX_FIELDS];
-    PyObject *list = NULL;
-    if (!PyArg_ParseTuple(args, "Ly#:gather", &first, &wanted, &count)) return NULL;
-    if (!self->data || PyBytes_AsStringAndSize(self->data, &data, &unused)) return PyErr_Format(PyExc_ValueError, "nothing was sorted");
-    Py_ssize_t *sizes = calloc((size_t)groups, sizeof *sizes);
-    int32_t *fields = malloc((size_t)groups * sizeof *fields);
-    Heap *heaps = calloc((size_t)groups * HEAPS, sizeof *heaps);
-    if (!sizes || !fields || !heaps) { PyErr_NoMemory(); goto out; }
-    for (Py_ssize_t k = 0; k < groups; k++) fields[k] = NOBODY;
+    for (Py_ssize_t k = 0; k <= self->groups; k++) fields[k] = NOBODY;
     for (Py_ssize_t k = 0; k < self->size; k++) {
         const Kind *kind = self->lines[k].kind < 0 ? NULL : self->kinds + self->lines[k].kind;
         if (!is_wanted(kind, wanted, count)) continue;
@@ -602,13 +614,37 @@ static PyObject *sorter_gather(Sorter *self, PyObject *args)
         if (kind && kind->form && kind->form->fields == fields[group])
             which = read_line(kind->form, data + line->start, line->stop - line->start, cells);
         Heap *heap = heaps + HEAPS * group + which;
-        if (!heap->at && heap_make(heap, sizes[group], which == BAD ? NOBODY : fields[group])) goto out;
+        if (!heap->at && heap_make(heap, sizes[group], which == BAD ? NOBODY : fields[group])) return -1;
         heap_add(heap, k, line, first, cells);
     }
-    if (!(list = PyList_New(0))) goto out;
-    for (Py_ssize_t k = 0; k < HEAPS * groups; k++)
-        if (heap_say(heaps + k, k / HEAPS - 1, k % HEAPS == GOOD, list)) { Py_CLEAR(list); break; }
-out:
+    return 0;
+}
+
+static PyObject *sorter_gather(Sorter *self, PyObject *args)
+{
+    long long first;
+    const char *wanted;
+    char *data;
+    Py_ssize_t count, groups = self->groups + 1, unused;                      /* the first one is of lines with a long skeleton */
+    PyObject *list = NULL;
+    if (!PyArg_ParseTuple(args, "Ly#:gather", &first, &wanted, &count) || !is_entered(self)) return NULL;
+    if (!self->data) return PyErr_Format(PyExc_ValueError, "nothing was sorted");
+    if (PyBytes_AsStringAndSize(self->data, &data, &unused)) return NULL;
+    Py_ssize_t *sizes = calloc((size_t)groups, sizeof *sizes);
+    int32_t *fields = malloc((size_t)groups * sizeof *fields);
+    Heap *heaps = calloc((size_t)groups * HEAPS, sizeof *heaps);
+    int is_done = 0;
+    if (sizes && fields && heaps) {
+        self->is_busy = 1;
+        Py_BEGIN_ALLOW_THREADS
+        is_done = !gathered(self, data, first, wanted, count, sizes, fields, heaps);
+        Py_END_ALLOW_THREADS
+        self->is_busy = 0;
+    }
+    if (!is_done) PyErr_NoMemory();
+    else list = PyList_New(0);
+    for (Py_ssize_t k = 0; list && k < HEAPS * groups; k++)
+        if (heap_say(heaps + k, k / HEAPS - 1, k % HEAPS == GOOD, list)) Py_CLEAR(list);
     for (Py_ssize_t k = 0; heaps && k < HEAPS * groups; k++) heap_free(heaps + k);
     free(sizes);
     free(fields);
@@ -620,6 +656,7 @@ PyDoc_STRVAR(forget_doc, "forget()\n\nForgets all kinds.");
 
 static PyObject *sorter_forget(Sorter *self, PyObject *Py_UNUSED(none))
 {
+    if (!is_entered(self)) return NULL;
     forget(self);
     Py_RETURN_NONE;
 }
