@@ -9,11 +9,16 @@
    *form*: how many bytes of the skeleton stand between runs of digits, and which stretches of the line are fields.
 
    The text is hostile. Nothing is read outside the block: every place comes from a scan that ends at the line's end, and a
-   line is read by a form only if it is used up by it to the byte. The hash has a seed that the writer of a log cannot know. */
+   line is read by a form only if it is used up by it to the byte. The hash has keys that the writer of a log cannot know. All
+   sizes are of one block (below 2 GB) times a bounded number, and `grown` and `heap_make` refuse what a size_t cannot hold.
+
+   One object is for one thread at a time: between `sort` and `gather` it holds a block (`sorter.py` sees to it). Nothing here
+   runs Python code while it is at work, and nothing is shared but constants; other threads run on meanwhile. */
 
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030A0000
 #include <Python.h>
+#include <float.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +28,7 @@ enum { RUN_END, RUN_DIGITS, RUN_FIXED, RUN_BLOCKS };                          /*
 enum { FIELD_FLOAT, FIELD_COMMAS, FIELD_INT, FIELD_STAMP, FIELD_DURATION };   /* as `What` in runs.py */
 enum { NOBODY = -1 };
 enum { GOOD, HELD, BAD, HEAPS };                                              /* lines of a group: `read_line` */
+static const long long MAX_FIRST = 1LL << 62;                                 /* numbers of lines and rows */
 static const int64_t LONG_NUMBER = 1000000000000000; /* as `_LONG` in layout.py */
 
 typedef struct { int32_t kept, run, text, size; } Stretch;                    /* text, size: the digits of RUN_FIXED */
@@ -36,29 +42,25 @@ typedef union { double number; int64_t count; } Cell;
 
 typedef struct {
     PyObject_HEAD
-    uint64_t seed;
+    uint64_t seed, key;
     Slot *slots; size_t capacity;
-    Kind *kinds; Py_ssize_t count, room;
+    Kind *kinds; Py_ssize_t count; size_t space_kinds;
     char *arena; size_t used, space;
-    Line *lines; Py_ssize_t size, space_lines;
+    Line *lines; Py_ssize_t size; size_t space_lines;
     Py_ssize_t fresh;                                                         /* the first kind of this block */
-    int32_t *firsts; Py_ssize_t space_firsts;                                 /* the first line of each fresh kind */
+    int32_t *firsts; size_t space_firsts;                                     /* the first line of each fresh kind */
     int32_t groups;
     PyObject *data;
-    int is_busy;                                                              /* another thread is in `sort` or `gather` */
+    int is_busy;                                                              /* a thread is in `sort` or `gather`, others run on */
 } Sorter;
 
-/* 1: part of the skeleton, 0: a digit, 2: a byte of U+2588..U+258F */
-static uint8_t CLASS[256], KEPT[256];
-
-static void make_classes(void)
-{
-    memset(CLASS, 1, sizeof CLASS);
-    memset(CLASS + '0', 0, 10);
-    memset(CLASS + 0x88, 2, 8);
-    CLASS[0xe2] = CLASS[0x96] = 2;
-    for (int byte = 0; byte < 256; byte++) KEPT[byte] = CLASS[byte] == 1;
-}
+#define ONES 1, 1, 1, 1, 1, 1, 1, 1
+#define NONE 0, 0, 0, 0, 0, 0, 0, 0
+/* Which bytes a skeleton keeps: all but digits and those of U+2588..U+258F. */
+static const uint8_t KEPT[256] = {
+    ONES, ONES, ONES, ONES, ONES, ONES, NONE, 0, 0, 1, 1, 1, 1, 1, 1, ONES, ONES, ONES, ONES, ONES, ONES, ONES, ONES,
+    ONES, NONE, 1, 1, 1, 1, 1, 1, 0, 1, ONES, ONES, ONES, ONES, ONES, ONES, ONES, ONES, ONES, 1, 1, 0, 1, 1, 1, 1, 1, ONES, ONES, ONES,
+};
 
 /* Copies the bytes of a text that are part of its skeleton; how many. There is room for `size` bytes and 16 more. */
 static int32_t kept_plainly(const char *text, Py_ssize_t size, char *skeleton)
@@ -77,11 +79,15 @@ static uint8_t SHUFFLES[256][8], COUNTS[256];                                 /*
 
 static void make_shuffles(void)
 {
-    for (int mask = 0; mask < 256; mask++)
+    for (int mask = 0; mask < 256; mask++) {
+        uint8_t count = 0;
         for (int bit = 0; bit < 8; bit++)
-            if (!(mask >> bit & 1)) SHUFFLES[mask][COUNTS[mask]++] = (uint8_t)bit;
+            if (!(mask >> bit & 1)) SHUFFLES[mask][count++] = (uint8_t)bit;
+        COUNTS[mask] = count;
+    }
 }
 
+/* The same sixteen bytes at a time. */
 __attribute__((target("ssse3"))) static int32_t kept_at_once(const char *text, Py_ssize_t size, char *skeleton)
 {
     const __m128i zero = _mm_set1_epi8('0'), nine = _mm_set1_epi8(9), block = _mm_set1_epi8((char)0x88), seven = _mm_set1_epi8(7);
@@ -112,36 +118,45 @@ __attribute__((target("ssse3"))) static int32_t kept_at_once(const char *text, P
 
 static int32_t (*kept)(const char *, Py_ssize_t, char *) = kept_plainly;
 
-static uint64_t mixed(uint64_t a, uint64_t b)
+static int is_digit(char byte) { return (unsigned char)(byte - '0') < 10; }
+
+static int is_block(char byte) { return !KEPT[(uint8_t)byte] && !is_digit(byte); }
+
+/* Both halves of the product, one upon the other: without the key nobody can choose words that fall together. */
+static uint64_t folded(uint64_t a, uint64_t key)
 {
-    a ^= b;
-    a *= 0x9e3779b97f4a7c15u;
-    return a ^ (a >> 32);
+#ifdef __SIZEOF_INT128__
+    __extension__ typedef unsigned __int128 Wide;
+    Wide product = (Wide)a * key;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+#else
+    uint64_t low = (a & UINT32_MAX) * (key & UINT32_MAX), high = (a >> 32) * (key >> 32), one = (a & UINT32_MAX) * (key >> 32);
+    uint64_t other = (a >> 32) * (key & UINT32_MAX), carried = (low >> 32) + (one & UINT32_MAX) + (other & UINT32_MAX);
+    return ((carried << 32) | (low & UINT32_MAX)) ^ (high + (one >> 32) + (other >> 32) + (carried >> 32));
+#endif
 }
 
-static uint64_t hashed(const char *text, size_t size, uint64_t seed)
+static uint64_t hashed(const char *text, size_t size, uint64_t seed, uint64_t key)
 {
-    uint64_t hash = mixed(seed, size), word;
+    uint64_t hash = folded(seed ^ size, key), word;
     for (; size >= 8; text += 8, size -= 8) {
         memcpy(&word, text, 8);
-        hash = mixed(hash + seed, word);
+        hash = folded(hash ^ word, key);
     }
     word = 0;
     memcpy(&word, text, size);
-    return mixed(hash, word);
+    return folded(hash ^ word, key);
 }
 
-/* Doubles what an array can hold until it holds `wanted`; 0, or -1 where there is no memory. */
-static int grown(void **array, size_t item, size_t wanted, size_t *space)
+/* An array that can hold `wanted` items, twice as large as before where it could not; NULL where there is no memory. */
+static void *grown(void *array, size_t item, size_t wanted, size_t *space)
 {
     size_t next = *space ? *space : 256;
-    if (wanted <= *space) return 0;
-    while (next < wanted) next *= 2;
-    void *moved = realloc(*array, next * item);
-    if (!moved) return -1;
-    *array = moved;
-    *space = next;
-    return 0;
+    if (wanted <= *space) return array;
+    while (next < wanted && next <= SIZE_MAX / 2 / item) next *= 2;
+    void *moved = next < wanted ? NULL : realloc(array, next * item);
+    if (moved) *space = next;
+    return moved;
 }
 
 static void form_free(Form *form)
@@ -160,14 +175,14 @@ static void forget(Sorter *self)
     for (size_t k = 0; k < self->capacity; k++) self->slots[k].kind = -1;
     self->count = self->fresh = self->size = 0;
     self->used = 0;
+    self->groups = 0;
     Py_CLEAR(self->data);
 }
 
-/* Other threads run on while a block is sorted or gathered, and must not come in here meanwhile. */
-static int is_entered(Sorter *self)
+static int is_entered(const Sorter *self)
 {
-    if (self->is_busy) { PyErr_SetString(PyExc_RuntimeError, "another thread uses this sorter"); return 0; }
-    return 1;
+    if (self->is_busy) PyErr_SetString(PyExc_RuntimeError, "another thread uses this sorter");
+    return !self->is_busy;
 }
 
 static int room_for_slots(Sorter *self)
@@ -189,49 +204,58 @@ static int room_for_slots(Sorter *self)
     return 0;
 }
 
-/* The kind of a skeleton, a new one where it was not seen; -2 where there is no memory. */
-static int64_t kind_of(Sorter *self, const char *skeleton, int32_t size)
+/* Puts a new kind into a free slot; -2 where there is no memory. */
+static int64_t new_kind(Sorter *self, const char *skeleton, int32_t size, uint64_t hash, size_t at)
 {
-    uint64_t hash = hashed(skeleton, (size_t)size, self->seed);
-    size_t mask = self->capacity - 1, at = hash & mask;
-    for (; self->slots[at].kind >= 0; at = (at + 1) & mask) {
-        const Kind *kind = self->kinds + self->slots[at].kind;
-        if (self->slots[at].hash == hash && kind->size == size && !memcmp(self->arena + kind->skeleton, skeleton, (size_t)size))
-            return self->slots[at].kind;
-    }
-    size_t room = (size_t)self->room, firsts = (size_t)self->space_firsts, new = (size_t)(self->count - self->fresh);
-    if (grown((void **)&self->kinds, sizeof(Kind), (size_t)self->count + 1, &room)) return -2;
-    self->room = (Py_ssize_t)room;
-    if (grown((void **)&self->firsts, sizeof(int32_t), new + 1, &firsts)) return -2;
-    self->space_firsts = (Py_ssize_t)firsts;
-    if (grown((void **)&self->arena, 1, self->used + (size_t)size + 1, &self->space)) return -2;
-    memcpy(self->arena + self->used, skeleton, (size_t)size);
-    self->arena[self->used + (size_t)size] = '\n';
-    self->kinds[self->count] = (Kind){self->used, size, NOBODY, NULL};
-    self->firsts[new] = (int32_t)self->size;
+    size_t fresh = (size_t)(self->count - self->fresh);
+    Kind *kinds = grown(self->kinds, sizeof *kinds, (size_t)self->count + 1, &self->space_kinds);
+    if (!kinds) return -2;
+    self->kinds = kinds;
+    int32_t *firsts = grown(self->firsts, sizeof *firsts, fresh + 1, &self->space_firsts);
+    if (!firsts) return -2;
+    self->firsts = firsts;
+    char *arena = grown(self->arena, 1, self->used + (size_t)size + 1, &self->space);
+    if (!arena) return -2;
+    self->arena = arena;
+    memcpy(arena + self->used, skeleton, (size_t)size);
+    arena[self->used + (size_t)size] = '\n';
+    kinds[self->count] = (Kind){self->used, size, NOBODY, NULL};
+    firsts[fresh] = (int32_t)self->size;
     self->used += (size_t)size + 1;
     self->slots[at] = (Slot){hash, self->count};
     self->count++;
     return room_for_slots(self) ? -2 : self->count - 1;
 }
 
+/* The kind of a skeleton, a new one where it was not seen; -2 where there is no memory. */
+static int64_t kind_of(Sorter *self, const char *skeleton, int32_t size)
+{
+    uint64_t hash = hashed(skeleton, (size_t)size, self->seed, self->key);
+    size_t mask = self->capacity - 1, at = hash & mask;
+    for (; self->slots[at].kind >= 0; at = (at + 1) & mask) {
+        const Kind *kind = self->kinds + self->slots[at].kind;
+        if (self->slots[at].hash == hash && kind->size == size && !memcmp(self->arena + kind->skeleton, skeleton, (size_t)size))
+            return self->slots[at].kind;
+    }
+    return new_kind(self, skeleton, size, hash, at);
+}
+
 /* Sorts one line; -1 where there is no memory. The kind of a line whose skeleton is too long is -1. */
 static int add_line(Sorter *self, const char *data, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t feeds)
 {
     char skeleton[MAX_SKELETON + 16];
-    int32_t size;
     int64_t kind = -1;
-    size_t space = (size_t)self->space_lines;
     Py_ssize_t at = stop - start > MAX_SKELETON ? start + MAX_SKELETON : stop;
-    size = kept(data + start, at - start, skeleton);
+    int32_t size = kept(data + start, at - start, skeleton);
     for (; at < stop && size <= MAX_SKELETON; at++) {
         skeleton[size] = data[at];
         size += KEPT[(uint8_t)data[at]];
     }
     if (size <= MAX_SKELETON && (kind = kind_of(self, skeleton, size)) == -2) return -1;
-    if (grown((void **)&self->lines, sizeof(Line), (size_t)self->size + 1, &space)) return -1;
-    self->space_lines = (Py_ssize_t)space;
-    self->lines[self->size++] = (Line){(int32_t)start, (int32_t)stop, (int32_t)feeds, (int32_t)kind};
+    Line *lines = grown(self->lines, sizeof *lines, (size_t)self->size + 1, &self->space_lines);
+    if (!lines) return -1;
+    self->lines = lines;
+    lines[self->size++] = (Line){(int32_t)start, (int32_t)stop, (int32_t)feeds, (int32_t)kind};
     return 0;
 }
 
@@ -241,50 +265,54 @@ static Py_ssize_t found(const char *data, Py_ssize_t from, Py_ssize_t size, int 
     return at ? at - data : size;
 }
 
-/* Sorts all lines of a block; the line feeds in it, -1 where there is no memory. */
-static Py_ssize_t sorted(Sorter *self, const char *data, Py_ssize_t size, int is_crlf)
+PyDoc_STRVAR(sort_doc, "sort(data, is_crlf) -> (fragments, line feeds, first fresh kind, fresh skeletons)\n\n"
+"Sorts the fragments of a block. The skeletons of kinds that were not seen before come in their order, each with a line feed.");
+
+/* Sorts the lines of the block; the line feeds, or -1 where there is no memory. */
+static Py_ssize_t add_lines(Sorter *self, const char *data, Py_ssize_t size, int is_crlf)
 {
-    Py_ssize_t start = 0, feeds = 0;
+    Py_ssize_t start = 0, feeds = 0, feed = found(data, 0, size, '\n'), carriage = found(data, 0, size, '\r');
     if (room_for_slots(self)) return -1;
-    Py_ssize_t feed = found(data, 0, size, '\n'), carriage = found(data, 0, size, '\r');
     while (start < size) {
         Py_ssize_t stop = feed < carriage ? feed : carriage;
         if (add_line(self, data, start, stop, feeds)) return -1;
+        if (is_crlf && stop == carriage && feed < size && feed == carriage + 1) stop = feed;
         start = stop + 1;
-        if (stop == carriage && is_crlf && feed == carriage + 1) start = stop = feed, start++;
         if (stop == feed && stop < size) {
             feeds++;
-            feed = found(data, feed + 1, size, '\n');
+            feed = found(data, start, size, '\n');
         }
-        if (carriage < start && carriage < size) carriage = found(data, start, size, '\r');
+        if (carriage < start) carriage = found(data, start, size, '\r');
     }
     return feeds;
 }
 
-PyDoc_STRVAR(sort_doc, "sort(data, is_crlf) -> (fragments, line feeds, first fresh kind, fresh skeletons)\n\n"
-"Sorts the fragments of a block. The skeletons of kinds that were not seen before come in their order, each with a line feed.");
-
 static PyObject *sorter_sort(Sorter *self, PyObject *args)
 {
-    PyObject *whole;
+    PyObject *whole, *before;
     int is_crlf;
     char *data;
-    Py_ssize_t size, feeds;
+    Py_ssize_t size;
     if (!PyArg_ParseTuple(args, "Sp:sort", &whole, &is_crlf) || PyBytes_AsStringAndSize(whole, &data, &size)) return NULL;
-    if (size > INT32_MAX - 1) return PyErr_Format(PyExc_ValueError, "a block of %zd bytes", size);
     if (!is_entered(self)) return NULL;
+    if (size > INT32_MAX - 1) return PyErr_Format(PyExc_ValueError, "a block of %zd bytes", size);
+    before = self->data;
     Py_INCREF(whole);
-    Py_XDECREF(self->data);
     self->data = whole;
+    Py_XDECREF(before);
     self->size = 0;
     self->fresh = self->count;
-    self->is_busy = 1;
     size_t used = self->used;
+    Py_ssize_t feeds;
+    self->is_busy = 1;
     Py_BEGIN_ALLOW_THREADS
-    feeds = sorted(self, data, size, is_crlf);
+    feeds = add_lines(self, data, size, is_crlf);
     Py_END_ALLOW_THREADS
     self->is_busy = 0;
-    if (feeds < 0) return PyErr_NoMemory();
+    if (feeds < 0) {
+        forget(self);                                                         /* its kinds were said to nobody */
+        return PyErr_NoMemory();
+    }
     return Py_BuildValue("nnny#", self->size, feeds, self->fresh, self->arena ? self->arena + used : "", (Py_ssize_t)(self->used - used));
 }
 
@@ -368,18 +396,15 @@ static PyObject *sorter_tell(Sorter *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
-static int is_digit(char byte) { return (unsigned char)(byte - '0') < 10; }
-
 static const double TENS[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17,
                               1e18, 1e19, 1e20, 1e21, 1e22};
 
-/* A number that is longer than what a double holds exactly. Where the program's locale knows another decimal point `strtod` does
+/* A number that is longer than what a double holds exactly. Where the program's locale has another decimal point `strtod` does
    not get to the end, and the line is read by Python. */
 static int slow_number(const char *text, Py_ssize_t size, int has_commas, double *number)
 {
     char copy[MAX_NUMBER + 1], *end;
     int length = 0;
-    if (size > MAX_NUMBER) return 0;
     for (Py_ssize_t k = 0; k < size; k++)
         if (!has_commas || text[k] != ',') copy[length++] = text[k];
     copy[length] = 0;
@@ -387,12 +412,14 @@ static int slow_number(const char *text, Py_ssize_t size, int has_commas, double
     return end == copy + length;
 }
 
-/* A decimal number, the nearest double as float() gives it; 0 where the text is none. */
+/* A decimal number, the nearest double as float() gives it; 0 where the text is none, or a long one. Up to 2^53 and 10^22 are
+   doubles themselves, so one multiplication or division of them is rounded once, as float() rounds. */
 static int read_number(const char *text, Py_ssize_t size, int has_commas, double *number)
 {
     Py_ssize_t at = 0;
     uint64_t whole = 0;
     int digits = 0, exponent = 0, seen = 0, is_negative = 0, is_below = 0;
+    if (size > MAX_NUMBER) return 0;
     if (at < size && (text[at] == '-' || text[at] == '+')) is_negative = text[at++] == '-';
     for (; at < size; at++) {
         if (is_digit(text[at])) {
@@ -414,7 +441,7 @@ static int read_number(const char *text, Py_ssize_t size, int has_commas, double
     }
     if (at < size) return 0;
     double value = (double)whole;
-    if (digits && (digits > 18 || whole >> 53 || exponent > 22 || exponent < -22)) return slow_number(text, size, has_commas, number);
+    if (digits && (FLT_EVAL_METHOD != 0 || digits > 18 || whole >> 53 || exponent > 22 || exponent < -22)) return slow_number(text, size, has_commas, number);
     if (digits) value = exponent < 0 ? value / TENS[-exponent] : value * TENS[exponent];
     *number = is_negative ? -value : value;
     return 1;
@@ -423,7 +450,7 @@ static int read_number(const char *text, Py_ssize_t size, int has_commas, double
 static int read_count(const char *text, Py_ssize_t size, int64_t *count)
 {
     int64_t value = 0;
-    if (!size) return 0;
+    if (!size || size > MAX_NUMBER) return 0;
     for (Py_ssize_t k = 0; k < size; k++) {
         if (!is_digit(text[k])) return 0;
         value = 10 * value + (text[k] - '0');
@@ -504,7 +531,7 @@ static int read_line(const Form *form, const char *text, Py_ssize_t size, Cell *
         at += one->kept;
         Py_ssize_t run = at;
         if (one->run == RUN_BLOCKS) {
-            while (at < size && CLASS[(uint8_t)text[at]] == 2) at++;
+            while (at < size && is_block(text[at])) at++;
             continue;
         }
         if (one->run == RUN_END) break;
@@ -541,9 +568,10 @@ static void heap_free(Heap *heap)
 
 static int heap_make(Heap *heap, Py_ssize_t space, int32_t fields)
 {
-    size_t size = (size_t)(space ? space : 1);
+    size_t size = (size_t)(space ? space : 1), width = fields > 0 ? (size_t)fields : 1;
+    if (size > SIZE_MAX / 8 / width) return -1;
     *heap = (Heap){0, space, fields, malloc(size * 4), malloc(size * 4), malloc(size * 4), malloc(size * 8), NULL};
-    if (fields > 0) heap->cells = malloc(size * (size_t)fields * sizeof(Cell));
+    if (fields > 0) heap->cells = malloc(size * width * sizeof(Cell));
     if (heap->at && heap->start && heap->stop && heap->number && (fields <= 0 || heap->cells)) return 0;
     heap_free(heap);
     return -1;
@@ -630,6 +658,7 @@ static PyObject *sorter_gather(Sorter *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "Ly#:gather", &first, &wanted, &count) || !is_entered(self)) return NULL;
     if (!self->data) return PyErr_Format(PyExc_ValueError, "nothing was sorted");
     if (PyBytes_AsStringAndSize(self->data, &data, &unused)) return NULL;
+    if (first < 0 || first > MAX_FIRST) return PyErr_Format(PyExc_ValueError, "no line %lld", first);
     Py_ssize_t *sizes = calloc((size_t)groups, sizeof *sizes);
     int32_t *fields = malloc((size_t)groups * sizeof *fields);
     Heap *heaps = calloc((size_t)groups * HEAPS, sizeof *heaps);
@@ -665,13 +694,16 @@ PyDoc_STRVAR(size_doc, "size() -> (kinds, bytes of their skeletons)");
 
 static PyObject *sorter_size(Sorter *self, PyObject *Py_UNUSED(none)) { return Py_BuildValue("nn", self->count, (Py_ssize_t)self->used); }
 
-static PyObject *sorter_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(names))
+static PyObject *sorter_new(PyTypeObject *type, PyObject *args, PyObject *names)
 {
-    unsigned long long seed;
-    if (!PyArg_ParseTuple(args, "K:Sorter", &seed)) return NULL;
+    unsigned long long seed, key;
+    if (names && PyDict_Size(names)) return PyErr_Format(PyExc_TypeError, "Sorter() takes no keyword arguments");
+    if (!PyArg_ParseTuple(args, "KK:Sorter", &seed, &key)) return NULL;
     allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     Sorter *self = (Sorter *)alloc(type, 0);
-    if (self) self->seed = seed;
+    if (!self) return NULL;
+    self->seed = seed;
+    self->key = key | 1;
     return (PyObject *)self;
 }
 
@@ -699,7 +731,8 @@ static PyObject *numbered(PyObject *Py_UNUSED(module), PyObject *args)
     PyObject *places, *made = NULL;
     char *text;
     if (!PyArg_ParseTuple(args, "nLO!:numbered", &size, &first, &PyList_Type, &places)) return NULL;
-    if (size < 0 || size > INT32_MAX) return PyErr_Format(PyExc_ValueError, "%zd fragments", size);
+    if (size < 0 || size > INT32_MAX - 1) return PyErr_Format(PyExc_ValueError, "%zd fragments", size);
+    if (first < -MAX_FIRST || first > MAX_FIRST) return PyErr_Format(PyExc_ValueError, "no row %lld", first);
     int64_t *numbers = calloc((size_t)size + 1, sizeof *numbers);
     if (!numbers) return PyErr_NoMemory();
     numbers[0] = first;
@@ -726,6 +759,7 @@ static PyObject *picked(PyObject *Py_UNUSED(module), PyObject *args)
     const char *items, *places;
     Py_ssize_t count, length;
     if (!PyArg_ParseTuple(args, "y#y#:picked", &items, &count, &places, &length)) return NULL;
+    if (length > PY_SSIZE_T_MAX / 2) return PyErr_NoMemory();
     PyObject *made = PyBytes_FromStringAndSize(NULL, length / 4 * 8);
     char *out = made ? PyBytes_AsString(made) : NULL;
     for (Py_ssize_t at = 0; out && at + 4 <= length; at += 4) {
@@ -757,7 +791,7 @@ static PyMethodDef METHODS[] = {
 };
 
 static PyType_Slot SLOTS[] = {
-    {Py_tp_doc, "Sorter(seed): sorts the lines of blocks by their skeletons."},
+    {Py_tp_doc, "Sorter(seed, key): sorts the lines of blocks by their skeletons."},
     {Py_tp_new, sorter_new},
     {Py_tp_dealloc, sorter_free},
     {Py_tp_methods, METHODS},
@@ -768,9 +802,7 @@ static PyType_Spec SPEC = {"parsers._lines.Sorter", sizeof(Sorter), 0, Py_TPFLAG
 
 static int module_exec(PyObject *module)
 {
-    make_classes();
 #if defined(__x86_64__) && defined(__GNUC__)
-    memset(COUNTS, 0, sizeof COUNTS);
     make_shuffles();
     if (__builtin_cpu_supports("ssse3")) kept = kept_at_once;
 #endif

@@ -86,7 +86,7 @@ class _Places:
     def beginnings(self, text: bytes) -> Iterator[tuple[tuple[int, int], int]]:
         """Where a text with digits could stand in a line: (place of its first byte that is none, digits before)."""
         bare = text.translate(None, DELETED)
-        back = len(text) - len(text.lstrip(b"0123456789"))
+        back = len(text) - len(text.lstrip(DELETED))
         at = self.bare.find(bare)
         while at >= 0:
             yield self._of_kept(at), back

@@ -15,7 +15,7 @@ from parsers.layout import Cells, Layout
 from parsers.registry import Router
 from parsers.said import take
 from parsers.skeletons import OPEN, SILENT, Kind, Skeletons, split
-from parsers.sorter import Sorter
+from parsers.sorter import Lines
 from parsers.source import Block
 
 QUIET: Final = 0.2
@@ -108,8 +108,9 @@ def prepare(router: Router, fragments: Fragments, masks: Sequence[int]) -> Prepa
     """Sorts the fragments of a block. `masks`: who waits for each hint (see `Router.masks`)."""
     skeletons, sorter = router.skeletons, router.sorter
     block, found = fragments.block, None
-    if sorter is not None:
-        return _by_extension(skeletons, sorter, block, masks)
+    sorting = sorter.sort(block.data, block.line, masks) if sorter is not None else None
+    if sorting is not None:
+        return _by_extension(skeletons, sorting, block, masks)
     if skeletons.is_quiet and b"\r" not in block.data:
         found = _search(block, router.automaton)
     if found is None:
@@ -125,10 +126,10 @@ def prepare(router: Router, fragments: Fragments, masks: Sequence[int]) -> Prepa
     return made._replace(size=size)
 
 
-def _by_extension(skeletons: Skeletons, sorter: Sorter, block: Block, masks: Sequence[int]) -> Prepared:
-    size, block.feeds = sorter.sort(block.data)
+def _by_extension(skeletons: Skeletons, found: tuple[int, int, list[Lines]], block: Block, masks: Sequence[int]) -> Prepared:
+    size, block.feeds, by_kind = found
     made = Prepared(size, [], [], {}, {})
-    for lines in sorter.lines(block.line, masks):
+    for lines in by_kind:
         shape, numbers, texts = lines.kind.shape, lines.kind.numbers, None
         if shape is None:
             made.others.append((None if lines.kind is OPEN else numbers, lines.at))

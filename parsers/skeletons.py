@@ -148,6 +148,10 @@ class Skeletons:
             return kind
         return self._same.setdefault((kind.numbers, kind.shape and kind.shape.number, kind.layout and kind.layout.key), kind)
 
+    def part(self) -> None:
+        """Forgets which kinds are alike; `one` would keep them for ever otherwise."""
+        self._same.clear()
+
     def _cared(self, text: bytes, numbers: Iterable[int]) -> tuple[int, ...]:
         """The hints whose readers are not all dull about lines of this skeleton."""
         return tuple(sorted(number for number in numbers if not self._is_dull(text, number)))

@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import re
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import accumulate
+from threading import Lock
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from parsers.forms import Form, form_of, has_digits
@@ -51,20 +52,45 @@ class Sorter:
 
     def __init__(self, skeletons: Skeletons, make: type[_lines.Sorter]) -> None:
         self._skeletons = skeletons
-        self._own = make(int.from_bytes(os.urandom(8), "little"))
+        self._own = make(*(int.from_bytes(os.urandom(8), "little") for _ in "ab"))
         self._kinds: list[Kind] = []
         self._groups: dict[Kind, int] = {}
+        self._is_busy = Lock()
 
-    def sort(self, data: bytes) -> tuple[int, int]:
-        """(fragments, line feeds) of a block, which `lines` gives then."""
-        size, feeds, first, fresh = self._own.sort(data, b"\r\n" in data[:SAMPLE])
-        if fresh:
-            self._learn(first, fresh)
-        return size, feeds
+    def sort(self, data: bytes, number: int, masks: Sequence[int]) -> tuple[int, int, list[Lines]] | None:
+        """(fragments, line feeds, the lines that may concern somebody) of a block; None while it sorts another one.
 
-    def lines(self, number: int, masks: Sequence[int]) -> Iterator[Lines]:
-        """The lines of the sorted block that may concern somebody. `number`: of its first line; `masks`: see `prepare`."""
-        wanted = bytes(kind.shape is not None or any(masks[n] for n in kind.numbers) for kind in self._kinds)
+        `number`: of its first line; `masks`: see `prepare`. Who finds it busy (another thread, a signal's handler in the
+        middle of it) sorts without it and does not wait: that would be for ever in a handler.
+        """
+        if not self._is_busy.acquire(blocking=False):
+            return None
+        try:
+            size, feeds, first, fresh = self._own.sort(data, b"\r\n" in data[:SAMPLE])
+            if fresh:
+                self._learn(first, fresh)
+            found = self._lines(number, masks)
+            kinds, kept = self._own.size()
+            if kinds > MANY or kept > MAX_KEPT:
+                self._forget()
+            return size, feeds, found
+        except BaseException:  # a time-out may come anywhere, and kinds that are known but not learned would be silent
+            self._forget()
+            raise
+        finally:
+            self._is_busy.release()
+
+    def _forget(self) -> None:
+        self._own.forget()
+        self._kinds.clear()
+        self._groups.clear()
+        self._skeletons.part()
+
+    def _lines(self, number: int, masks: Sequence[int]) -> list[Lines]:
+        wanted, found = (
+            bytes(kind.shape is not None or any(masks[n] for n in kind.numbers) for kind in self._kinds),
+            list[Lines](),
+        )
         for group, places, starts, stops, lines, columns, is_bare in self._own.gather(number, wanted):
             at, numbers = array("i"), array("q")
             at.frombytes(places)
@@ -72,12 +98,8 @@ class Sorter:
             kind = self._kinds[group] if group >= 0 else OPEN
             form = kind.layout
             cells = form.cells(columns) if columns is not None and isinstance(form, Form) else None
-            yield Lines(kind, at, numbers, starts, stops, cells, is_bare)
-        kinds, size = self._own.size()
-        if kinds > MANY or size > MAX_KEPT:
-            self._own.forget()
-            self._kinds.clear()
-            self._groups.clear()
+            found.append(Lines(kind, at, numbers, starts, stops, cells, is_bare))
+        return found
 
     def _learn(self, first: int, fresh: bytes) -> None:
         """Says what the lines of new skeletons are; those that nothing is said of are silent."""
