@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MIN_BYTES: Final = 48 * 2**20
 """Below this a pool of processes costs more than it saves."""
+MIN_PIPED: Final = 8 * 2**20
+"""Below this threads save nothing that one would notice."""
 MAX_WORKERS: Final = 4
 """Processes that keep this one busy."""
 WAITING: Final = 2
@@ -32,6 +34,13 @@ WAITING: Final = 2
 
 ENDS: Final = 256
 """First and last bytes of a block by which a process knows that it has read the same."""
+
+
+def is_worth_threads(size: int) -> bool:
+    """Whether a file of so many bytes is read by several threads (`pipe.py`): not by one of a pool's processes."""
+    from multiprocessing import parent_process
+
+    return size >= MIN_PIPED and cores() > 1 and parent_process() is None
 
 
 class Place(NamedTuple):

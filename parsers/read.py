@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from parsers import registry
-from parsers.ahead import ahead, workers
+from parsers.ahead import ahead, is_worth_threads, workers
 from parsers.assemble import assemble
 from parsers.bounds import Bounds
 from parsers.collect import WHOLE_FILES, Collected
 from parsers.model import Fact, Problem, Run, SourceFile, SourceRef, Value
-from parsers.prepare import Fragments
+from parsers.pipe import Handing, Pipe
+from parsers.prepare import Fragments, Prepared, is_short, prepare
 from parsers.ranks import ranks_of
 from parsers.registry import FileFormat, Router, TextFormat
 from parsers.said import Said
@@ -175,8 +176,10 @@ def _sieve(job: Job, router: Router) -> Sieve | None:
 
 
 def _said(path: str, meter: Meter, scanner: Scanner, router: Router) -> Iterator[Said]:
-    count = 1 if path == STDIN or scanner.is_by_line else workers(Path(path).stat().st_size)
-    if count > 1:
+    size = 0 if path == STDIN or scanner.is_by_line else Path(path).stat().st_size
+    if router.sorter is not None and is_worth_threads(size):
+        yield from _piped(path, meter, scanner, router)
+    elif router.sorter is None and (count := workers(size)) > 1:
         for block, prepared in ahead(path, blocks(path, meter), router, count, lambda: scanner.masks):
             yield scanner.feed(block) if prepared is None else scanner.take(Fragments(block), prepared)
     else:
@@ -187,6 +190,23 @@ def _said(path: str, meter: Meter, scanner: Scanner, router: Router) -> Iterator
             is_first = False
             yield scanner.feed(block)
     yield Said(1, [(0, reader, record) for reader, record in scanner.close()])
+
+
+def _piped(path: str, meter: Meter, scanner: Scanner, router: Router) -> Iterator[Said]:
+    """The same of a large file: one thread reads, one sorts, this one asks the readers."""
+
+    def prepared() -> Iterator[tuple[Fragments, Prepared | None]]:
+        for block in blocks(path, meter, is_ahead=True):
+            fragments = Fragments(block)
+            yield fragments, None if is_short(block.data) else prepare(router, fragments, scanner.masks)
+
+    pipe = Pipe(prepared())
+    try:
+        with Handing():
+            for fragments, made in pipe:
+                yield scanner.feed(fragments.block) if made is None else scanner.take(fragments, made)
+    finally:
+        pipe.close()
 
 
 def _read_whole(path: Path, form: FileFormat, strict: bool) -> Collected:

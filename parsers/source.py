@@ -21,11 +21,13 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
 
 from parsers.container_lines import ENOUGH, Joiner, is_container_log
 from parsers.model import MAX_TEXT, SourceRef
+from parsers.pipe import Pipe
 
 BLOCK: Final = 2 * 2**20
 """Bytes read at a time: 2 MB stays in the cache and was the fastest of 0.5–16 MB when measured."""
@@ -396,8 +398,8 @@ def decoder(first: bytes) -> codecs.IncrementalDecoder | None:
     return None
 
 
-def blocks(path: str | Path, meter: Meter | None = None, size: int = BLOCK) -> Iterator[Block]:
-    """The blocks of a text file, decompressed and in UTF-8.
+def blocks(path: str | Path, meter: Meter | None = None, size: int = BLOCK, is_ahead: bool = False) -> Iterator[Block]:
+    """The blocks of a text file, decompressed and in UTF-8. `is_ahead`: a thread reads on meanwhile.
 
     Raises UnreadableError where it cannot be opened or is not what it says it is; what was read before stays read:
     a truncated archive yields what it held and then raises.
@@ -406,12 +408,16 @@ def blocks(path: str | Path, meter: Meter | None = None, size: int = BLOCK) -> I
     cutter = Cutter()
     with ExitStack() as stack:
         stream = _open(path, meter, stack)
+        chunks = iter(partial(stream.read, size), b"")
+        if is_ahead:
+            chunks = Pipe(chunks)
+            stack.callback(chunks.close)
         expanded = 0
         decode: codecs.IncrementalDecoder | None = None
         is_first = True
         while True:
             try:
-                chunk = stream.read(size)
+                chunk = next(chunks, b"")
             except (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
                 yield from finish(cutter, meter)
                 raise UnreadableError(f"{path} breaks off or is damaged ({error}): only what came before was read.") from None
