@@ -412,6 +412,29 @@ static int slow_number(const char *text, Py_ssize_t size, int has_commas, double
     return end == copy + length;
 }
 
+#if LDBL_MANT_DIG == 64
+static const long double WIDE_TENS[] = {1e0L, 1e1L, 1e2L, 1e3L, 1e4L, 1e5L, 1e6L, 1e7L, 1e8L, 1e9L, 1e10L, 1e11L, 1e12L, 1e13L,
+                                        1e14L, 1e15L, 1e16L, 1e17L, 1e18L, 1e19L, 1e20L, 1e21L, 1e22L, 1e23L, 1e24L, 1e25L, 1e26L, 1e27L};
+
+/* The nearest double to whole * 10^exponent by arithmetic of 64 bits, where whole and the power are exact: the result of one
+   operation is rounded a second time, which goes wrong only where the first result is the middle between two doubles. */
+static int wide_number(uint64_t whole, int exponent, double *value)
+{
+    if (exponent < -27 || exponent > 27) return 0;
+    long double wide = exponent < 0 ? (long double)whole / WIDE_TENS[-exponent] : (long double)whole * WIDE_TENS[exponent];
+    uint64_t mantissa;
+    memcpy(&mantissa, &wide, sizeof mantissa);
+    *value = (double)wide;
+    return (mantissa & 0x7ff) != 0x400;
+}
+#else
+static int wide_number(uint64_t whole, int exponent, double *value)
+{
+    (void)whole, (void)exponent, (void)value;
+    return 0;
+}
+#endif
+
 /* A decimal number, the nearest double as float() gives it; 0 where the text is none, or a long one. Up to 2^53 and 10^22 are
    doubles themselves, so one multiplication or division of them is rounded once, as float() rounds. */
 static int read_number(const char *text, Py_ssize_t size, int has_commas, double *number)
@@ -441,8 +464,9 @@ static int read_number(const char *text, Py_ssize_t size, int has_commas, double
     }
     if (at < size) return 0;
     double value = (double)whole;
-    if (digits && (FLT_EVAL_METHOD != 0 || digits > 18 || whole >> 53 || exponent > 22 || exponent < -22)) return slow_number(text, size, has_commas, number);
-    if (digits) value = exponent < 0 ? value / TENS[-exponent] : value * TENS[exponent];
+    if (digits && FLT_EVAL_METHOD == 0 && digits <= 18 && !(whole >> 53) && exponent <= 22 && exponent >= -22)
+        value = exponent < 0 ? value / TENS[-exponent] : value * TENS[exponent];
+    else if (digits && (digits > 18 || !wide_number(whole, exponent, &value))) return slow_number(text, size, has_commas, number);
     *number = is_negative ? -value : value;
     return 1;
 }

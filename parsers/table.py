@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence, Set
@@ -18,6 +19,7 @@ from parsers.said import Ticks as Many
 
 UNKNOWN: Final = -(2**62)
 """Stands for "no step printed" in integer columns."""
+_UNKNOWN: Final = UNKNOWN.to_bytes(8, sys.byteorder, signed=True)
 MAX_STEP: Final = 2**53
 """What is printed as a step and is larger is none: no run counts so far, and no axis could show it."""
 MAX_TABLES: Final = 8192
@@ -63,7 +65,7 @@ class Table:
     @property
     def has_steps(self) -> bool:
         """Whether every row came with a printed step."""
-        return UNKNOWN not in self.step
+        return _UNKNOWN not in self.step.tobytes() or UNKNOWN not in self.step  # the bytes are looked through at once
 
     @property
     def holds_loss(self) -> bool:

@@ -246,7 +246,7 @@ class DeepSpeed:
         columns = cells.floats(3), cells.floats(4)
         return Rows(at, lines, ("skipped", "lr"), columns, cells.ints(2), cells.times(1), self.file_rank)
 
-    def _shifted(self, speeds: Sequence[Rows], places: array[int], reports: array[int]) -> Iterator[Rows]:
+    def _shifted(self, speeds: Sequence[Rows], places: Sequence[int], reports: array[int]) -> Iterator[Rows]:
         """Throughputs with the steps of the reports before them, as `plain_speed` counts them.
 
         `places`, `reports`: where steps were reported, in order, and which.
@@ -352,10 +352,10 @@ def _later(rows: Rows, offset: int) -> Rows:
     return rows._replace(steps=array("q", [step + offset for step in rows.steps or ()])) if offset else rows
 
 
-def _in_order(parts: Sequence[tuple[Sequence[int], array[int]]]) -> tuple[array[int], array[int]]:
+def _in_order(parts: Sequence[tuple[Sequence[int], array[int]]]) -> tuple[Sequence[int], array[int]]:
     """(places, steps) of reports in several parts, in the order of their places."""
     if len(parts) == 1:
-        return array("q", parts[0][0]), parts[0][1]
+        return parts[0]
     both = sorted(pair for at, steps in parts for pair in zip(at, steps, strict=True))
     return array("q", [at for at, _ in both]), array("q", [step for _, step in both])
 
