@@ -8,18 +8,16 @@ from __future__ import annotations
 import os
 import re
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import accumulate
 from threading import Lock
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from parsers.forms import Form, form_of, has_digits
 from parsers.layout import Cells
+from parsers.native import Sorter as Native
 from parsers.skeletons import MANY, MAX_KEPT, OPEN, SILENT, Kind, Skeletons
-
-if TYPE_CHECKING:
-    from parsers import _lines
 
 SAMPLE: Final = 2048
 """Bytes of a block by which its line breaks are told."""
@@ -50,9 +48,10 @@ class Lines(NamedTuple):
 class Sorter:
     """The kinds of lines of a set of readers, and blocks sorted by them."""
 
-    def __init__(self, skeletons: Skeletons, make: type[_lines.Sorter]) -> None:
+    def __init__(self, skeletons: Skeletons, make: Callable[[int, int], Native]) -> None:
         self._skeletons = skeletons
-        self._own = make(*(int.from_bytes(os.urandom(8), "little") for _ in "ab"))
+        seed, key = (int.from_bytes(os.urandom(8), "little") for _ in range(2))
+        self._own = make(seed, key)
         self._kinds: list[Kind] = []
         self._groups: dict[Kind, int] = {}
         self._is_busy = Lock()
@@ -87,10 +86,8 @@ class Sorter:
         self._skeletons.part()
 
     def _lines(self, number: int, masks: Sequence[int]) -> list[Lines]:
-        wanted, found = (
-            bytes(kind.shape is not None or any(masks[n] for n in kind.numbers) for kind in self._kinds),
-            list[Lines](),
-        )
+        wanted = bytes(kind.shape is not None or any(masks[n] for n in kind.numbers) for kind in self._kinds)
+        found: list[Lines] = []
         for group, places, starts, stops, lines, columns, is_bare in self._own.gather(number, wanted):
             at, numbers = array("i"), array("q")
             at.frombytes(places)
