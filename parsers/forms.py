@@ -60,9 +60,7 @@ class Form(NamedTuple):
 
 
 def _array(what: What, data: bytes) -> array[float] | array[int]:
-    values: array[float] | array[int] = array("q") if what == "int" else array("d")
-    values.frombytes(data)
-    return values
+    return array("q", data) if what == "int" else array("d", data)
 
 
 class _Places:

@@ -4,6 +4,7 @@ may concern a reader. It needs no reader, so that several processes can do it fo
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import accumulate
@@ -46,15 +47,13 @@ class Group(NamedTuple):
 class Prepared(NamedTuple):
     """A block of `size` fragments: its plain lines, and `others`: (hints that may stand in them, their places).
 
-    `texts`, `numbers`: the fragments of `others` and of plain lines without cells, and the numbers of their lines, by their
-    places; they may be left out.
+    `texts`: the fragments of `others`, by their places, where they were made.
     """
 
     size: int
     groups: list[Group]
     others: list[tuple[tuple[int, ...] | None, Sequence[int]]]
     texts: dict[int, bytes]
-    numbers: dict[int, int]
 
 
 class Fragments:
@@ -65,6 +64,8 @@ class Fragments:
 
     def __init__(self, block: Block) -> None:
         self.block = block
+        self.sorted: Sequence[Lines] = ()
+        """What the extension found, where one text or number can be told without making all of them."""
         self._texts: list[bytes] | None = None
         self._numbers: Sequence[int] = ()
 
@@ -89,6 +90,24 @@ class Fragments:
             self.made()
         return self._numbers
 
+    def text(self, at: int) -> bytes:
+        """One of them."""
+        found = self._place(at)
+        return found[0].text(self.block.data, found[1]) if found else self.texts[at]
+
+    def number(self, at: int) -> int:
+        """The number of its line."""
+        found = self._place(at)
+        return found[0].numbers[found[1]] if found else self.numbers[at]
+
+    def _place(self, at: int) -> tuple[Lines, int] | None:
+        if self._texts is None:
+            for lines in self.sorted:
+                index = bisect_left(lines.at, at)
+                if index < len(lines.at) and lines.at[index] == at:
+                    return lines, index
+        return None
+
     def is_half(self, at: int) -> bool:
         r"""Whether a fragment is what stands between `\r` and `\n`: nothing."""
         numbers = self.numbers
@@ -110,7 +129,8 @@ def prepare(router: Router, fragments: Fragments, masks: Sequence[int]) -> Prepa
     block, found = fragments.block, None
     sorting = sorter.sort(block.data, block.line, masks) if sorter is not None else None
     if sorting is not None:
-        return _by_extension(skeletons, sorting, block, masks)
+        size, block.feeds, fragments.sorted = sorting
+        return _by_extension(skeletons, fragments, size, masks)
     if skeletons.is_quiet and b"\r" not in block.data:
         found = _search(block, router.automaton)
     if found is None:
@@ -120,31 +140,26 @@ def prepare(router: Router, fragments: Fragments, masks: Sequence[int]) -> Prepa
     chosen, places, size = found
     skeletons.is_quiet = len(chosen) < QUIET * size
     if not chosen:
-        return Prepared(size, [], [], {}, {})
+        return Prepared(size, [], [], {})
     numbers = [block.line + place for place in places]
     made, _ = _sorted(skeletons, b"\n".join(chosen) + b"\n", chosen, numbers, places, masks)
     return made._replace(size=size)
 
 
-def _by_extension(skeletons: Skeletons, found: tuple[int, int, list[Lines]], block: Block, masks: Sequence[int]) -> Prepared:
-    size, block.feeds, by_kind = found
-    made = Prepared(size, [], [], {}, {})
-    for lines in by_kind:
-        shape, numbers, texts = lines.kind.shape, lines.kind.numbers, None
+def _by_extension(skeletons: Skeletons, fragments: Fragments, size: int, masks: Sequence[int]) -> Prepared:
+    data, made = fragments.block.data, Prepared(size, [], [], {})
+    for lines in fragments.sorted:
+        shape, numbers = lines.kind.shape, lines.kind.numbers
         if shape is None:
             made.others.append((None if lines.kind is OPEN else numbers, lines.at))
-            texts = lines.texts(block.data)
-        else:
-            asked = [number for number in numbers if masks[number] & ~shape.quiet]
-            if lines.is_bare:
-                asked = [number for number in asked if not has_digits(skeletons.hints[number])]
-            if asked or lines.cells is None:
-                texts = lines.texts(block.data)
-            present = tuple(asked) if lines.is_bare else _present(skeletons, asked, texts or ())
-            made.groups.append(Group(shape.number, lines.at, lines.numbers, lines.cells, present))
-        if texts is not None:
-            made.texts.update(zip(lines.at, texts, strict=True))
-            made.numbers.update(zip(lines.at, lines.numbers, strict=True))
+            made.texts.update(zip(lines.at, lines.texts(data), strict=True))
+            continue
+        asked = tuple(number for number in numbers if masks[number] & ~shape.quiet)
+        if lines.is_bare:  # hints with digits do not stand in them, the others do
+            asked = tuple(number for number in asked if not has_digits(skeletons.hints[number]))
+        elif asked:
+            asked = _present(skeletons, asked, lines.texts(data))
+        made.groups.append(Group(shape.number, lines.at, lines.numbers, lines.cells, asked))
     return made
 
 
@@ -163,7 +178,7 @@ def _sorted(
     for index, kind in enumerate(skeletons.kinds(data, texts)):
         if kind is not SILENT:
             of_kind[kind].append(index)
-    made = Prepared(0, [], [], {}, {})
+    made = Prepared(0, [], [], {})
     for kind, chosen in of_kind.items():
         at = chosen if places is None else list(take(places, chosen))
         if kind.shape is not None:

@@ -82,7 +82,6 @@ class Scanner:
         # Of the block that is read: its fragments, what was said of them, and what waits.
         self._fragments = Fragments(Block(b"", 1))
         self._texts: dict[int, bytes] = {}
-        self._numbers: dict[int, int] = {}
         self._size = 0
         self._said = Said(0)
         self._waiting: dict[int, list[_Waiting]] = {}
@@ -102,8 +101,7 @@ class Scanner:
 
     def take(self, fragments: Fragments, prepared: Prepared) -> Said:
         """What the fragments of a block say that was prepared already."""
-        self._fragments, self._size = fragments, prepared.size
-        self._texts, self._numbers = prepared.texts, prepared.numbers
+        self._fragments, self._texts, self._size = fragments, prepared.texts, prepared.size
         said = self._said = Said(prepared.size)
         first = prepared.size
         if not self._is_warm:
@@ -113,7 +111,7 @@ class Scanner:
             self._read(prepared, first, prepared.size)
         else:
             self._read(prepared, 0, prepared.size)
-        self._fragments, self._texts, self._numbers, self._said = Fragments(Block(b"", 1)), {}, {}, Said(0)
+        self._fragments, self._texts, self._said = Fragments(Block(b"", 1)), {}, Said(0)
         said.singles.sort(key=itemgetter(0))
         return said
 
@@ -141,12 +139,7 @@ class Scanner:
     def _text(self, at: int) -> bytes:
         """A fragment of the block."""
         text = self._texts.get(at)
-        return self._fragments.texts[at] if text is None else text
-
-    def _number(self, at: int) -> int:
-        """The number of its line."""
-        number = self._numbers.get(at)
-        return self._fragments.numbers[at] if number is None else number
+        return self._fragments.text(at) if text is None else text
 
     def _sorted(self, prepared: Prepared, start: int, stop: int) -> list[Todo]:
         """What is read by itself, in order; plain lines that are read as columns wait."""
@@ -193,7 +186,8 @@ class Scanner:
 
     def _texts_at(self, places: Sequence[int]) -> Sequence[bytes]:
         """Several fragments of the block."""
-        return [self._text(at) for at in places] if self._texts else take(self._fragments.texts, places)
+        is_made = not self._texts and not self._fragments.sorted
+        return take(self._fragments.texts, places) if is_made else [self._text(at) for at in places]
 
     def _holders(self, places: Sequence[int], hints: Sequence[bytes]) -> list[int]:
         """The places of those that hold one of these hints."""
@@ -324,7 +318,7 @@ class Scanner:
 
     def _read_plain(self, at: int, shape: Shape, found: re.Match[bytes]) -> None:
         self._read_waiting(shape.owner, at)
-        number = self._number(at)
+        number = self._fragments.number(at)
         name, read = self._bound.get(shape.number) or self._bind(shape)
         try:
             for record in read(number, found):
@@ -377,7 +371,7 @@ class Scanner:
     def _read_line(self, at: int, hits: Sequence[int]) -> None:
         """Gives a fragment to the readers of its hints and to those that are hungry."""
         masks, names, mask = self._masks, self._router.hints, 0
-        fragment, number = self._text(at), self._number(at)
+        fragment, number = self._text(at), self._fragments.number(at)
         for hit in hits:
             mask |= masks[hit]
         if mask & self._router.fallbacks and not self._has_loss:

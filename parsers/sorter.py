@@ -32,17 +32,18 @@ class Lines(NamedTuple):
     kind: Kind
     at: array[int]
     numbers: array[int]
-    starts: bytes
-    stops: bytes
+    starts: Sequence[int]
+    stops: Sequence[int]
     cells: Cells | None
     is_bare: bool
 
     def texts(self, data: bytes) -> list[bytes]:
-        """The fragments."""
-        starts, stops = array("i"), array("i")
-        starts.frombytes(self.starts)
-        stops.frombytes(self.stops)
-        return [data[start:stop] for start, stop in zip(starts, stops, strict=True)]
+        """The fragments of the block."""
+        return [data[start:stop] for start, stop in zip(self.starts, self.stops, strict=True)]
+
+    def text(self, data: bytes, index: int) -> bytes:
+        """One of them."""
+        return data[self.starts[index] : self.stops[index]]
 
 
 class Sorter:
@@ -89,13 +90,11 @@ class Sorter:
         wanted = bytes(kind.shape is not None or any(masks[n] for n in kind.numbers) for kind in self._kinds)
         found: list[Lines] = []
         for group, places, starts, stops, lines, columns, is_bare in self._own.gather(number, wanted):
-            at, numbers = array("i"), array("q")
-            at.frombytes(places)
-            numbers.frombytes(lines)
+            at, numbers = array("i", places), array("q", lines)
             kind = self._kinds[group] if group >= 0 else OPEN
             form = kind.layout
             cells = form.cells(columns) if columns is not None and isinstance(form, Form) else None
-            found.append(Lines(kind, at, numbers, starts, stops, cells, is_bare))
+            found.append(Lines(kind, at, numbers, array("i", starts), array("i", stops), cells, is_bare))
         return found
 
     def _learn(self, first: int, fresh: bytes) -> None:

@@ -8,8 +8,8 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field
-from itertools import accumulate, compress, pairwise
-from operator import gt
+from itertools import accumulate, compress
+from operator import eq, gt
 from typing import Any, Final
 
 from parsers.model import Columns, Record, Row, RowKind, Tick
@@ -178,7 +178,7 @@ class Ticks:
         shown = self.seconds[-1] if is_redraw else 0.0
         if is_redraw and not seconds[0] - shown >= LATE:
             dropped.add(0)
-        for at in [at for at, (one, more) in enumerate(pairwise(steps), 1) if one == more]:
+        for at in list(compress(range(1, len(steps)), map(eq, steps, steps[1:]))):
             if at - 1 not in dropped:
                 shown = seconds[at - 1]
             if seqs[at] == seqs[at - 1] + 1 and totals[at] == totals[at - 1] and not seconds[at] - shown >= LATE:
@@ -187,7 +187,7 @@ class Ticks:
         kept = [at not in dropped for at in range(len(seqs))] if dropped else None
         columns = (self.seq, seqs), (self.line, ticks.lines), (self.step, steps), (self.total, totals), (self.seconds, seconds)
         for column, values in columns:
-            column.extend(array(column.typecode, compress(values, kept) if kept else values))  # type: ignore[arg-type]
+            _extend(column, list(compress(values, kept)) if kept else values)
 
 
 @dataclass(slots=True)

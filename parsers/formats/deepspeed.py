@@ -378,7 +378,7 @@ def _timer_rows(part: Part, names: Mapping[str, Sequence[float]], rank: int | No
     if forward is None or backward is None:
         return ()
     parts = [[value / 1000 for value in values] if values else [0.0] * len(part.at) for values in (forward, backward, step)]
-    sums = list(map(sum, zip(*parts, strict=True)))
+    sums = list(map(add, map(add, parts[0], parts[1]), parts[2]))
     if not all(map(add, parts[0], parts[1])):
         return None
     shown = ("step_time", "timer_forward", "timer_backward", "timer_step")
