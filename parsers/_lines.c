@@ -12,8 +12,8 @@
    line is read by a form only if it is used up by it to the byte. The hash has keys that the writer of a log cannot know. All
    sizes are of one block (below 2 GB) times a bounded number, and `grown` and `heap_make` refuse what a size_t cannot hold.
 
-   One object is for one thread at a time: between `sort` and `gather` it holds a block (`sorter.py` sees to it). Nothing here
-   runs Python code while it is at work, and nothing is shared but constants; other threads run on meanwhile. */
+   One object is for one thread at a time: between `sort` and `gather` it holds a block (`sorter.py` sees to it). No Python
+   code runs while it is at work, and nothing is shared but constants; other threads run on meanwhile. */
 
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030A0000
@@ -295,6 +295,7 @@ static PyObject *sorter_sort(Sorter *self, PyObject *args)
     Py_ssize_t size;
     if (!PyArg_ParseTuple(args, "Sp:sort", &whole, &is_crlf) || PyBytes_AsStringAndSize(whole, &data, &size)) return NULL;
     if (!is_entered(self)) return NULL;
+    if (!PyBytes_CheckExact(whole)) return PyErr_Format(PyExc_TypeError, "a block must be bytes");
     if (size > INT32_MAX - 1) return PyErr_Format(PyExc_ValueError, "a block of %zd bytes", size);
     before = self->data;
     Py_INCREF(whole);
@@ -677,9 +678,10 @@ static PyObject *sorter_gather(Sorter *self, PyObject *args)
     long long first;
     const char *wanted;
     char *data;
-    Py_ssize_t count, groups = self->groups + 1, unused;                      /* the first one is of lines with a long skeleton */
+    Py_ssize_t count, groups, unused;
     PyObject *list = NULL;
     if (!PyArg_ParseTuple(args, "Ly#:gather", &first, &wanted, &count) || !is_entered(self)) return NULL;
+    groups = self->groups + 1;                                                /* the first one is of lines with a long skeleton */
     if (!self->data) return PyErr_Format(PyExc_ValueError, "nothing was sorted");
     if (PyBytes_AsStringAndSize(self->data, &data, &unused)) return NULL;
     if (first < 0 || first > MAX_FIRST) return PyErr_Format(PyExc_ValueError, "no line %lld", first);
@@ -716,7 +718,10 @@ static PyObject *sorter_forget(Sorter *self, PyObject *Py_UNUSED(none))
 
 PyDoc_STRVAR(size_doc, "size() -> (kinds, bytes of their skeletons)");
 
-static PyObject *sorter_size(Sorter *self, PyObject *Py_UNUSED(none)) { return Py_BuildValue("nn", self->count, (Py_ssize_t)self->used); }
+static PyObject *sorter_size(Sorter *self, PyObject *Py_UNUSED(none))
+{
+    return is_entered(self) ? Py_BuildValue("nn", self->count, (Py_ssize_t)self->used) : NULL;
+}
 
 static PyObject *sorter_new(PyTypeObject *type, PyObject *args, PyObject *names)
 {
@@ -827,8 +832,10 @@ static PyType_Spec SPEC = {"parsers._lines.Sorter", sizeof(Sorter), 0, Py_TPFLAG
 static int module_exec(PyObject *module)
 {
 #if defined(__x86_64__) && defined(__GNUC__)
-    make_shuffles();
-    if (__builtin_cpu_supports("ssse3")) kept = kept_at_once;
+    if (kept == kept_plainly && __builtin_cpu_supports("ssse3")) {            /* once in a process: others may be reading */
+        make_shuffles();
+        kept = kept_at_once;
+    }
 #endif
     PyObject *type = PyType_FromSpec(&SPEC);
     if (!type) return -1;
