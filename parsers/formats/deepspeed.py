@@ -416,8 +416,9 @@ def _timer_row(number: int, rank: int | None, time: float | None, found: Mapping
     forward, backward = found.get("fwd", found.get("forward")), found.get("bwd", found.get("backward"))
     if forward is None or backward is None or not forward + backward > 0:
         return
-    parts = (("timer_forward", forward), ("timer_backward", backward), ("timer_step", found.get("step", 0.0)))
-    yield Row(number, (("step_time", sum(value for _, value in parts)), *parts), None, "train", rank, time)
+    step = found.get("step", 0.0)
+    parts = (("timer_forward", forward), ("timer_backward", backward), ("timer_step", step))
+    yield Row(number, (("step_time", forward + backward + step), *parts), None, "train", rank, time)
 
 
 def _memory(line: Line) -> Iterator[Record]:
