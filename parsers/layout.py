@@ -21,6 +21,7 @@ _SPACES: Final = bytes.maketrans(_DELIMITERS, b" " * len(_DELIMITERS))
 _END: Final = b"\0"
 DELETED: Final = b"0123456789\xe2\x96\x88\x89\x8a\x8b\x8c\x8d\x8e\x8f"
 """What a skeleton is without: digits, and the bytes of a bar's blocks."""
+_BLOCK: Final = b"\xe2\x96"
 _OTHER_DIGITS: Final = bytes.maketrans(b"0123456789", b"5678901234")
 _DIGIT: Final = re.compile(rb"\d")
 _STAMP: Final = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(,\d{3})?")
@@ -67,9 +68,10 @@ class Layout:
                 self.fields[group] = Field(0, text=text)
             else:
                 self.fields[group] = _field(words, example, *found.span(group))
+        self.has_blocks = _BLOCK in example
         told = self._told(words, example, found)
         self.fixed = tuple((at, word) for at, (_, word) in enumerate(words) if at in told)
-        self.key = (self.width, self.fixed, tuple(self.fields.items()), self.pairs)
+        self.key = (self.width, self.has_blocks, self.fixed, tuple(self.fields.items()), self.pairs)
 
     def _told(self, words: Sequence[tuple[int, bytes]], example: bytes, found: re.Match[bytes]) -> set[int]:
         """The words that are the same in every line: those without digits, and those whose digits the form wants."""
@@ -196,7 +198,10 @@ class _Words:
 
     def __init__(self, layout: Layout, fragments: Sequence[bytes]) -> None:
         width, size = layout.width, len(fragments)
-        words = (b" \0 ".join(fragments) + b" \0").translate(_SPACES).split()
+        text = b" \0 ".join(fragments) + b" \0"
+        if not layout.has_blocks and _BLOCK in text:
+            raise ValueError("blocks of a bar between the words")
+        words = text.translate(_SPACES).split()
         if len(words) != width * size or words[width - 1 :: width].count(_END) != size:
             raise ValueError("not as many words")
         for at, word in layout.fixed:

@@ -1,4 +1,4 @@
-"""Blocks that other processes prepared say what they say when they are read in turn."""
+"""Blocks that other processes or threads prepared say what they say when they are read in turn."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from parsers.read import Job, make_router, read_job
 from parsers.source import Block
 from tests.parsers.test_plain import mixed
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
+pytestmark = [pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked"), pytest.mark.usefixtures("engine")]
 READ = sys.modules["parsers.read"]
 """The module: the package's attribute of this name is the function."""
 
 
 def collected(path: Path, count: int, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Everything that is read of a file with so many processes."""
+    """Everything that is read of a file with so many processes, or (with the extension) with threads where it is more than one."""
     monkeypatch.setattr(READ, "workers", lambda _: count)
+    monkeypatch.setattr(READ, "is_worth_threads", lambda _: count > 1)
     found = read_job(Job(str(path), None, False), known_signatures())
     assert not isinstance(found, Exception)
     return repr((found.events, found.facts, found.problems, found.files, found.tables))
@@ -53,7 +54,9 @@ def test_a_compressed_log_reads_the_same(tmp_path: Path, monkeypatch: pytest.Mon
     assert collected(path, 2, monkeypatch) == collected(path, 1, monkeypatch)
 
 
-def test_a_process_that_is_killed_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_is_killed_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
+    if engine == "native":
+        pytest.skip("the extension needs no processes")
     path = tmp_path / "run.log"
     logs.write(path, 7 * 10**6, 0.2)
     expected = collected(path, 1, monkeypatch)
@@ -69,7 +72,9 @@ def test_a_process_that_is_killed_loses_nothing(tmp_path: Path, monkeypatch: pyt
     assert collected(path, 2, monkeypatch) == expected
 
 
-def test_where_no_process_can_be_forked_one_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_no_process_can_be_forked_one_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
+    if engine == "native":
+        pytest.skip("the extension needs no processes")
     path = tmp_path / "run.log"
     logs.write(path, 7 * 10**6, 0.2)
     expected = collected(path, 1, monkeypatch)
@@ -107,6 +112,9 @@ main()
 """
 
 
+PURE = {**os.environ, "NANALYZE_PURE": "1"}
+
+
 def processes(folder: Path) -> list[str]:
     """The processes that have this folder in their command line."""
     found = []
@@ -120,11 +128,13 @@ def processes(folder: Path) -> list[str]:
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir() or (os.cpu_count() or 1) < 2, reason="processes are looked for in /proc")
-def test_a_command_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
+def test_a_command_that_is_killed_leaves_no_process(tmp_path: Path, engine: str) -> None:
+    if engine == "native":
+        pytest.skip("the extension needs no processes")
     path = tmp_path / "run.log"
     path.write_bytes(b"".join(logs.pieces(10**6, 0.5)) * 60)
     words = [sys.executable, "-c", LARGE, str(path)]
-    reading = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+    reading = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True, env=PURE)
     for _ in range(300):
         if len(processes(tmp_path)) > 1:
             break

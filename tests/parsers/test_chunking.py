@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from parsers.model import Event, Record, Row, Tick
 from tests.parsers.logs import records, run_of
 
+pytestmark = pytest.mark.usefixtures("engine")
 LINES = (
     "{'loss': 4.163, 'grad_norm': 0.7598933577537537, 'learning_rate': 0.0005, 'epoch': 0.17}",
     "{'loss': '0', 'grad_norm': 'nan', 'learning_rate': '1e-05', 'epoch': '0.5'}",

@@ -16,6 +16,7 @@ from parsers.signature import needle
 from parsers.source import Block, Cutter
 from tests.samples import FOLDER
 
+pytestmark = pytest.mark.usefixtures("engine")
 LOGS = sorted(FOLDER.glob("**/*.log"))
 PLAIN = [(form.name, example) for form in text_formats() for plain in form.plain for example in plain.examples]
 OTHERS = (
