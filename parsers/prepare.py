@@ -23,6 +23,8 @@ QUIET: Final = 0.2
 """Share of lines with a hint below which the next block is searched for hints before anything else is done with its lines."""
 SHORT: Final = 4
 """Bytes a fragment: of blocks with shorter ones on average (millions of empty lines) no list of fragments is made."""
+PATIENCE: Final = 20_000
+"""Groups of lines in which single ones are looked for; beyond, making all fragments of the block costs less."""
 SAMPLES: Final = 16
 SAMPLE: Final = 2048
 """Places of a block, and bytes of each, by which that is told."""
@@ -66,6 +68,7 @@ class Fragments:
         self.block = block
         self.sorted: Sequence[Lines] = ()
         """What the extension found, where one text or number can be told without making all of them."""
+        self._looked = 0
         self._texts: list[bytes] | None = None
         self._numbers: Sequence[int] = ()
 
@@ -101,7 +104,8 @@ class Fragments:
         return found[0].numbers[found[1]] if found else self.numbers[at]
 
     def _place(self, at: int) -> tuple[Lines, int] | None:
-        if self._texts is None:
+        self._looked += len(self.sorted)
+        if self._texts is None and self._looked < PATIENCE:
             for lines in self.sorted:
                 index = bisect_left(lines.at, at)
                 if index < len(lines.at) and lines.at[index] == at:

@@ -7,6 +7,7 @@ import random
 import re
 import struct
 import threading
+import time
 from array import array
 from collections.abc import Iterable, Sequence
 
@@ -20,7 +21,7 @@ from parsers.line import plain_stamp
 from parsers.prepare import Fragments
 from parsers.read import make_router
 from parsers.skeletons import MAX_KEPT, Kind, skeleton
-from parsers.sorter import Sorter
+from parsers.sorter import Lines, Sorter
 from parsers.source import Block
 from tests.parsers.engines import NOT_BUILT, used
 from tests.parsers.test_plain import OTHERS, PLAIN, mixed, read, varied
@@ -474,6 +475,18 @@ def test_a_log_of_odd_lines_reads_the_same(seed: int) -> None:
 @settings(max_examples=100, deadline=None)
 def test_any_bytes_read_the_same(data: bytes) -> None:
     assert read_by("native", data) == read_by("pure", data)
+
+
+@built
+def test_lines_of_very_many_kinds_are_found_without_looking_through_all_of_them() -> None:
+    data = b"".join(b"%d a line\n" % number for number in range(20_000))
+    fragments = Fragments(Block(data, 1))
+    every = [Lines(Kind(()), array("i", [at]), array("q", [at + 1]), b"", b"", None, False) for at in range(20_000)]
+    fragments.sorted = every
+    begin = time.process_time()
+    assert [fragments.number(at) for at in range(20_000)] == list(range(1, 20_001))
+    assert fragments.text(19_999) == b"19999 a line"
+    assert time.process_time() - begin < 2
 
 
 # Interruptions
