@@ -55,19 +55,11 @@ class SbomHook(BuildHookInterface[Any]):
         """Compiles the extension; False where that cannot be done here."""
         if os.environ.get("NANALYZE_PURE"):
             return False
-        from setuptools import Distribution, Extension
-        from setuptools.command.build_ext import build_ext
-
-        flags = [] if os.name == "nt" else ["-std=c11", "-O2", "-g0"]
-        one = Extension("_lines", [str(Path("parsers/_lines.c"))], extra_compile_args=flags, py_limited_api=True)
         with tempfile.TemporaryDirectory(prefix="nanalyze-build-") as folder, _at(self.root):
-            command = build_ext(Distribution({"name": "nanalyze", "ext_modules": [one]}))
-            command.build_lib, command.build_temp = folder, folder
             try:
-                command.ensure_finalized()
-                command.run()
+                made = _compiled_extension(folder)
                 target.unlink(missing_ok=True)  # one that is in use must not be written over
-                shutil.copyfile(command.get_ext_fullpath("_lines"), target)
+                shutil.copyfile(made, target)
             except Exception as error:  # no compiler, no headers, no right to write: all of it works without
                 self.app.display_warning(f"The extension is not built, large logs are read more slowly ({error}).")
                 return False
@@ -111,6 +103,20 @@ class SbomHook(BuildHookInterface[Any]):
         }  # fmt: skip
         digest = json.dumps(document, sort_keys=True)
         return {**document, "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, digest)}"}
+
+
+def _compiled_extension(folder: str) -> str:
+    """The extension, compiled in a folder; raises whatever is in the way."""
+    from setuptools import Distribution, Extension
+    from setuptools.command.build_ext import build_ext
+
+    flags = [] if os.name == "nt" else ["-std=c11", "-O2", "-g0"]
+    one = Extension("_lines", [str(Path("parsers/_lines.c"))], extra_compile_args=flags, py_limited_api=True)
+    command = build_ext(Distribution({"name": "nanalyze", "ext_modules": [one]}))
+    command.build_lib, command.build_temp = folder, folder
+    command.ensure_finalized()
+    command.run()
+    return str(command.get_ext_fullpath("_lines"))
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """`python -m tests.fuzz TARGET --minutes N`: looks for inputs that break a promise. Needs the extra `fuzz` (atheris).
 
-TARGET is a name of `tests/fuzz/targets.py` (text, readers, files, events, wandb, document, config, patterns, pickles), the name
-of one reader (`analyze formats`), or `all`: the nine targets one after the other, each for its share of the minutes. What is
+TARGET is a name of `tests/fuzz/targets.py` (text, readers, files, events, wandb, document, config, patterns, pickles, lines), the name
+of one reader (`analyze formats`), or `all`: the ten targets one after the other, each for its share of the minutes. What is
 found is written to tests/fuzz/found/ and ends the target; make it small (`--minimise FILE`), move it to tests/fuzz/corpus/TARGET/
 with a name that says what it is, and mend the product: from then on it is a test. Inputs that reach new code are kept
 in `.fuzz/TARGET` for the next time. At most one process is at work, with a gigabyte of memory.

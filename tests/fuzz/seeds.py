@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from parsers import registry
+from tests.fuzz import extension
 from tests.fuzz.names import NAMES, SEEDS
 from tests.fuzz.targets import MAX_LENGTH
 
@@ -20,6 +21,7 @@ NASTY: Final = (
     b"2147483648", b"0x10", b"1_000", "١٢".encode(), b"'nan'", b"", b"1.7976931348623157e308", b"99:99:99", b"\xff", b"\x00",
 )  # fmt: skip
 """Instead of a number."""
+OF_TEXT: Final = ("text", "readers", "lines")
 _NUMBER: Final = re.compile(rb"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 
 
@@ -106,13 +108,13 @@ def _pickles() -> list[bytes]:
 
 _MAKERS: Final[dict[str, Callable[[], list[bytes]]]] = {
     "text": _texts, "readers": _readers, "files": _files, "events": _events, "wandb": _wandb, "document": _documents,
-    "config": _configs, "patterns": _patterns, "pickles": _pickles,
+    "config": _configs, "patterns": _patterns, "pickles": _pickles, "lines": extension.seeds,
 }  # fmt: skip
 
 
 def words(target: str) -> list[bytes]:
     """The dictionary: hints for text, else what stands between the seeds' punctuation."""
-    if target in ("text", "readers") or target not in (*_MAKERS, *NAMES):
+    if target in OF_TEXT or target not in (*_MAKERS, *NAMES):
         return [*dict.fromkeys(hint.encode() for form in registry.text_formats() for hint in form.hints), *filter(None, NASTY)]
     found = {word for data in of(target) for word in re.findall(rb"[A-Za-z_][\w-]{2,30}", data)}
     return [*sorted(found)[:500], *filter(None, NASTY)]
@@ -120,7 +122,7 @@ def words(target: str) -> list[bytes]:
 
 def mutator(target: str, plain: Callable[[bytes, int], bytes]) -> Callable[[bytes, int, int], bytes]:
     """Half of the changes are the fuzzer's own, half are those of logs: lines come, go, repeat and break; numbers turn odd."""
-    pool = lines() if target in ("text", "readers") or target not in (*_MAKERS, *NAMES) else ()
+    pool = lines() if target in OF_TEXT or target not in (*_MAKERS, *NAMES) else ()
 
     def change(data: bytes, max_size: int, seed: int) -> bytes:
         rng = random.Random(seed)

@@ -21,6 +21,7 @@ from parsers import registry
 from parsers.registry import FileFormat, Router
 from parsers.scanner import Scanner
 from parsers.source import BLOCK, Block, Cutter, Meter, UnreadableError, blocks
+from tests.fuzz.extension import lines
 from tests.fuzz.framing import event_file, wandb_log
 from tests.fuzz.names import NAMES
 
@@ -256,7 +257,7 @@ def pickles(data: bytes) -> None:
 
 TARGETS: Final[dict[str, Target]] = {
     "text": text, "readers": readers, "files": files, "events": events, "wandb": wandb, "document": document, "config": config,
-    "patterns": patterns, "pickles": pickles,
+    "patterns": patterns, "pickles": pickles, "lines": lines,
 }  # fmt: skip
 
 
