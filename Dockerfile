@@ -1,6 +1,8 @@
 # docker build -t nanalyze . && docker run --rm -v "$PWD:/logs:ro" nanalyze run.log
 FROM python:3.12-slim AS build
 WORKDIR /src
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 COPY . .
 RUN pip wheel --no-cache-dir --wheel-dir /wheels .
 

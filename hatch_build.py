@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import sys
+import sysconfig
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -134,6 +135,8 @@ def _platform() -> str:
     """The platform's own tag; which other systems a wheel serves is for `auditwheel` and its like to say."""
     from packaging.tags import platform_tags
 
+    if sys.platform == "darwin":  # the oldest system that it is compiled for, not the one that it is compiled on
+        return sysconfig.get_platform().replace("-", "_").replace(".", "_")
     return next(tag for tag in platform_tags() if "manylinux" not in tag and "musllinux" not in tag)
 
 

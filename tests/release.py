@@ -1,7 +1,8 @@
-"""What a release is checked for, and built: `python -m tests.release v0.1.0` leaves sdist and wheel in dist/.
+"""What a release is checked for, and built: `python -m tests.release v0.1.0` leaves sdist and the pure wheel in dist/.
 
 The tag, the version, CITATION.cff and the changelog's newest section must agree; `twine check --strict` must pass; and the
-wheel must be the same bytes when it is built again.
+wheel must be the same bytes when it is built again. Wheels with the extension are built on each platform by cibuildwheel
+(`.github/workflows/release.yml`); this one serves all others.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ def complaints(tag: str) -> list[str]:
 
 
 def build(into: Path) -> list[Path]:
-    """sdist and wheel, with the time of the last commit in them."""
+    """sdist and the wheel without the extension, with the time of the last commit in them."""
     done = subprocess.run(["git", "log", "-1", "--format=%ct"], cwd=ROOT, capture_output=True, text=True, check=False)
-    env = {**os.environ, "SOURCE_DATE_EPOCH": done.stdout.strip() or "1700000000"}
+    env = {**os.environ, "SOURCE_DATE_EPOCH": done.stdout.strip() or "1700000000", "NANALYZE_PURE": "1"}
     subprocess.run([sys.executable, "-m", "build", "-q", "--no-isolation", "--outdir", str(into)], cwd=ROOT, env=env, check=True)
     return sorted(into.iterdir())
 

@@ -42,7 +42,7 @@ def test_the_demo_ships_in_the_wheel() -> None:
 def test_the_doctor_finds_this_installation_well() -> None:
     done = analyze("doctor")
     assert done.returncode == 0, done.stdout
-    for word in ("nanalyze", "python", "polars", "[ray]", "[remote]", "[mcp]", "cache", "terminal", "rules"):
+    for word in ("nanalyze", "python", "polars", "[ray]", "[remote]", "[mcp]", "extension", "cache", "terminal", "rules"):
         assert word in done.stdout
     found = {one["name"]: one for one in json.loads(analyze("doctor", "--format", "json").stdout)}
     assert found["polars"]["state"] == "ok"
@@ -55,6 +55,20 @@ def test_the_doctor_says_what_to_install(monkeypatch, capsys) -> None:
     said = capsys.readouterr().out
     assert "pip install 'nanalyze[ray]'" in said
     assert "polars: Install it: pip install 'polars" in said
+
+
+@pytest.mark.parametrize(("wish", "said"), [("", "not built; everything works"), ("1", "NANALYZE_PURE is set")])
+def test_the_doctor_says_whether_the_extension_is_in_use(monkeypatch, wish: str, said: str) -> None:
+    from parsers import native
+
+    if native.extension() is not None:
+        check = next(one for one in doctor.checks() if one.name == "extension")
+        assert (check.state, check.remedy) == ("ok", "") and "in use" in check.said
+    monkeypatch.setenv("NANALYZE_PURE", wish)
+    monkeypatch.setattr(native, "extension", lambda: None)
+    check = next(one for one in doctor.checks() if one.name == "extension")
+    assert check.state == "absent" and said in check.said
+    assert bool(check.remedy) == (not wish), "who asked for it needs no advice"
 
 
 def test_the_doctor_names_a_cache_that_cannot_be_made(monkeypatch, tmp_path) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import time
 import zipfile
 from pathlib import Path
@@ -17,6 +18,7 @@ from packaging.requirements import Requirement
 
 from analyzer import demo
 from analyzer.version import VERSION
+from parsers.native import extension
 from tests import advisories, release
 from tests.samples import ROOT
 
@@ -45,9 +47,15 @@ def build(tree: Path, out: Path, **changes: str) -> Path:
     return next(out.glob("*.whl"))
 
 
-@pytest.fixture(scope="module")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+EXTENSION = "parsers/_lines.abi3.so"
+NO_COMPILER = "no C compiler here, or no headers of Python: this wheel has no extension"
+
+
+@pytest.fixture(scope="module", params=["", "1"], ids=["platform", "pure"])
+def wheels(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """The wheel of the tree and that of a copy of it, whose files are younger and lie in another order."""
+    if not request.param and extension() is None:
+        pytest.skip(NO_COMPILER)
     place = tmp_path_factory.mktemp("supply")
     copy = place / "elsewhere"
     copy.mkdir()
@@ -56,8 +64,8 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "NOTICE", ".gitignore"):
         shutil.copyfile(ROOT / name, copy / name)
     return [
-        build(ROOT, place / "one", PYTHONHASHSEED="1", TZ="UTC", LC_ALL="C"),
-        build(copy, place / "two", PYTHONHASHSEED="2", TZ="Asia/Shanghai", LC_ALL="C.UTF-8"),
+        build(ROOT, place / "one", PYTHONHASHSEED="1", TZ="UTC", LC_ALL="C", NANALYZE_PURE=request.param),
+        build(copy, place / "two", PYTHONHASHSEED="2", TZ="Asia/Shanghai", LC_ALL="C.UTF-8", NANALYZE_PURE=request.param),
     ]
 
 
@@ -67,6 +75,40 @@ def test_two_builds_are_the_same_bytes(wheels: list[Path]) -> None:
     assert [name for name in first.namelist() if first.read(name) != second.read(name)] == []
     assert wheels[0].read_bytes() == wheels[1].read_bytes()
     assert {entry.date_time[:3] for entry in first.infolist()} == {time.gmtime(int(EPOCH))[:3]}
+
+
+def test_a_wheel_says_whether_it_holds_the_extension(wheels: list[Path]) -> None:
+    names = zipfile.ZipFile(wheels[0]).namelist()
+    tags = wheels[0].stem.split("-")[-3:]
+    assert "parsers/_lines.c" not in names
+    if EXTENSION in names:
+        assert tags[:2] == ["cp310", "abi3"] and tags[2] not in ("any", "")
+    else:
+        assert tags == ["py3", "none", "any"]
+        assert not [name for name in names if name.endswith((".so", ".pyd"))]
+    (name,) = [name for name in names if name.endswith(".dist-info/WHEEL")]
+    said = zipfile.ZipFile(wheels[0]).read(name).decode()
+    assert f"Root-Is-Purelib: {'false' if EXTENSION in names else 'true'}" in said and f"Tag: {'-'.join(tags)}" in said
+
+
+def test_no_path_of_this_machine_is_compiled_in(wheels: list[Path]) -> None:
+    archive = zipfile.ZipFile(wheels[0])
+    for name in archive.namelist():
+        if name.endswith(".so"):
+            assert str(ROOT).encode() not in archive.read(name) and b"nanalyze-build-" not in archive.read(name)
+
+
+def test_where_nothing_can_be_compiled_the_wheel_is_pure_and_one_sentence_is_said(tmp_path: Path) -> None:
+    env = {**os.environ, "CC": "no-such-compiler", "PATH": str(tmp_path)}
+    env.pop("NANALYZE_PURE", None)
+    done = subprocess.run(
+        [sys.executable, "-c", BUILD, str(tmp_path)], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.name.endswith("-py3-none-any.whl")
+    said = [line for line in (done.stdout + done.stderr).splitlines() if "extension" in line]
+    assert len(said) == 1 and said[0].startswith("The extension is not built, large logs are read more slowly (")
 
 
 def test_building_needs_what_it_asks_for_and_no_more(tmp_path: Path) -> None:
@@ -131,5 +173,10 @@ def test_a_release_whose_parts_disagree_is_refused() -> None:
 def test_the_metadata_passes_the_registrys_check(tmp_path: Path) -> None:
     files = release.build(tmp_path)
     assert [file.suffix for file in files] == [".whl", ".gz"]
+    assert files[0].name.endswith("-py3-none-any.whl"), "what has an extension is built by cibuildwheel"
+    with tarfile.open(files[1]) as archive:
+        assert {"parsers/_lines.c", "hatch_build.py", "tests/sanitize.py"} <= {
+            name.split("/", 1)[-1] for name in archive.getnames()
+        }
     done = subprocess.run([sys.executable, "-m", "twine", "check", "--strict", *map(str, files)], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout

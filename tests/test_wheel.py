@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from parsers.native import extension
 from tests.samples import FOLDER, ROOT
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -38,12 +39,17 @@ COMMANDS = (
 )  # fmt: skip
 
 
+def built(out: Path, pure: str = "") -> Path:
+    """A wheel of the tree; `pure`: without the extension."""
+    code = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
+    env = {**os.environ, "NANALYZE_PURE": pure}
+    subprocess.run([sys.executable, "-c", code, str(out)], cwd=ROOT, check=True, capture_output=True, env=env)
+    return next(out.glob("*.whl"))
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("wheel")
-    code = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
-    subprocess.run([sys.executable, "-c", code, str(out)], cwd=ROOT, check=True, capture_output=True)
-    return next(out.glob("*.whl"))
+    return built(tmp_path_factory.mktemp("wheel"))
 
 
 def test_the_wheel_holds_two_packages_and_their_data(wheel: Path) -> None:
@@ -61,8 +67,17 @@ def test_the_wheel_holds_two_packages_and_their_data(wheel: Path) -> None:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return unpacked(wheel, tmp_path_factory.mktemp("installed"))
+
+
+@pytest.fixture(scope="module")
+def pure(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The same of a wheel without the extension."""
+    return unpacked(built(tmp_path_factory.mktemp("wheel"), "1"), tmp_path_factory.mktemp("pure"))
+
+
+def unpacked(wheel: Path, place: Path) -> Run:
     """Runs the command as the wheel holds it, in an empty folder, where the packages of no extra can be imported."""
-    place = tmp_path_factory.mktemp("installed")
     venv.create(place / "venv", system_site_packages=False, with_pip=False)
     site = next((place / "venv" / "lib").glob("python*")) / "site-packages"
     zipfile.ZipFile(wheel).extractall(site)
@@ -89,6 +104,17 @@ def test_every_command_of_the_wheel_works_without_extras(installed: Run, words: 
     assert done.returncode == code, done.stderr
     assert done.stdout or done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [f"{BAD}/run.log --format json", f"{BAD} --format json", "doctor"])
+def test_the_wheel_without_the_extension_says_the_same(installed: Run, pure: Run, words: str) -> None:
+    with_it, without = installed(*shlex.split(words)), pure(*shlex.split(words))
+    assert (without.returncode, without.stderr) == (with_it.returncode, with_it.stderr)
+    if words == "doctor":
+        assert "not built; everything works" in without.stdout
+        assert extension() is None or "in use: large logs" in with_it.stdout
+    else:
+        assert without.stdout == with_it.stdout
 
 
 @pytest.mark.parametrize(
