@@ -1,6 +1,6 @@
 """Builds the extension and puts it, a bill of materials (CycloneDX 1.6, PEP 770) and the compiled templates into the wheel.
 
-The extension (`parsers/_lines.c`) makes reading large logs two to four times as fast and is not needed: where there is no
+The extension (`parsers/_lines.c`) makes reading large logs several times as fast and is not needed: where there is no
 compiler, or `NANALYZE_PURE` is set, the wheel is one of pure Python. It uses the stable ABI, so one build serves every Python.
 
 The wheel holds no code of others; what it depends on is named with the ranges of pyproject.toml, as the versions are chosen
