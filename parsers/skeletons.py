@@ -25,6 +25,10 @@ MAX_SKELETON: Final = 2_000
 """Bytes of the longest skeleton that is remembered."""
 MAX_KEPT: Final = 2**22
 """Bytes of all skeletons that are remembered; beyond, all are forgotten and learned again."""
+FORMS: Final = 512
+PER_FORM: Final = 50_000
+"""So many plain skeletons are looked at for where their fields stand, and one more for so many bytes: it takes a millisecond, which
+a skeleton of one line is not worth. The lines of others are read one by one."""
 MANY: Final = 30_000
 """Skeletons that are remembered."""
 
@@ -90,11 +94,15 @@ class Skeletons:
         self._known: dict[bytes, Kind] = {}
         self._same: dict[object, Kind] = {}
         self._size = 0
+        self.seen = 0
+        """Bytes of text that were sorted."""
+        self._formed = 0
         self.is_quiet = False
         """Whether few of the lines that were looked at last could hold a hint."""
 
     def kinds(self, data: bytes, fragments: Sequence[bytes]) -> list[Kind]:
         """The kind of each fragment of `data`, which are what `split` gives."""
+        self.seen += len(data)
         bare = split(data.translate(None, DELETED))
         found: list[Any] = list(map(self._known.get, bare))
         if None in found:
@@ -138,7 +146,9 @@ class Skeletons:
         for shape in self._shapes.get(line[0], ()) if line else ():
             if owners >> shape.owner & 1 and (found := shape.pattern.match(line)):
                 watched = self._cared(text, (n for n in numbers if self._owners[n] & ~shape.quiet))
-                return make(Kind(watched, shape), line, found)
+                kind = Kind(watched, shape)
+                self._formed += 1
+                return make(kind, line, found) if self._formed <= FORMS + self.seen // PER_FORM else kind
         cared = self._cared(text, numbers)
         return Kind(cared) if cared else SILENT
 

@@ -66,6 +66,7 @@ class Sorter:
         if not self._is_busy.acquire(blocking=False):
             return None
         try:
+            self._skeletons.seen += len(data)
             size, feeds, first, fresh = self._own.sort(data, b"\r\n" in data[:SAMPLE])
             if fresh:
                 self._learn(first, fresh)

@@ -20,10 +20,12 @@ from parsers.forms import form_of
 from parsers.line import plain_stamp
 from parsers.prepare import Fragments
 from parsers.read import make_router
+from parsers.registry import Router, text_formats
+from parsers.scanner import Scanner
 from parsers.skeletons import MAX_KEPT, Kind, skeleton
 from parsers.sorter import Lines, Sorter
 from parsers.source import Block
-from tests.parsers.engines import NOT_BUILT, used
+from tests.parsers.engines import ENGINES, NOT_BUILT, used
 from tests.parsers.test_plain import OTHERS, PLAIN, mixed, read, varied
 
 NATIVE = native.extension()
@@ -487,6 +489,25 @@ def test_lines_of_very_many_kinds_are_found_without_looking_through_all_of_them(
     assert [fragments.number(at) for at in range(20_000)] == list(range(1, 20_001))
     assert fragments.text(19_999) == b"19999 a line"
     assert time.process_time() - begin < 2
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_forms_of_lines_that_never_come_again_are_not_all_made(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if engine == "native" and NATIVE is None:
+        pytest.skip(NOT_BUILT)
+    luck = random.Random(2)
+    head = "[2023-12-08 10:11:12,345] [INFO] [logging.py:96:log_dist] [Rank 0] step=10, skipped=4, lr=[5e-06"
+    lines = [f"{head}{', 5e-06' * luck.randrange(40)}], mom=[{''.join(luck.choices('-. e1', k=300))}]\n" for _ in range(1500)]
+    data = "".join(lines).encode()
+    monkeypatch.setattr(skeletons, "FORMS", 20)
+    router = Router(text_formats())
+    with used(engine):
+        scanner = Scanner(router, "run.log", strict=True)
+        said = sum(1 for _ in scanner.feed(Block(data, 1)))
+    assert said >= 1500, "every line is read all the same"
+    assert router.skeletons._formed >= 1500
+    laid_out = [kind for kind in router.skeletons._same.values() if kind.layout is not None]
+    assert len(laid_out) <= 21 + len(data) // skeletons.PER_FORM
 
 
 # Interruptions
