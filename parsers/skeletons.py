@@ -27,8 +27,8 @@ MAX_KEPT: Final = 2**22
 """Bytes of all skeletons that are remembered; beyond, all are forgotten and learned again."""
 FORMS: Final = 512
 PER_FORM: Final = 50_000
-"""So many plain skeletons are looked at for where their fields stand, and one more for so many bytes: it takes a millisecond, which
-a skeleton of one line is not worth. The lines of others are read one by one."""
+"""So many plain skeletons are looked at for where their fields stand, and one more for so many bytes: it takes a millisecond,
+which a skeleton of one line is not worth. The lines of others are read one by one."""
 MANY: Final = 30_000
 """Skeletons that are remembered."""
 
