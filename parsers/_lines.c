@@ -27,6 +27,7 @@ enum { MAX_SKELETON = 2000, MAX_STRETCHES = 1024, MAX_FIELDS = 512, MAX_WATCHES 
 enum { RUN_END, RUN_DIGITS, RUN_FIXED, RUN_BLOCKS };                          /* what follows the kept bytes of a stretch */
 enum { FIELD_FLOAT, FIELD_COMMAS, FIELD_INT, FIELD_STAMP, FIELD_DURATION };   /* as `What` in runs.py */
 enum { NOBODY = -1 };
+enum { INTERFACE = 1 };                                                       /* as in native.py: one more when calls change */
 enum { GOOD, HELD, BAD, HEAPS };                                              /* lines of a group: `read_line` */
 static const long long MAX_FIRST = 1LL << 62;                                 /* numbers of lines and rows */
 static const int64_t LONG_NUMBER = 1000000000000000; /* as `_LONG` in layout.py */
@@ -837,6 +838,7 @@ static int module_exec(PyObject *module)
         kept = kept_at_once;
     }
 #endif
+    if (PyModule_AddIntConstant(module, "INTERFACE", INTERFACE)) return -1;
     PyObject *type = PyType_FromSpec(&SPEC);
     if (!type) return -1;
     if (PyModule_AddObject(module, "Sorter", type)) { Py_DECREF(type); return -1; }

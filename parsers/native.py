@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 from functools import cache
 from importlib import import_module
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
+INTERFACE: Final = 1
+"""Of the extension that these sources go with: one that was built before a clone was updated is left alone."""
 Gathered = tuple[int, bytes, bytes, bytes, bytes, "tuple[bytes, ...] | None", bool]
 """(group, places, starts, stops, numbers of lines, columns, whether nothing watched for is held): see `gather`."""
 
@@ -57,6 +59,7 @@ def extension() -> Native | None:
     if os.environ.get("NANALYZE_PURE"):
         return None
     try:
-        return cast("Native", import_module("parsers._lines"))
+        module = import_module("parsers._lines")
     except ImportError:
         return None
+    return cast("Native", module) if getattr(module, "INTERFACE", 0) == INTERFACE else None

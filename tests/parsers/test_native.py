@@ -51,6 +51,16 @@ def test_what_is_pure_by_wish_is_pure(monkeypatch: pytest.MonkeyPatch) -> None:
     assert native.extension() is NATIVE
 
 
+@built
+def test_an_extension_of_other_sources_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    native.extension.cache_clear()
+    monkeypatch.setattr(NATIVE, "INTERFACE", native.INTERFACE + 1)
+    assert native.extension() is None
+    monkeypatch.undo()
+    native.extension.cache_clear()
+    assert native.extension() is NATIVE
+
+
 # Single fields
 
 
