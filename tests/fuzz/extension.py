@@ -136,7 +136,8 @@ def seeds() -> list[bytes]:
     logs = [mixed(seed, 60) for seed in range(12)]
     plain = [text.encode() + b"\n" for _, text in PLAIN]
     programs = [SPLIT.join((b"\3" + line, *_sound(line))) for line in plain]
-    return [*(b"\0" + log for log in logs), *(b"\2" + log for log in logs[:3]), *(b"\0" + 3 * line for line in plain), *programs]
+    mixed_up = [b"\0" + log for log in logs] + [b"\0" + 3 * line for line in plain] + programs
+    return [mixed_up[0], *programs[:3], *(b"\2" + log for log in logs[:3]), *mixed_up[1:]]
 
 
 def _sound(line: bytes) -> tuple[bytes, bytes, bytes, bytes, bytes]:

@@ -10,16 +10,20 @@ import threading
 import time
 from array import array
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from parsers import layout, native, said, skeletons
+from analyzer.diagnosis import known_signatures
+from benchmarks import logs
+from parsers import bounds, layout, native, said, skeletons
 from parsers.forms import form_of
+from parsers.landmarks import Sizes
 from parsers.line import plain_stamp
 from parsers.prepare import Fragments
-from parsers.read import make_router
+from parsers.read import Job, make_router, read_job
 from parsers.registry import Router, text_formats
 from parsers.scanner import Scanner
 from parsers.skeletons import MAX_KEPT, Kind, skeleton
@@ -499,6 +503,26 @@ def test_lines_of_very_many_kinds_are_found_without_looking_through_all_of_them(
     assert [fragments.number(at) for at in range(20_000)] == list(range(1, 20_001))
     assert fragments.text(19_999) == b"19999 a line"
     assert time.process_time() - begin < 2
+
+
+@built
+@pytest.mark.parametrize("density", [0.05, 1.0])
+@pytest.mark.parametrize("is_bounded", [False, True], ids=["whole", "thinned"])
+def test_a_long_log_makes_the_same_tables(
+    density: float, is_bounded: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run.log"
+    logs.write(path, 4 * 10**6, density)
+    if is_bounded:
+        monkeypatch.setattr(bounds, "WHOLE", Sizes(rows=400, cells=8_000, window=16, near=24, last=32, spots=16, buckets=8))
+    made = []
+    for engine in ENGINES:
+        with used(engine):
+            found = read_job(Job(str(path), None, False), known_signatures())
+        assert not isinstance(found, Exception)
+        made.append(repr((found.events, found.facts, found.problems, found.files, found.tables)))
+    assert made[0] == made[1]
+    assert ("thinned" in made[0] or "thinning" in made[0]) == is_bounded
 
 
 @pytest.mark.parametrize("engine", ENGINES)
