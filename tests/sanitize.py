@@ -1,7 +1,7 @@
 """The extension under AddressSanitizer and UndefinedBehaviorSanitizer: `python -m tests.sanitize --minutes 10`.
 
 Builds `parsers/_lines.c` with both beside the tree (GCC or Clang with its libasan), then runs, in a Python that asks the system
-for every byte (PYTHONMALLOC=malloc), its tests, the inputs that fuzzing found, and for the rest of the minutes new ones: the
+for every byte (PYTHONMALLOC=malloc), its tests, the inputs that fuzzing found, and for so many minutes new ones: the
 target `lines` of `tests/fuzz`, changed as logs suffer it, half of the time bytes. A read or write where nothing is, an overflow
 or another result than Python's ends it with exit code 1; the input lies in tests/fuzz/found/ then. Leaks are looked for at the
 end, among what the extension itself asked for.
@@ -66,7 +66,6 @@ def load(path: str) -> None:
 
 def inside(path: str, minutes: float, seed: int) -> int:
     """What is done in the process with the sanitizers."""
-    end = time.monotonic() + 60 * minutes
     load(path)
     import pytest
 
@@ -76,7 +75,7 @@ def inside(path: str, minutes: float, seed: int) -> int:
     code = pytest.main(
         ["-q", "-x", "-p", "no:cacheprovider", "-k", "native or lines or chunk", *(str(ROOT / name) for name in TESTS)]
     )
-    return int(code) or changed(end, seed)
+    return int(code) or changed(time.monotonic() + 60 * minutes, seed)
 
 
 def changed(end: float, seed: int) -> int:
