@@ -6,10 +6,11 @@ import os
 import random
 import re
 import struct
+import sys
 import threading
 import time
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,15 @@ FLOAT, COMMAS, INT, STAMP, DURATION = range(5)
 NUMBER = re.compile(rb"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")
 LONGEST = 63
 END, DIGITS, FIXED, BLOCKS = range(4)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forgotten() -> Iterator[None]:
+    """What the odd lines of these tests look like must not be what other tests' lines are known by."""
+    yield
+    module = sys.modules["parsers.read"]
+    module._ROUTERS.clear()
+    module._router.cache_clear()
 
 
 def test_where_ci_runs_the_extension_is_built() -> None:
