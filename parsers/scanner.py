@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from parsers.by_rank import ByRank, TextReader
 from parsers.line import Line, make_line
-from parsers.model import Record, Row, RowKind
+from parsers.model import Problem, Record, Row, RowKind, SourceRef
 from parsers.plain import Part, Shape
 from parsers.prepare import Fragments, Group, Prepared, is_short, prepare
 from parsers.registry import Router
@@ -25,6 +25,7 @@ from parsers.said import Rows, Said, Ticks, take
 from parsers.sieve import Sieve, is_plain
 from parsers.source import MAX_FRAGMENT, Block
 from parsers.table import holds_loss
+from parsers.thrift import LINE, TAIL, Last, Thrift
 
 FIRST: Final = 100
 """Fragments of a file that are sorted before the others."""
@@ -79,6 +80,8 @@ class Scanner:
         self._dead: tuple[Sequence[int], frozenset[int]] = (), frozenset()
         self._spent: dict[int, list[bytes]] = {}
         self._is_warm = False
+        self._thrift = Thrift()
+        self._passed: set[int] | None = None
         self.failures: list[tuple[str, str]] = []
         # Of the block that is read: its fragments, what was said of them, and what waits.
         self._fragments = Fragments(Block(b"", 1))
@@ -116,11 +119,57 @@ class Scanner:
             first = min(FIRST, first)
             self._read(prepared, 0, first)
             self._read(prepared, first, prepared.size)
+        elif self._thrift.is_on:
+            self._read_in_part(prepared)
         else:
             self._read(prepared, 0, prepared.size)
         self._fragments, self._texts, self._said = Fragments(Block(b"", 1)), {}, Said(0)
         said.singles.sort(key=itemgetter(0))
         return said
+
+    def _read_in_part(self, prepared: Prepared) -> None:
+        """Reads the beginning of a block, and of the rest what is in columns or says something new."""
+        whole = self._thrift.whole(prepared.size, len(self._fragments.block.data))
+        self._read(prepared, 0, min(whole, prepared.size))
+        if whole >= prepared.size:
+            return
+        self._leave_off(whole)
+        self._passed = set()
+        self._read(prepared, whole, prepared.size)
+        self._leave_off(prepared.size - 1)
+        if self._passed:
+            self._thrift.remember(self._tail(prepared, self._passed))
+        self._passed = None
+
+    def _leave_off(self, at: int) -> None:
+        """Nobody gets the next lines: what a reader is in the middle of ends here."""
+        for which in self._router.indexes(self._hungry):
+            gap = getattr(self._readers[which], "gap", None)
+            try:
+                for record in gap() if gap else ():
+                    self._add(which, at, self._router.formats[which].name, record)
+            except Exception as error:
+                self._fail(which, f"{self._file}:{self._fragments.numbers[at]}", error)
+        self._hungry = 0
+
+    def _tail(self, prepared: Prepared, passed: Set[int]) -> list[Last]:
+        """The last lines of a block, empty where they were read."""
+        first = max(0, prepared.size - TAIL)
+        concerned = [group.at for group in prepared.groups] + [places for _, places in prepared.others]
+        read = {at for places in concerned for at in places[bisect_left(places, first) :]} - passed
+        numbers = self._fragments.numbers
+        lines = range(first, prepared.size)
+        return [(numbers[at], b"" if at in read or self._is_eaten(at) else self._text(at), at in passed) for at in lines]
+
+    def _new(self, places: Sequence[int]) -> Sequence[int]:
+        """Those of these places that are read although the budget is spent."""
+        if self._passed is None or not places:
+            return places
+        kept = self._thrift.kept(places, self._texts_at(places), self._fragments.numbers)
+        if len(kept) < len(places):
+            self._passed.update(places)
+            self._passed.difference_update(kept)
+        return kept
 
     def _read(self, prepared: Prepared, start: int, stop: int) -> None:
         """Reads the fragments from `start` to `stop`."""
@@ -158,8 +207,12 @@ class Scanner:
             if low == high:
                 continue
             shape, places = shapes[group.shape], group.at[low:high]
-            watched = self._watched(group, shape, places)
-            alone = places if group.cells is None else self._holders(places, watched)
+            if group.cells is None:
+                watched = self._watched(group, shape, places := self._new(places))
+                todo += [(at, shape, watched) for at in places]
+                continue
+            watched = self._watched(group, shape, places) if self._passed is None else ()
+            alone = self._holders(places, watched)
             todo += [(at, shape, watched) for at in alone]
             if len(alone) < len(places):
                 self._waiting.setdefault(shape.owner, []).append(_Waiting(group, low, high, frozenset(alone)))
@@ -168,7 +221,8 @@ class Scanner:
                 low, high = _between(places, start, stop)
                 hinted += places[low:high]
         if hinted:
-            hinted.sort()
+            hinted = list(self._new(sorted(hinted)))
+        if hinted:
             todo += self._hinted(self._texts_at(hinted), hinted)
         todo.sort(key=itemgetter(0))
         return todo
@@ -248,12 +302,15 @@ class Scanner:
     def _feed_hungry(self, start: int, stop: int) -> int:
         """Feeds fragments from `start` on while a reader waits for every line; the place of the first that it did not feed."""
         at = start
+        stop = stop if self._passed is None else min(stop, start + TAIL)
         self._eaten.append((start, at))
         while self._hungry and at < stop:
             self._eaten[-1] = start, at + 1
             if not self._fragments.is_half(at):
                 self._read_line(at, self._hits(self._text(at)))
             at += 1
+        if self._passed is not None:
+            self._leave_off(at - 1)
         return at
 
     def _read_waiting(self, owner: int, until: int) -> None:
@@ -315,7 +372,9 @@ class Scanner:
     def _read_one_by_one(self, lines: Iterable[tuple[int, int]]) -> None:
         """Reads plain lines, as (place, number of their form)."""
         shapes = self._router.shapes.all
-        for at, number in sorted(lines):
+        chosen = dict(lines)
+        for at in self._new(sorted(chosen)):
+            number = chosen[at]
             match = shapes[number].pattern.match(self._text(at))
             if match:
                 self._read_plain(at, shapes[number], match)
@@ -324,6 +383,7 @@ class Scanner:
 
     def _read_plain(self, at: int, shape: Shape, found: re.Match[bytes]) -> None:
         self._read_waiting(shape.owner, at)
+        self._thrift.spent += found.end() + LINE
         number = self._fragments.numbers[at]
         name, read = self._bound.get(shape.number) or self._bind(shape)
         try:
@@ -384,6 +444,7 @@ class Scanner:
             mask &= ~self._read_losses(at)
         if not mask | self._hungry:
             return
+        self._thrift.spent += len(fragment) + LINE
         hints = tuple([names[hit] for hit in hits])
         if not self._hungry and self._is_refuted(mask, hints, fragment):
             for which in self._router.indexes(mask):
@@ -477,7 +538,9 @@ class Scanner:
             self._sieve.offset += size
 
     def close(self) -> Iterator[tuple[str, Record]]:
-        """What the readers that were fed anything have left to say."""
+        """What the readers that were fed anything have left to say; the last lines that were passed over are read before."""
+        if self._thrift.passed:
+            yield from self._last()
         for index, reader in enumerate(self._readers):
             if reader is None:
                 continue
@@ -486,6 +549,13 @@ class Scanner:
                     yield self._router.formats[index].name, record
             except Exception as error:
                 self._fail(index, self._file, error)
+
+    def _last(self) -> Iterator[tuple[str, Record]]:
+        tail, self._thrift.spent = self._thrift.tail(), 0
+        if tail is not None:
+            yield from self.feed(tail)
+        if self._thrift.passed:
+            yield "source", Problem(SourceRef(self._file, self._thrift.first), "source", self._thrift.note())
 
     def peek(self, is_over: bool) -> Iterator[tuple[str, Record]]:
         """What `close` would yield now; the readers themselves stay as they are.
@@ -498,7 +568,7 @@ class Scanner:
             None if reader is None or waiting >> index & 1 else copy.deepcopy(reader)
             for index, reader in enumerate(self._readers)
         ]
-        twin.failures = []
+        twin.failures, twin._bound, twin._thrift = [], {}, copy.copy(self._thrift)
         yield from twin.close()
 
     def _note_loss(self, index: int, kind: RowKind, names: Iterable[str]) -> None:
