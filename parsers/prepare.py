@@ -10,7 +10,7 @@ from itertools import accumulate
 from typing import Final, NamedTuple
 
 from parsers.automaton import Automaton
-from parsers.layout import Cells
+from parsers.layout import Cells, Layout
 from parsers.registry import Router
 from parsers.said import take
 from parsers.skeletons import OPEN, SILENT, Kind, Skeletons, split
@@ -171,8 +171,21 @@ def _group(
     try:
         cells = Cells.of(kind.layout, texts) if kind.layout else None
     except ValueError:
-        cells = None
+        cells = relearned(kind, texts[-1], texts)
     return Group(kind.shape.number if kind.shape else -1, at, lines, cells, present)
+
+
+def relearned(kind: Kind, line: bytes, texts: Sequence[bytes]) -> Cells | None:
+    """The fields of lines of a learned form whose words that must stay are others by now (another plan, another rank)."""
+    if kind.shape is None or not kind.shape.is_learned or (found := kind.shape.pattern.again(line)) is None:
+        return None
+    try:
+        layout = Layout(line.rstrip(), found, None)
+        cells = Cells.of(layout, texts)
+    except ValueError:
+        return None
+    kind.layout = layout
+    return cells
 
 
 def _lines(block: Block) -> tuple[bytes, Sequence[int]]:

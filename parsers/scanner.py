@@ -263,7 +263,7 @@ class Scanner:
         for hint in watched:
             if hint in fragment and not self._is_silent(self._masks[self._router.places[hint]] & ~shape.quiet, hint, fragment):
                 return None
-        return shape.pattern.match(fragment)
+        return None if shape.is_learned else shape.pattern.match(fragment)
 
     def _hinted(self, fragments: Sequence[bytes], places: list[int]) -> list[Todo]:
         """(place, None, hints' numbers) of the fragments that hold a hint which somebody still waits for."""
@@ -375,11 +375,27 @@ class Scanner:
         chosen = dict(lines)
         for at in self._new(sorted(chosen)):
             number = chosen[at]
+            if shapes[number].is_learned:
+                self._read_learned(at, shapes[number].owner)
+                continue
             match = shapes[number].pattern.match(self._text(at))
             if match:
                 self._read_plain(at, shapes[number], match)
             else:
                 self._read_line(at, self._hits(self._text(at)))
+
+    def _read_learned(self, at: int, owner: int) -> None:
+        """Gives a line of a learned form to its reader only: the others got theirs, or have nothing to say."""
+        line = self._line(at, self._hits(self._text(at)))
+        self._thrift.spent += len(self._text(at)) + LINE
+        self._feed_one(owner, at, line)
+
+    def _line(self, at: int, hits: Sequence[int]) -> Line:
+        line = make_line(self._file, self._fragments.numbers[at], self._text(at)[:MAX_FRAGMENT])
+        line.hints = tuple([self._router.hints[hit] for hit in hits])
+        if line.rank is None:
+            line.rank = self._rank
+        return line
 
     def _read_plain(self, at: int, shape: Shape, found: re.Match[bytes]) -> None:
         self._read_waiting(shape.owner, at)
@@ -452,10 +468,7 @@ class Scanner:
                 if late is not None:
                     late.append((number, fragment[:MAX_LATE], hints, self._rank))
             return
-        line = make_line(self._file, number, fragment[:MAX_FRAGMENT])
-        line.hints = hints
-        if line.rank is None:
-            line.rank = self._rank
+        line = self._line(at, hits)
         for which in self._router.indexes(mask | self._hungry):
             if which in self._waiting:
                 self._read_waiting(which, at)

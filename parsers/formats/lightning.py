@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator
 
 from parsers import kinds
 from parsers.bars import BarRows, bars
+from parsers.dull import shown
 from parsers.lazy import Lazy
 from parsers.line import Line
 from parsers.model import Event, Fact, Record
@@ -33,12 +34,18 @@ _NAN = Lazy(
 _PLAN = Lazy(r"max_steps=(\d{1,15})`? reached")
 
 
+def _is_dull(hint: bytes, bare: bytes) -> bool:
+    text = shown(bare)
+    return hint == b"it/s" and text is not None and (b"%|" not in text or b"Epoch " not in text)
+
+
 @text_reader(
     "lightning",
     title="PyTorch Lightning, Fabric, NeMo 1 (tqdm bar)",
     hints=("v_num=", "it/s", "GPU available: ", "`Trainer.", "states from the checkpoint", "is not finite. Previous",
            "returned in `training_step`", "All distributed processes registered"),
     example="Epoch 0:  40%|████      | 2/5 [00:01<00:02,  1.31it/s, v_num=0, train_loss_step=0.520]",
+    is_dull=_is_dull,
 )  # fmt: skip
 class Lightning:
     """Reads the bar and the Trainer's marks."""

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from parsers.dull import shown
 from parsers.lazy import Lazy
 from parsers.line import Line
 from parsers.model import Record, Tick
@@ -25,6 +26,11 @@ _REST = Lazy(r"[^|]{0,200}\| (?P<step>\d{1,12})/(?P<total>\d{1,12}) \[(?P<time>[
 _BEFORE: Final = 120
 """Characters before the percentage that are looked at: blanks, digits and 80 of the description."""
 _LABEL: Final = 80
+
+
+def _is_dull(_: bytes, bare: bytes) -> bool:
+    text = shown(bare)
+    return text is not None and b"%|" not in text
 
 
 @text_reader(
@@ -42,6 +48,7 @@ _LABEL: Final = 80
             is_columnar=True,
         ),
     ),
+    is_dull=_is_dull,
 )
 class ProgressBar:
     """Reports each count that a bar shows as a tick."""

@@ -13,9 +13,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from parsers.bars import BarRows, bars
+from parsers.dull import shown
 from parsers.line import Line
 from parsers.model import Record
 from parsers.registry import text_reader
+
+
+def _is_dull(_: bytes, bare: bytes) -> bool:
+    text = shown(bare)
+    return text is not None and (b"%|" not in text or (b"=" not in text and b"loss" not in text.lower()))
 
 
 @text_reader(
@@ -24,6 +30,7 @@ from parsers.registry import text_reader
     hints=("it/s", "s/it"),
     example="Steps:  40%|████      | 200/500 [01:00<01:30,  3.31it/s, loss=0.0523, lr=1e-5]",
     is_fallback=True,
+    is_dull=_is_dull,
 )
 class TqdmPostfix:
     """Reads bars with metrics."""

@@ -10,7 +10,9 @@ from analyzer.diagnosis import known_signatures
 from parsers import kinds, read
 from parsers.line import make_line
 
-OVERFLOW = "Gradient overflow.  Skipping step, loss scaler 0 reducing loss scale to {}.0\n"
+OVERFLOW = "Gradient overflow.  Skipping step, loss scaler {0} reducing loss scale to {0}.0\n"
+"""Lines of different scalers are not read as columns."""
+
 CRASH = (
     "Traceback (most recent call last):\n"
     '  File "/opt/train.py", line 12, in main\n'
