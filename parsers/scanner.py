@@ -11,8 +11,9 @@ import copy
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from functools import reduce
 from itertools import accumulate
-from operator import itemgetter
+from operator import itemgetter, or_
 from typing import Any, Final
 
 from parsers.by_rank import ByRank, TextReader
@@ -25,8 +26,10 @@ from parsers.said import Rows, Said, Ticks, take
 from parsers.sieve import Sieve, is_plain
 from parsers.source import MAX_FRAGMENT, Block
 from parsers.table import holds_loss
-from parsers.thrift import LINE, TAIL, Last, Thrift
+from parsers.thrift import LINE, MAX_HUNGRY, TAIL, Last, Thrift
 
+LONG: Final = 2**16
+"""Bytes of a fragment that is long."""
 FIRST: Final = 100
 """Fragments of a file that are sorted before the others."""
 MAX_LATE: Final = 8000
@@ -159,7 +162,8 @@ class Scanner:
         read = {at for places in concerned for at in places[bisect_left(places, first) :]} - passed
         numbers = self._fragments.numbers
         lines = range(first, prepared.size)
-        return [(numbers[at], b"" if at in read or self._is_eaten(at) else self._text(at), at in passed) for at in lines]
+        texts = [b"" if at in read or self._is_eaten(at) else self._text(at)[:MAX_LATE] for at in lines]
+        return [(numbers[at], text, at in passed) for at, text in zip(lines, texts, strict=True)]
 
     def _new(self, places: Sequence[int]) -> Sequence[int]:
         """Those of these places that are read although the budget is spent."""
@@ -276,6 +280,10 @@ class Scanner:
             which = bisect_right(ends, hits[index][1])
             end, mask, numbers = ends[which], 0, []
             limit = end - 1 - len(fragments[which]) + MAX_FRAGMENT
+            if end + MAX_FRAGMENT - limit > LONG:  # each hint once: there may be a hundred thousand
+                after = bisect_left(hits, end, index, key=itemgetter(1))
+                numbers = list(dict.fromkeys(hit[0] for hit in hits[index:after] if hit[2] <= limit))
+                mask, index = reduce(or_, map(masks.__getitem__, numbers), 0), after
             while index < size and hits[index][1] < end:
                 hint, _, until = hits[index]
                 if until <= limit:
@@ -302,7 +310,7 @@ class Scanner:
     def _feed_hungry(self, start: int, stop: int) -> int:
         """Feeds fragments from `start` on while a reader waits for every line; the place of the first that it did not feed."""
         at = start
-        stop = stop if self._passed is None else min(stop, start + TAIL)
+        stop = stop if self._passed is None else min(stop, start + MAX_HUNGRY)
         self._eaten.append((start, at))
         while self._hungry and at < stop:
             self._eaten[-1] = start, at + 1
@@ -430,7 +438,8 @@ class Scanner:
 
     def _hits(self, fragment: bytes) -> list[int]:
         """The hints of one fragment, by their numbers."""
-        return [hit[0] for hit in self._router.automaton.find(fragment[:MAX_FRAGMENT])]
+        hits = self._router.automaton.find(fragment[:MAX_FRAGMENT])
+        return list(dict.fromkeys(map(itemgetter(0), hits))) if len(fragment) > LONG else [hit[0] for hit in hits]
 
     def _is_silent(self, mask: int, hint: bytes, text: bytes, is_many: bool = False) -> bool:
         """Whether the one reader that waits for a hint has nothing to say about a plain line (or about many)."""

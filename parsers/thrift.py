@@ -21,12 +21,14 @@ SHARE: Final = 32
 STRETCH: Final = 2**16
 """Bytes that are read whole of any block, in at most `FEW` lines: small blocks are those of a log that grows."""
 FEW: Final = 64
-ALIKE: Final = 16
+ALIKE: Final = 8
 """Lines of one wording that are read behind the budget before the others are passed over."""
 MAX_WORDINGS: Final = 8192
 """Different wordings; a log with more of them is noise."""
 MAX_WORDS: Final = 400
 """Bytes of a line by which its wording is told."""
+MAX_HUNGRY: Final = 200
+"""Lines that a reader may wait for behind one of those."""
 TAIL: Final = 400
 """The last lines of a file, which are read in any case: what ended the program is among them."""
 _DIGITS: Final = b"0123456789"
@@ -43,6 +45,7 @@ class Thrift:
         self.passed = 0
         self.first = 0
         """The line that was passed over first."""
+        self._due = 0.0
         self._known: dict[bytes, int] = {}
         self._tail: list[Last] = []
 
@@ -53,7 +56,10 @@ class Thrift:
 
     def whole(self, size: int, length: int) -> int:
         """How many of the `size` fragments of a block of so many bytes are read whole."""
-        return max(-(-size // SHARE), min(FEW, STRETCH * size // max(1, length)))
+        self._due += size / SHARE
+        share = int(self._due)
+        self._due -= share
+        return max(share, min(FEW, STRETCH * size // max(1, length)))
 
     def kept(self, places: Sequence[int], texts: Sequence[bytes], numbers: Sequence[int]) -> list[int]:
         """Those of these places whose lines say something new. `texts`: their lines; `numbers`: those of all lines."""
