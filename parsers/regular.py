@@ -18,6 +18,7 @@ import random
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import repeat
 from typing import Any, Final, NamedTuple
 
 from parsers.layout import Layout
@@ -337,14 +338,18 @@ def recounted(found: Sequence[Rows], count: Callable[..., int | None], *names: s
     The values are taken out of the rows; they are None in rows that lack them.
     """
     parts = [_without(rows, names) for rows in found]
+    if len(parts) == 1:
+        [(rows, own)] = parts
+        shown = rows.steps if rows.steps is not None else repeat(None, len(rows.at))
+        return [_with(rows, list(map(count, shown, *[repeat(None) if column is None else column for column in own])))]
     steps: list[list[int | None]] = [[None] * len(rows.at) for rows, _ in parts]
     order: Iterable[tuple[int, int, int, int]] = (
         (at, rows.nth, which, place) for which, (rows, _) in enumerate(parts) for place, at in enumerate(rows.at)
     )
-    for _, _, which, place in sorted(order) if len(parts) > 1 else order:
+    for _, _, which, place in sorted(order):
         rows, own = parts[which]
-        shown = rows.steps[place] if rows.steps is not None else None
-        steps[which][place] = count(shown, *[None if column is None else column[place] for column in own])
+        printed = rows.steps[place] if rows.steps is not None else None
+        steps[which][place] = count(printed, *[None if column is None else column[place] for column in own])
     return [_with(rows, made) for (rows, _), made in zip(parts, steps, strict=True)]
 
 
@@ -355,11 +360,12 @@ def _without(rows: Rows, names: Sequence[str]) -> tuple[Rows, list[Sequence[floa
     return rows._replace(names=tuple(name for name, _ in kept), columns=tuple(column for _, column in kept)), own
 
 
-def _with(rows: Rows, steps: Sequence[int | None]) -> Rows:
-    known = [step for step in steps if step is not None]
-    if len(known) < len(steps) and known:
+def _with(rows: Rows, steps: Sequence[Any]) -> Rows:
+    if None not in steps:
+        return rows._replace(steps=steps)
+    if any(step is not None for step in steps):
         raise ValueError("lines with and without a step")
-    return rows._replace(steps=known or None)
+    return rows._replace(steps=None)
 
 
 def planned(found: Sequence[Rows], total: float) -> list[Rows] | None:

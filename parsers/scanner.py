@@ -26,12 +26,14 @@ from parsers.said import Rows, Said, Ticks, take
 from parsers.sieve import Sieve, is_plain
 from parsers.source import MAX_FRAGMENT, Block
 from parsers.table import holds_loss
-from parsers.thrift import LINE, MAX_HUNGRY, TAIL, Last, Thrift
+from parsers.thrift import LINE, TAIL, Last, Thrift
 
 LONG: Final = 2**16
 """Bytes of a fragment that is long."""
 FIRST: Final = 100
 """Fragments of a file that are sorted before the others."""
+PIECES: Final = 8
+"""Parts in which a block is read whose lines are mostly read one by one."""
 MAX_LATE: Final = 8000
 """Bytes that are kept of a line that a reader passes over and may read at the end."""
 
@@ -121,19 +123,28 @@ class Scanner:
             self._is_warm = True  # after a few lines many hints are spent already
             first = min(FIRST, first)
             self._read(prepared, 0, first)
-            self._read(prepared, first, prepared.size)
-        elif self._thrift.is_on:
-            self._read_in_part(prepared)
         else:
-            self._read(prepared, 0, prepared.size)
+            first = 0
+        self._read_on(prepared, first)
         self._fragments, self._texts, self._said = Fragments(Block(b"", 1)), {}, Said(0)
         said.singles.sort(key=itemgetter(0))
         return said
 
-    def _read_in_part(self, prepared: Prepared) -> None:
-        """Reads the beginning of a block, and of the rest what is in columns or says something new."""
-        whole = self._thrift.whole(prepared.size, len(self._fragments.block.data))
-        self._read(prepared, 0, min(whole, prepared.size))
+    def _read_on(self, prepared: Prepared, start: int) -> None:
+        """Reads a block from a place on: whole, or in part from where on that costs too much."""
+        size = prepared.size
+        is_costly = sum(len(places) for _, places in prepared.others) > size // 2
+        step = -(-(size - start) // PIECES) if is_costly else size
+        while start < size and not self._thrift.is_on:
+            self._read(prepared, start, min(start + step, size))
+            start += step
+        if start < size:
+            self._read_in_part(prepared, start)
+
+    def _read_in_part(self, prepared: Prepared, start: int) -> None:
+        """Reads the beginning of the rest of a block, and of what is behind it what is in columns or says something new."""
+        whole = start + self._thrift.whole(prepared.size - start, len(self._fragments.block.data))
+        self._read(prepared, start, min(whole, prepared.size))
         if whole >= prepared.size:
             return
         self._leave_off(whole)
@@ -310,7 +321,8 @@ class Scanner:
     def _feed_hungry(self, start: int, stop: int) -> int:
         """Feeds fragments from `start` on while a reader waits for every line; the place of the first that it did not feed."""
         at = start
-        stop = stop if self._passed is None else min(stop, start + MAX_HUNGRY)
+        if self._passed is not None:
+            stop = min(stop, start + self._thrift.waits())
         self._eaten.append((start, at))
         while self._hungry and at < stop:
             self._eaten[-1] = start, at + 1
@@ -318,6 +330,7 @@ class Scanner:
                 self._read_line(at, self._hits(self._text(at)))
             at += 1
         if self._passed is not None:
+            self._thrift.waited += at - start
             self._leave_off(at - 1)
         return at
 
@@ -469,7 +482,7 @@ class Scanner:
             mask &= ~self._read_losses(at)
         if not mask | self._hungry:
             return
-        self._thrift.spent += len(fragment) + LINE
+        self._thrift.spent += len(fragment) + LINE * (mask | self._hungry).bit_count()
         hints = tuple([names[hit] for hit in hits])
         if not self._hungry and self._is_refuted(mask, hints, fragment):
             for which in self._router.indexes(mask):

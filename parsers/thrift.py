@@ -14,9 +14,9 @@ from typing import Final
 from parsers.source import Block
 
 BUDGET: Final = 6_000_000
-"""Bytes of lines, and `LINE` for each, that are read one by one before anything is passed over."""
+"""Bytes of lines, and `LINE` for each reader that gets one, that are read one by one before anything is passed over."""
 LINE: Final = 40
-SHARE: Final = 32
+SHARE: Final = 64
 """Of what is behind them one part in so many is read whole: the beginning of each block, so that what belongs together stays."""
 STRETCH: Final = 2**16
 """Bytes that are read whole of any block, in at most `FEW` lines: small blocks are those of a log that grows."""
@@ -28,7 +28,8 @@ MAX_WORDINGS: Final = 8192
 MAX_WORDS: Final = 400
 """Bytes of a line by which its wording is told."""
 MAX_HUNGRY: Final = 200
-"""Lines that a reader may wait for behind one of those."""
+MAX_WAITED: Final = 500
+"""Lines that a reader may wait for behind one of those, and that readers may wait for in one block."""
 TAIL: Final = 400
 """The last lines of a file, which are read in any case: what ended the program is among them."""
 _DIGITS: Final = b"0123456789"
@@ -45,6 +46,7 @@ class Thrift:
         self.passed = 0
         self.first = 0
         """The line that was passed over first."""
+        self.waited = 0
         self._due = 0.0
         self._known: dict[bytes, int] = {}
         self._tail: list[Last] = []
@@ -56,10 +58,15 @@ class Thrift:
 
     def whole(self, size: int, length: int) -> int:
         """How many of the `size` fragments of a block of so many bytes are read whole."""
+        self.waited = 0
         self._due += size / SHARE
         share = int(self._due)
         self._due -= share
         return max(share, min(FEW, STRETCH * size // max(1, length)))
+
+    def waits(self) -> int:
+        """How many lines a reader may wait for in the rest of a block."""
+        return max(0, min(MAX_HUNGRY, MAX_WAITED - self.waited))
 
     def kept(self, places: Sequence[int], texts: Sequence[bytes], numbers: Sequence[int]) -> list[int]:
         """Those of these places whose lines say something new. `texts`: their lines; `numbers`: those of all lines."""
