@@ -86,16 +86,14 @@ class ClauseSpec:
     otherwise: str
     ask: str
     hint: str
+    if_met: float = field(init=False)
+    """Log-odds added when the clause is met."""
+    if_not: float = field(init=False)
+    """Log-odds added when the clause is not met."""
 
-    @property
-    def if_met(self) -> float:
-        """Log-odds added when the clause is met."""
-        return weight(self.strength)
-
-    @property
-    def if_not(self) -> float:
-        """Log-odds added when the clause is not met."""
-        return weight(self.otherwise)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "if_met", weight(self.strength))
+        object.__setattr__(self, "if_not", weight(self.otherwise))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +149,6 @@ def _clause(entry: Mapping[str, Any]) -> ClauseSpec:
     else:
         join = next(key for key in ("any", "all", "none") if key in entry)
         whens = tuple(entry[join])
-    weight(entry["strength"])
-    weight(entry.get("otherwise", ""))
     return ClauseSpec(
         whens, cast(Join, join), entry.get("text", ""), entry["strength"], entry.get("otherwise", ""),
         entry.get("ask", ""), entry.get("hint", ""),

@@ -11,7 +11,7 @@ from typing import Final
 
 from parsers import metrics, steps
 from parsers.align import align
-from parsers.bar_clock import training_clock
+from parsers.bar_clock import Clocks
 from parsers.bulk import bulk_tracks, join_restarts
 from parsers.model import Columns, Environment, Event, Fact, Problem, Run, Series, SourceFile
 from parsers.processes import with_ranks
@@ -42,20 +42,20 @@ def assemble(
 ) -> Run:
     """The run that these parts make. Pure: the same parts in the same order give the same run."""
     environment = Environment(facts)
-    tables = join(tables)
-    sources = [steps.resolve(table, environment) for table in tables]
+    tables, clocks = join(tables), Clocks(environment)
+    sources = [steps.resolve(table, environment, clocks) for table in tables]
     aligned = align(tables)
     tracks = [track for table in tables for track in _tracks(table)]
     tracks += join_restarts([track for table in tables for track in bulk_tracks(table, _metric, _series_name)])
     tracks.sort(key=lambda track: _precedence(track, aligned))
-    planned = _planned(environment, tables)
+    planned = _planned(environment, tables, clocks)
     return Run(
         source=source,
         files=tuple(files),
         readers=tuple(sorted(set(readers))),
         tracks=tuple(tracks),
         events=tuple(with_ranks(events, environment.value("run:tasks_are_nodes") is True)),
-        bars=tuple(bars(tables, environment)),
+        bars=tuple(bars(tables, clocks)),
         environment=environment,
         problems=tuple(problems),
         planned_steps=planned,
@@ -65,13 +65,13 @@ def assemble(
     )
 
 
-def _planned(environment: Environment, tables: Sequence[Tables]) -> int | None:
+def _planned(environment: Environment, tables: Sequence[Tables], clocks: Clocks) -> int | None:
     stated = environment.number("run:planned_steps") or environment.number("arg:max_steps")
     if stated and 0 < stated <= MAX_STEP:
         return int(stated)
     for table in tables:
         train = [t for t in table.by_key.values() if t.kind == "train" and len(t)]
-        total = training_clock(table, train, environment).total if train else None
+        total = clocks.of(table, train).total if train else None
         if total and all(max(t.step) <= total for t in train):  # a bar of one epoch plans no run
             return total
     return None

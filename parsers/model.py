@@ -169,6 +169,10 @@ class Environment:
         """Every source of `key`, as seen: more than one value is a contradiction worth showing."""
         return tuple(self._by_key.get(key, ()))
 
+    def keys(self) -> Iterable[str]:
+        """Every key under which something is known."""
+        return self._by_key.keys()
+
     def under(self, prefix: str) -> Iterator[tuple[str, Fact]]:
         """(key without `prefix`, best fact) of every key that begins with it, sorted."""
         for key in sorted([key for key in self._by_key if key.startswith(prefix)]):

@@ -8,11 +8,12 @@ bars into one log; what goes back a little is another rank's.
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from parsers.bar_clock import Clock, training_clock
-from parsers.model import Environment, Series
+from parsers.bar_clock import Clock, Clocks
+from parsers.model import Series
 from parsers.table import Tables
 
 NAME: Final = "progress bar, seconds elapsed"
@@ -20,15 +21,17 @@ RESTART: Final = 5.0
 """Seconds by which a bar's clock must go back to be a new one: ranks start that far apart."""
 
 
-class _Point(NamedTuple):
-    step: int
-    seconds: float
-    line: int
-    segment: int
-    seq: int
+class _Points(NamedTuple):
+    """Counts of the training bar, as columns."""
+
+    steps: array[int]
+    seconds: array[float]
+    lines: array[int]
+    segments: array[int]
+    seqs: list[int]
 
 
-def bars(tables: Sequence[Tables], environment: Environment) -> Iterator[Series]:
+def bars(tables: Sequence[Tables], clocks: Clocks) -> Iterator[Series]:
     """Per file the training bar: `values` and `times` are its elapsed seconds, where it has at least two counts.
 
     The last count may come twice: drawn when it was reached, and drawn again when the program ended.
@@ -37,31 +40,37 @@ def bars(tables: Sequence[Tables], environment: Environment) -> Iterator[Series]
         if len(table.ticks) < 2:
             continue
         train = [one for one in table.by_key.values() if one.kind == "train" and len(one)]
-        clock = training_clock(table, train, environment)
-        series = Series(NAME, NAME, "progress_bar", table.file, is_text=False)
-        points = list(_points(table, clock)) if clock.total else []
-        for point in points:
-            series.append(point.step, point.seconds, point.line, point.seconds, point.segment)
+        clock = clocks.of(table, train)
+        points = _points(table, clock) if clock.total else None
+        if points is None or len(points.steps) < 2:
+            continue
+        series = Series(
+            NAME, NAME, "progress_bar", table.file, is_text=False, steps=points.steps, values=points.seconds,
+            lines=points.lines, times=points.seconds[:], segments=points.segments,
+        )  # fmt: skip
         if table.parts:
-            series.parts = table.parts_of([point.seq for point in points])
-        if len(series) > 1:
-            yield series
+            series.parts = table.parts_of(points.seqs)
+        yield series
 
 
-def _points(table: Tables, clock: Clock) -> Iterator[_Point]:
-    ticks, segment = table.ticks, 0
-    cuts = set(ticks.cuts)
-    last: _Point | None = None
-    before = -1
+def _points(table: Tables, clock: Clock) -> _Points:
+    ticks, segment, cuts = table.ticks, 0, set(table.ticks.cuts)
+    found = _Points(array("q"), array("d"), array("q"), array("i"), [])
+    last_step, last_second, before = 0, math.nan, -1
     for index in clock.at:
-        seconds, step = ticks.seconds[index], ticks.step[index]
-        if math.isnan(seconds):
+        seconds, step, seq = ticks.seconds[index], ticks.step[index], ticks.seq[index]
+        if seconds != seconds:
             continue
-        if last is not None and (index != before + 1 or seconds < last.seconds - RESTART or ticks.seq[index] in cuts):
-            segment += 1
-        elif last is not None and (step < last.step or seconds < last.seconds):
-            before = index
-            continue
-        before = index
-        last = _Point(step, seconds, ticks.line[index], segment, ticks.seq[index])
-        yield last
+        if found.seqs:
+            if index != before + 1 or seconds < last_second - RESTART or seq in cuts:
+                segment += 1
+            elif step < last_step or seconds < last_second:
+                before = index
+                continue
+        before, last_step, last_second = index, step, seconds
+        found.steps.append(step)
+        found.seconds.append(seconds)
+        found.lines.append(ticks.line[index])
+        found.segments.append(segment)
+        found.seqs.append(seq)
+    return found

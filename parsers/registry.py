@@ -185,7 +185,16 @@ class Router:
 
     def reads_all(self, path: str) -> bool:
         """Whether some reader wants every line of a file that has a hint."""
-        return any(form.reads_all is not None and form.reads_all(path) for form in self.formats)
+        return any(reads_all(path) for reads_all in self._by_path)
+
+    @cached_property
+    def _by_path(self) -> tuple[Callable[[str], bool], ...]:
+        return tuple(form.reads_all for form in self.formats if form.reads_all is not None)
+
+    @cached_property
+    def fallback_names(self) -> frozenset[str]:
+        """The readers whose rows count only where no other one found a loss."""
+        return frozenset(form.name for form in self.formats if form.is_fallback)
 
     def indexes(self, mask: int) -> tuple[int, ...]:
         """The readers whose bits are set, in their order; kept, as a log holds few kinds of lines."""
