@@ -73,14 +73,11 @@ class Case:
                 continue
             by_rule[finding.rule] = (*by_rule.get(finding.rule, ()), finding)
         lines: dict[str, list[Event]] = {}
-        events: dict[str, list[Event]] = {}
-        for event in run.events:
-            events.setdefault(event.kind, []).append(event)
-            if event.kind == "signature":
-                lines.setdefault(str(event.data["id"]), []).append(event)
+        for event in run.events_of("signature"):
+            lines.setdefault(str(event.data["id"]), []).append(event)
         return cls(
             run, by_rule, frozenset(skipped), {id_: tuple(found) for id_, found in lines.items()},
-            {kind: tuple(found) for kind, found in events.items()}, first=first,
+            {kind: run.events_of(kind) for kind in run.kinds}, first=first,
         )  # fmt: skip
 
 

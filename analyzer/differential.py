@@ -130,7 +130,7 @@ def _whole(id_: str) -> Cause | None:
 def _weigh_all(causes: Sequence[Cause], case: Case, strict: bool) -> tuple[list[Weighed], tuple[Failure, ...]]:
     weighed: list[Weighed] = []
     failures: list[Failure] = []
-    met = seen(case.findings, case.events, case.lines, case.run.environment.keys(), {track.metric for track in case.run.tracks})
+    met = seen(case.findings, case.events, case.lines, case.run.environment.keys(), case.run.metrics)
     for cause, steps in candidates(causes, met):
         try:
             one = _weigh(cause, steps, case)

@@ -86,12 +86,15 @@ class Incidents:
     _last: ClassVar[Incidents | None] = None
     """Those of the run that was asked about last: a score of rules ask for the same."""
 
+    def __new__(cls, run: Run) -> Incidents:
+        """Those that were read already, where the same run is asked about."""
+        last = Incidents._last
+        return last if last is not None and last._run is run else object.__new__(cls)
+
     def __init__(self, run: Run) -> None:
-        if Incidents._last is not None and Incidents._last._run is run:
-            self.__dict__.update(Incidents._last.__dict__)
-            return
-        self._read(run)
-        Incidents._last = self
+        if self is not Incidents._last:
+            self._read(run)
+            Incidents._last = self
 
     def _read(self, run: Run) -> None:
         self._run = run
@@ -111,6 +114,8 @@ class Incidents:
 
     def of_kind(self, *wanted: str, with_handled: bool = False) -> tuple[Incident, ...]:
         """Incidents of these kinds that ended an attempt (or all, when `with_handled`)."""
+        if not self.all:
+            return ()
         return tuple(one for one in self.all if one.event.kind in wanted and (with_handled or one.fate != "handled"))
 
     def stop_of(self, attempt: int) -> Incident | None:

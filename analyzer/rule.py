@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -51,7 +51,10 @@ _OWN: Final[ContextVar[list[Rule] | None]] = ContextVar("rules of the file that 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule's card. `needs`: metrics of which each must have been logged (`a|b`: either), else it is skipped."""
+    """A rule's card. `needs`: metrics of which each must have been logged (`a|b`: either), else it is skipped.
+
+    `events`: kinds of events; where none of them was read the rule has nothing to say, and is not asked.
+    """
 
     id: str
     title: str
@@ -62,6 +65,7 @@ class Rule:
     check: Check = field(repr=False)
     page: Path
     thresholds: Mapping[str, Threshold[int] | Threshold[float]] = field(default_factory=dict, repr=False)
+    events: frozenset[str] = frozenset()
     is_of_engines: bool = False
     """Whether one engine's own series (`actor/grad_norm`) is enough: the rule looks at every writer's."""
 
@@ -79,19 +83,33 @@ def rule(
     since: str = "0.1",
     status: Literal["stable", "preview"] = "stable",
     thresholds: Mapping[str, Threshold[int] | Threshold[float]] | None = None,
+    events: Collection[str] = (),
     is_of_engines: bool = False,
 ) -> Callable[[Check], Check]:
     """Registers a rule under the name of its module: `loss_zero.py` finds `loss-zero`.
 
-    `thresholds`: the numbers that a project file may change, under the names it uses (`min-records`). `is_of_engines`: the
-    rule looks at the series of each of a run's engines (actor, critic), and one of them is enough.
+    `thresholds`: the numbers that a project file may change, under the names it uses (`min-records`). `events`: kinds of
+    which one must have been read for the rule to say anything at all. `is_of_engines`: the rule looks at the series of each
+    of a run's engines (actor, critic), and one of them is enough.
     """
 
     def add(check: Check) -> Check:
         source = Path(check.__code__.co_filename)
         id_ = source.stem.replace("_", "-")
         page = source.with_suffix(".md")
-        card = Rule(id_, title, severity, tuple(needs), since, status, check, page, dict(thresholds or {}), is_of_engines)
+        card = Rule(
+            id_,
+            title,
+            severity,
+            tuple(needs),
+            since,
+            status,
+            check,
+            page,
+            dict(thresholds or {}),
+            frozenset(events),
+            is_of_engines,
+        )
         own = _OWN.get()
         if own is None:
             RULES[id_] = card
@@ -141,6 +159,8 @@ def run_rule(
     missing = tuple([need for need in one.needs if not _is_logged(run, one, need)]) if one.needs else ()
     if missing:
         return (), Skip(one.id, missing), None
+    if one.events and run.kinds.isdisjoint(one.events):
+        return (), None, None
     token = _STATED.set({one.thresholds[name]: value for name, value in stated.items()} if stated else _NONE)
     try:
         return tuple([_checked(one, found) for found in one.check(run)]), None, None

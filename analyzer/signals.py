@@ -180,14 +180,14 @@ def is_interleaved(series: Series) -> bool:
     return back > max(3, 0.2 * len(steps))
 
 
-def fall(values: Sequence[float]) -> tuple[float, float, float]:
+def fall(values: Sequence[float], known: float | None = None) -> tuple[float, float, float]:
     """(first level, last level, uncertainty of their difference): medians of the first and the last fifth.
 
-    The uncertainty is one standard error. At least one value is needed.
+    The uncertainty is one standard error. At least one value is needed. `known`: their `noise`, if it is known already.
     """
     width = max(1, len(values) // 5)
     first, last = median(thinned(values[:width])), median(thinned(values[-width:]))
-    return first, last, 1.25 * math.sqrt(2 / width) * noise(values)
+    return first, last, 1.25 * math.sqrt(2 / width) * (noise(values) if known is None else known)
 
 
 def aligned(series: Series, other: Series | None) -> Sequence[float | None]:
@@ -203,10 +203,23 @@ def aligned(series: Series, other: Series | None) -> Sequence[float | None]:
 
 def block_medians(values: Sequence[float], width: int) -> list[float]:
     """Medians of consecutive blocks of `width` values; a rest of less than half a block joins the last one."""
-    edges = list(range(0, len(values), width))
-    if len(edges) > 1 and len(values) - edges[-1] < (width + 1) // 2:
-        edges.pop()
+    edges = _edges(len(values), width)
     return [median(thinned(values[a:b], BLOCK_SAMPLE)) for a, b in zip(edges, [*edges[1:], len(values)], strict=True)]
+
+
+def end_medians(values: Sequence[float], width: int) -> tuple[float, float]:
+    """The first and the last of them, where mostly those are enough. At least one value is needed."""
+    edges = _edges(len(values), width)
+    first = values[: edges[1]] if len(edges) > 1 else values
+    return median(thinned(first, BLOCK_SAMPLE)), median(thinned(values[edges[-1] :], BLOCK_SAMPLE))
+
+
+def _edges(size: int, width: int) -> list[int]:
+    """Where blocks of `width` values begin."""
+    edges = list(range(0, size, width))
+    if len(edges) > 1 and size - edges[-1] < (width + 1) // 2:
+        edges.pop()
+    return edges
 
 
 def excursions(values: Sequence[float], least: Callable[[float], float], skip: int = BLOCK) -> list[Excursion]:

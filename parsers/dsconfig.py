@@ -51,7 +51,6 @@ _PAIR = Lazy(r"'(?P<key>[^']{1,80})': (?P<value>'[^']*'|\[[^\[\]]*\]|[^,'\"{}\[\
 
 def loads(text: str) -> Mapping[str, Any] | None:
     """A JSON object with what DeepSpeed and its users put into it (`inf`, comments, trailing commas), or None."""
-
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

@@ -10,7 +10,7 @@ from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from parsers import registry
+from parsers import recent, registry
 from parsers.ahead import ahead, workers
 from parsers.assemble import assemble
 from parsers.bounds import Bounds
@@ -197,12 +197,16 @@ def _said(path: str, meter: Meter, scanner: Scanner, router: Router) -> Iterator
         for block, prepared in ahead(path, blocks(path, meter), router, count, lambda: scanner.dead):
             yield scanner.feed(block) if prepared is None else scanner.take(Fragments(block), prepared)
     else:
-        is_first = path == STDIN
+        is_first, kept = path == STDIN, b""
         for block in blocks(path, meter):
             if is_first and is_binary(block.data[:4096]):
                 raise UnreadableError("standard input is binary of no known kind: pipe a text log into it.")
             is_first = False
+            if block.offset == len(kept) and len(kept) + len(block.data) <= recent.MAX_BYTES:
+                kept += block.data
             yield scanner.feed(block)
+        if kept and len(kept) == meter.bytes:
+            recent.keep(path, kept)
     yield Said(1, [(0, reader, record) for reader, record in scanner.close()])
 
 
