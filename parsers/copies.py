@@ -70,6 +70,11 @@ def _is_single(tables: Sequence[Table], starts: Sequence[int]) -> bool:
     """Whether the first rows of many show one that has no copy near it: the rest need not be looked at."""
     if sum(map(len, tables)) - sum(starts) < 2 * LOOK:
         return _has_single_rows(tables, starts)
+    if len(tables) == 1:
+        (table,), (start,) = tables, starts
+        keys = list(zip(repeat(table.names, LOOK), *[column[start : start + LOOK] for column in table.columns], strict=False))
+        counts = Counter(keys)
+        return any(counts[key] == 1 and all(v == v for v in key) and _tells(key) for key in keys[LOOK // 4 : LOOK // 2])
     rows = _rows(tables, starts, LOOK)[:LOOK]
     near = Counter(map(_key, rows))
     return any(near[_key(row)] == 1 and _is_telling(row) for row in rows[LOOK // 4 : LOOK // 2])

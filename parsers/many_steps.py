@@ -37,7 +37,7 @@ def merged(seqs: Sequence[array[int]], starts: Sequence[int]) -> Places:
     """The rows of several tables in the order of the file; of each those from `starts` on."""
     size = sum(len(seq) - start for seq, start in zip(seqs, starts, strict=True))
     if len(seqs) == 1:
-        return seqs[0][starts[0] :], array("q", bytes(8 * size)), array("q", range(starts[0], len(seqs[0])))
+        return seqs[0][starts[0] :], array("q", bytes(8 * size)), _numbers(starts[0], len(seqs[0]))
     if is_few(size):
         rows = sorted([(seq[k], number, k) for number, seq in enumerate(seqs) for k in range(starts[number], len(seq))])
         first, second, third = zip(*rows, strict=True) if rows else ((), (), ())
@@ -53,6 +53,15 @@ def merged(seqs: Sequence[array[int]], starts: Sequence[int]) -> Places:
     at: NDArray[Any] = np.concatenate([np.arange(starts[number], len(seqs[number])) for number in kept])
     order = np.argsort(whole, kind="stable")
     return column(whole[order]), column(which[order]), column(at[order])
+
+
+def _numbers(start: int, stop: int) -> array[int]:
+    """The whole numbers from one to another."""
+    if is_few(stop - start):
+        return array("q", range(start, stop))
+    import numpy as np
+
+    return column(np.arange(start, stop))
 
 
 def first_after(ticks: Sequence[int], seqs: array[int], end: int) -> array[int]:

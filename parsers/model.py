@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
     import polars as pl
@@ -150,6 +150,10 @@ class Environment:
             return None
         return facts[0] if len(facts) == 1 else max(facts, key=lambda f: (f.given, f.weight))
 
+    def some(self, keys: Iterable[str]) -> list[Fact]:
+        """The best-sourced facts under those of the keys that are known, in the order of the keys."""
+        return [fact for key in keys if key in self._by_key and (fact := self.get(key)) is not None]
+
     def value(self, key: str) -> Value:
         """The value of `get(key)`, or None where nothing is known."""
         fact = self.get(key)
@@ -234,7 +238,9 @@ class Series:
 
     def file_of(self, index: int) -> str:
         """The file that point `index` stands in."""
-        index = range(len(self))[index] if self.parts else index
+        if not self.parts:
+            return self.file
+        index = range(len(self))[index]
         return next((file for first, file in reversed(self.parts) if first <= index), self.file)
 
     @property
@@ -291,6 +297,8 @@ class Run:
     segments: int = 1
     failures: tuple[tuple[str, str], ...] = ()
     """(reader, text) of readers of ours that raised."""
+    remembered: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What others worked out about this run and will be asked again."""
     _index: _Index | None = field(default=None, init=False, repr=False, compare=False)
 
     def series(self, metric: str) -> Series | None:

@@ -12,6 +12,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
+from parsers import many_steps
 from parsers.bar_clock import Clock, Clocks
 from parsers.model import Series
 from parsers.table import Tables
@@ -55,6 +56,8 @@ def bars(tables: Sequence[Tables], clocks: Clocks) -> Iterator[Series]:
 
 def _points(table: Tables, clock: Clock) -> _Points:
     ticks, segment, cuts = table.ticks, 0, set(table.ticks.cuts)
+    if not many_steps.is_few(len(clock.at)) and (whole := _at_once(table, clock)):
+        return whole
     found = _Points(array("q"), array("d"), array("q"), array("i"), [])
     last_step, last_second, before = 0, math.nan, -1
     for index in clock.at:
@@ -74,3 +77,23 @@ def _points(table: Tables, clock: Clock) -> _Points:
         found.segments.append(segment)
         found.seqs.append(seq)
     return found
+
+
+def _at_once(table: Tables, clock: Clock) -> _Points | None:
+    """The same of a bar of which every count is kept; None where some are not."""
+    import numpy as np
+
+    ticks, at = table.ticks, many_steps.integers(clock.at)
+    steps, seqs = many_steps.integers(ticks.step)[at], many_steps.integers(ticks.seq)[at]
+    seconds = np.frombuffer(ticks.seconds, np.float64)[at]
+    is_new = (np.diff(at) != 1) | (seconds[1:] < seconds[:-1] - RESTART)
+    if ticks.cuts:
+        is_new |= np.isin(seqs[1:], many_steps.integers(ticks.cuts))
+    goes_on = (np.diff(steps) >= 0) & (np.diff(seconds) >= 0)
+    if np.isnan(seconds).any() or not (is_new | goes_on).all():
+        return None
+    segments, shown = array("i"), array("d")
+    segments.frombytes(np.concatenate([[0], np.cumsum(is_new)]).astype(np.int32).tobytes())
+    shown.frombytes(seconds.tobytes())
+    lines = many_steps.column(many_steps.integers(ticks.line)[at])
+    return _Points(many_steps.column(steps), shown, lines, segments, seqs.tolist())

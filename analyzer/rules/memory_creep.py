@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
@@ -44,7 +45,12 @@ def memory_creep(run: Run) -> Iterator[Finding]:
 
 
 def _is_memory(track: Series) -> bool:
-    return track.metric in (metrics.MEMORY_GPU, metrics.MEMORY_HOST) or bool(_MEMORY.search(track.name))
+    return track.metric in (metrics.MEMORY_GPU, metrics.MEMORY_HOST) or _is_named_so(track.name)
+
+
+@lru_cache(maxsize=2**12)
+def _is_named_so(name: str) -> bool:
+    return _MEMORY.search(name) is not None
 
 
 def _creeps(values: Sequence[float]) -> bool:
