@@ -58,25 +58,29 @@ def _points(table: Tables, clock: Clock) -> _Points:
     ticks, segment, cuts = table.ticks, 0, set(table.ticks.cuts)
     if not many_steps.is_few(len(clock.at)) and (whole := _at_once(table, clock)):
         return whole
-    found = _Points(array("q"), array("d"), array("q"), array("i"), [])
+    all_steps, all_seconds, all_seqs = ticks.step, ticks.seconds, ticks.seq
+    kept, segments = list[int](), list[int]()
     last_step, last_second, before = 0, math.nan, -1
     for index in clock.at:
-        seconds, step, seq = ticks.seconds[index], ticks.step[index], ticks.seq[index]
+        seconds, step = all_seconds[index], all_steps[index]
         if seconds != seconds:
             continue
-        if found.seqs:
-            if index != before + 1 or seconds < last_second - RESTART or seq in cuts:
+        if kept:
+            if index != before + 1 or seconds < last_second - RESTART or (cuts and all_seqs[index] in cuts):
                 segment += 1
             elif step < last_step or seconds < last_second:
                 before = index
                 continue
         before, last_step, last_second = index, step, seconds
-        found.steps.append(step)
-        found.seconds.append(seconds)
-        found.lines.append(ticks.line[index])
-        found.segments.append(segment)
-        found.seqs.append(seq)
-    return found
+        kept.append(index)
+        segments.append(segment)
+    return _Points(
+        array("q", [all_steps[index] for index in kept]),
+        array("d", [all_seconds[index] for index in kept]),
+        array("q", [ticks.line[index] for index in kept]),
+        array("i", segments),
+        [all_seqs[index] for index in kept],
+    )
 
 
 def _at_once(table: Tables, clock: Clock) -> _Points | None:
