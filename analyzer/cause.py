@@ -86,14 +86,16 @@ class ClauseSpec:
     otherwise: str
     ask: str
     hint: str
-    if_met: float = field(init=False)
-    """Log-odds added when the clause is met."""
-    if_not: float = field(init=False)
-    """Log-odds added when the clause is not met."""
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "if_met", weight(self.strength))
-        object.__setattr__(self, "if_not", weight(self.otherwise))
+    @property
+    def if_met(self) -> float:
+        """Log-odds added when the clause is met."""
+        return weight(self.strength)
+
+    @property
+    def if_not(self) -> float:
+        """Log-odds added when the clause is not met."""
+        return weight(self.otherwise)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ class Cause:
     cases: tuple[Mapping[str, Any], ...] = field(repr=False)
 
 
+@cache
 def weight(strength: str) -> float:
     """`strong` → 3.0, `strong-against` → −3.0; raises KeyError for an unknown word."""
     name = strength.removesuffix("-against")
@@ -149,6 +152,8 @@ def _clause(entry: Mapping[str, Any]) -> ClauseSpec:
     else:
         join = next(key for key in ("any", "all", "none") if key in entry)
         whens = tuple(entry[join])
+    weight(entry["strength"])
+    weight(entry.get("otherwise", ""))
     return ClauseSpec(
         whens, cast(Join, join), entry.get("text", ""), entry["strength"], entry.get("otherwise", ""),
         entry.get("ask", ""), entry.get("hint", ""),
