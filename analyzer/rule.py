@@ -141,12 +141,11 @@ def collecting() -> Iterator[list[Rule]]:
         _OWN.reset(token)
 
 
-def _is_logged(run: Run, one: Rule, name: str) -> bool:
-    if run.series(name) is not None:
+def _is_logged(run: Run, one: Rule, need: str) -> bool:
+    names = need.split("|")
+    if any(name in run.metrics for name in names):
         return True
-    if "|" in name:
-        return any(_is_logged(run, one, either) for either in name.split("|"))
-    return one.is_of_engines and any(track.engine and track.metric == f"{track.engine}/{name}" for track in run.tracks)
+    return one.is_of_engines and any(t.engine and t.metric == f"{t.engine}/{name}" for t in run.tracks for name in names)
 
 
 def run_rule(
@@ -156,9 +155,10 @@ def run_rule(
 
     `stated`: thresholds by name that hold instead of the rule's own, for this run of it.
     """
-    missing = tuple([need for need in one.needs if not _is_logged(run, one, need)]) if one.needs else ()
+    logged = run.metrics
+    missing = [need for need in one.needs if need not in logged and not _is_logged(run, one, need)]
     if missing:
-        return (), Skip(one.id, missing), None
+        return (), Skip(one.id, tuple(missing)), None
     if one.events and run.kinds.isdisjoint(one.events):
         return (), None, None
     token = _STATED.set({one.thresholds[name]: value for name, value in stated.items()} if stated else _NONE)
