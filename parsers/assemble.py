@@ -10,7 +10,7 @@ from itertools import accumulate, pairwise
 from operator import itemgetter
 from typing import Final
 
-from parsers import metrics, steps
+from parsers import many_steps, metrics, steps
 from parsers.align import align
 from parsers.bar_clock import Clocks
 from parsers.bulk import bulk_tracks, join_restarts
@@ -73,7 +73,7 @@ def _planned(environment: Environment, tables: Sequence[Tables], clocks: Clocks)
     for table in tables:
         train = [t for t in table.by_key.values() if t.kind == "train" and len(t)]
         total = clocks.of(table, train).total if train else None
-        if total and all(max(t.step) <= total for t in train):  # a bar of one epoch plans no run
+        if total and all(many_steps.highest(t.step) <= total for t in train):  # a bar of one epoch plans no run
             return total
     return None
 
@@ -127,8 +127,8 @@ def _share(track: Series, table: Table, column: int, known: Shared) -> None:
     """The series of one table's column: nothing is copied. `known`: of tables that were shared before."""
     track.steps, track.values, track.lines, track.times = table.step, table.columns[column], table.line, table.time
     if id(table) not in known:
-        steps = table.step.tolist()
-        is_plain = steps == sorted(steps)
+        steps = table.step
+        is_plain = many_steps.never_falls(steps)
         falls = () if is_plain else accumulate((b < a for a, b in pairwise(steps)), initial=0)
         segments = array("i", bytes(4 * len(steps)) if is_plain else falls)
         places = [bisect_left(table.seq, seq) for seq in table.cuts]

@@ -123,6 +123,20 @@ def drops(values: array[float]) -> list[int]:
     return places
 
 
+def highest(values: array[int]) -> int:
+    """The highest value. At least one is needed."""
+    return max(values) if is_few(len(values)) else int(integers(values).max())
+
+
+def never_falls(values: array[int]) -> bool:
+    """Whether no value is lower than the one before."""
+    if is_few(len(values)):
+        plain = values.tolist()
+        return plain == sorted(plain)
+    known = integers(values)
+    return bool((known[1:] >= known[:-1]).all())
+
+
 def among(values: array[int], wanted: Iterable[int]) -> Sequence[int]:
     """The places of the values that are wanted."""
     known = set(wanted)
