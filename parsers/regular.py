@@ -26,6 +26,7 @@ from parsers.line import Line, make_line, plain_stamp
 from parsers.model import Record, Row, RowKind
 from parsers.plain import Part
 from parsers.said import Rows
+from parsers.values import duration_seconds
 
 Parse = Callable[[Line], Iterable[Row]]
 """What a line says without any memory; values that the reader needs for its own have names that begin with `@`."""
@@ -49,6 +50,7 @@ _STAMP: Final = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:,\d{3})?(?![.,]?\
 _NUMBER: Final = re.compile(rb"[-+]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _UNSIGNED: Final = re.compile(rb"(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _EXPONENT: Final = re.compile(rb"\d\.?[eE][-+]?$")
+_DURATION: Final = re.compile(rb"\d{1,4}(?::\d\d){1,2}(?![:\d])")
 _HIDE: Final = bytes.maketrans(b"0123456789", bytes(range(1, 11)))
 _SHOW: Final = bytes.maketrans(bytes(range(1, 11)), b"0123456789")
 
@@ -173,7 +175,7 @@ def _structure(rows: Iterable[Row]) -> object:
 
 
 def _tokens(line: bytes) -> list[tuple[int, int]]:
-    return [found.span() for pattern in (_STAMP, _NUMBER, _UNSIGNED) for found in pattern.finditer(line)]
+    return [found.span() for pattern in (_STAMP, _DURATION, _NUMBER, _UNSIGNED) for found in pattern.finditer(line)]
 
 
 def _varied(
@@ -198,7 +200,8 @@ def _varied(
 def _digits(line: bytes, start: int, size: int, luck: random.Random) -> bytes:
     """Other digits in place of those at `start`: as many in exponents, groups of thousands and seconds since the epoch."""
     is_exponent = _EXPONENT.search(line[max(0, start - 3) : start]) is not None
-    is_grouped = line[start - 1 : start] == b"," or line[start + size : start + size + 1] == b","
+    before, after = line[start - 1 : start], line[start + size : start + size + 1]
+    is_grouped = b"," in (before, after) or (b":" in (before, after) and size == 2)
     if not (is_exponent or is_grouped or size > 8):
         size = max(1, size + luck.choice((-1, 0, 0, 1, 2)))
     found = bytes(luck.choice(b"123456789") for _ in range(size))
@@ -245,6 +248,9 @@ def _source(
         group = _group(values, texts, spans, lambda text, factor=factor: _float(text) * factor)  # type: ignore[misc]
         if group:
             return Source(group, factor)
+    group = _group(values, texts, spans, _seconds)
+    if group:
+        return Source(group, 1.0)
     group = _group(values, texts, spans, lambda text: 1 / (_float(text) or math.nan))
     if group:
         return Source(group, _INVERSE)
@@ -282,6 +288,10 @@ def _float(text: bytes) -> float:
 def _whole(text: bytes) -> float:
     value = _float(text)
     return float(int(value)) if abs(value) < 1e15 else math.nan
+
+
+def _seconds(text: bytes) -> float:
+    return (duration_seconds(text.decode()) or 0.0) if _DURATION.fullmatch(text) else math.nan
 
 
 def _stamp(text: bytes) -> float:
@@ -337,7 +347,7 @@ def recounted(found: Sequence[Rows], count: Callable[..., int | None], *names: s
 
     The values are taken out of the rows; they are None in rows that lack them.
     """
-    parts = [_without(rows, names) for rows in found]
+    parts = [values_of(rows, names) for rows in found]
     if len(parts) == 1:
         [(rows, own)] = parts
         shown = rows.steps if rows.steps is not None else repeat(None, len(rows.at))
@@ -353,7 +363,7 @@ def recounted(found: Sequence[Rows], count: Callable[..., int | None], *names: s
     return [_with(rows, made) for (rows, _), made in zip(parts, steps, strict=True)]
 
 
-def _without(rows: Rows, names: Sequence[str]) -> tuple[Rows, list[Sequence[float] | None]]:
+def values_of(rows: Rows, names: Sequence[str]) -> tuple[Rows, list[Sequence[float] | None]]:
     """(rows without these values, their columns)."""
     own = [rows.columns[rows.names.index(name)] if name in rows.names else None for name in names]
     kept = [(name, column) for name, column in zip(rows.names, rows.columns, strict=True) if name not in names]
@@ -370,7 +380,7 @@ def _with(rows: Rows, steps: Sequence[Any]) -> Rows:
 
 def planned(found: Sequence[Rows], total: float) -> list[Rows] | None:
     """Rows without their value `@total`, None where one of them tells another plan than this one."""
-    parts = [_without(rows, ("@total",)) for rows in found]
+    parts = [values_of(rows, ("@total",)) for rows in found]
     if any(column is not None and set(column) != {total} for _, (column,) in parts):
         return None
     return [rows for rows, _ in parts]

@@ -32,6 +32,8 @@ LONG: Final = 2**16
 """Bytes of a fragment that is long."""
 FIRST: Final = 100
 """Fragments of a file that are sorted before the others."""
+BARS: Final = "progress_bar"
+"""Whose the counts of bars are, whichever reader takes a bar with metrics."""
 PIECES: Final = 8
 """Parts in which a block is read whose lines are mostly read one by one."""
 MAX_LATE: Final = 8000
@@ -385,7 +387,7 @@ class Scanner:
             return False
         name = self._router.formats[owner].name
         for part in found:
-            self._said.many.append((name, part))
+            self._said.many.append((name if isinstance(part, Rows) else BARS, part))
             if isinstance(part, Rows) and not self._has_loss:
                 self._note_loss(owner, part.kind, part.names)
         return True
@@ -397,7 +399,7 @@ class Scanner:
         for at in self._new(sorted(chosen)):
             number = chosen[at]
             if shapes[number].is_learned:
-                self._read_learned(at, shapes[number].owner)
+                self._read_learned(at)
                 continue
             match = shapes[number].pattern.match(self._text(at))
             if match:
@@ -405,11 +407,14 @@ class Scanner:
             else:
                 self._read_line(at, self._hits(self._text(at)))
 
-    def _read_learned(self, at: int, owner: int) -> None:
-        """Gives a line of a learned form to its reader only: the others got theirs, or have nothing to say."""
-        line = self._line(at, self._hits(self._text(at)))
-        self._thrift.spent += len(self._text(at)) + LINE
-        self._feed_one(owner, at, line)
+    def _read_learned(self, at: int) -> None:
+        """Gives a line of a learned form to the readers of its hints, but to none that waits for every line."""
+        hits = self._hits(self._text(at))
+        mask = reduce(or_, map(self._masks.__getitem__, hits), 0)
+        line = self._line(at, hits)
+        self._thrift.spent += len(self._text(at)) + LINE * mask.bit_count()
+        for which in self._router.indexes(mask):
+            self._feed_one(which, at, line)
 
     def _line(self, at: int, hits: Sequence[int]) -> Line:
         line = make_line(self._file, self._fragments.numbers[at], self._text(at)[:MAX_FRAGMENT])
@@ -455,10 +460,11 @@ class Scanner:
         return list(dict.fromkeys(map(itemgetter(0), hits))) if len(fragment) > LONG else [hit[0] for hit in hits]
 
     def _is_silent(self, mask: int, hint: bytes, text: bytes, is_many: bool = False) -> bool:
-        """Whether the one reader that waits for a hint has nothing to say about a plain line (or about many)."""
-        if not mask:  # spent meanwhile
-            return True
-        reader: Any = self._readers[mask.bit_length() - 1] if not mask & (mask - 1) else None
+        """Whether all readers that wait for a hint have nothing to say about a plain line (or about many)."""
+        return all(self._says_nothing(which, hint, text, is_many) for which in self._router.indexes(mask))
+
+    def _says_nothing(self, which: int, hint: bytes, text: bytes, is_many: bool) -> bool:
+        reader: Any = self._readers[which]
         if isinstance(reader, ByRank):
             return reader.refutes_plain((hint,), text, self._rank)
         refutes = getattr(reader, "refutes_all" if is_many else "refutes", None)
