@@ -158,7 +158,9 @@ REGULAR = [(form.name, form.example) for form in text_formats() if form.parse] +
 """Readers whose lines are learned, and lines of theirs."""
 
 
-KEPT = re.compile(r"/\s*\d+|total_steps\": \d+|RANK \d|scaler \d|\d{4}-\d\d-\d\d|\d+:\d\d:\d\d(?:,\d+)?|\d\d:\d\d[<,]|cuda:0|1,234|ts\": \d+")
+KEPT = re.compile(
+    r"/\s*\d+|total_steps\": \d+|RANK \d|scaler \d|\d{4}-\d\d-\d\d|\d+:\d\d:\d\d(?:,\d+)?|\d\d:\d\d[<,]|cuda:0|1,234|ts\": \d+"
+)
 
 
 def other_numbers(luck: random.Random, text: str) -> str:
