@@ -118,6 +118,7 @@ class Cause:
     cases: tuple[Mapping[str, Any], ...] = field(repr=False)
 
 
+@cache
 def weight(strength: str) -> float:
     """`strong` → 3.0, `strong-against` → −3.0; raises KeyError for an unknown word."""
     name = strength.removesuffix("-against")

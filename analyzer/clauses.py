@@ -28,7 +28,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from analyzer import setting as settings
 from analyzer import shapes
@@ -73,23 +73,30 @@ class Case:
                 continue
             by_rule[finding.rule] = (*by_rule.get(finding.rule, ()), finding)
         lines: dict[str, list[Event]] = {}
-        events: dict[str, list[Event]] = {}
-        for event in run.events:
-            events.setdefault(event.kind, []).append(event)
-            if event.kind == "signature":
-                lines.setdefault(str(event.data["id"]), []).append(event)
+        for event in run.events_of("signature"):
+            lines.setdefault(str(event.data["id"]), []).append(event)
         return cls(
             run, by_rule, frozenset(skipped), {id_: tuple(found) for id_, found in lines.items()},
-            {kind: tuple(found) for kind, found in events.items()}, first=first,
+            {kind: run.events_of(kind) for kind in run.kinds}, first=first,
         )  # fmt: skip
 
 
 def weigh(spec: ClauseSpec, case: Case) -> Clause:
     """The clause, answered and weighed for this run."""
-    state, evidence = join(spec.join, [answer(when, case) for when in spec.whens])
+    if len(spec.whens) == 1 and spec.join != "none":
+        state, evidence = answer(spec.whens[0], case)
+        evidence = evidence[:MAX_EVIDENCE] if state != "unknown" else ()
+    else:
+        state, evidence = join(spec.join, [answer(when, case) for when in spec.whens])
     added = spec.if_met if state == "met" else spec.if_not if state == "not-met" else 0.0
-    text = spec.text or f" {'and' if spec.join == 'all' else 'or'} ".join(map(_plain, spec.whens))
+    text = spec.text or _words(spec.join, spec.whens)
     return Clause(text, state, added, spec.strength, evidence, spec.ask)
+
+
+@cache
+def _words(how: Join, whens: tuple[str, ...]) -> str:
+    """The text of a clause that has none of its own."""
+    return f" {'and' if how == 'all' else 'or'} ".join(map(_plain, whens))
 
 
 def _plain(when: str) -> str:
@@ -111,12 +118,20 @@ def join(how: Join, answers: Sequence[Answer]) -> Answer:
     return state, evidence
 
 
-def state_of(how: Gate, whens: Sequence[str], case: Case) -> State:
+class Asked(NamedTuple):
+    """A clause with how it is asked and, where several are joined in it, those."""
+
+    when: str
+    check: Check
+    parts: tuple[Asked, ...]
+
+
+def state_of(how: Gate, whens: Sequence[Asked], case: Case) -> State:
     """The state alone of several clauses joined as a gate joins them; those that can change nothing are not asked."""
     wanted: State = "not-met" if how in ("all", "sure") else "met"
     is_unknown = False
     answers = case.answers
-    for when, check, parts in _cheap_first(tuple(whens)):
+    for when, check, parts in whens:
         known = answers.get(when)
         if known is not None:
             state = known[0]
@@ -132,16 +147,14 @@ def state_of(how: Gate, whens: Sequence[str], case: Case) -> State:
 
 
 @cache
-def _cheap_first(whens: tuple[str, ...]) -> tuple[tuple[str, Check, tuple[str, ...]], ...]:
-    """Clauses with how they are asked and, where several are joined, their parts: facts and messages before settings, those
-    before curves, which take longest to ask.
-    """
+def asked(whens: tuple[str, ...]) -> tuple[Asked, ...]:
+    """Clauses as they are asked: facts and messages before settings, those before curves, which take longest to ask."""
 
     def cost(when: str) -> int:
         return max(_COST.get(part.partition(":")[0], 0) for part in conjuncts(when))
 
     taken = [(when, _check(when), conjuncts(when)) for when in sorted(whens, key=cost)]
-    return tuple((when, check, parts if len(parts) > 1 else ()) for when, check, parts in taken)
+    return tuple(Asked(when, check, asked(parts) if len(parts) > 1 else ()) for when, check, parts in taken)
 
 
 def answer(when: str, case: Case) -> Answer:
@@ -203,7 +216,7 @@ def _line(pattern: str) -> Check:
 
 def _package(subject: str) -> Check:
     name, found, ranges = subject.partition(" in ")
-    key = f"package:{name.strip().lower().replace('_', '-')}"
+    key = key_of("package", name)
 
     def check(case: Case) -> Answer:
         fact = case.run.environment.get(key)
@@ -218,10 +231,18 @@ def _package(subject: str) -> Check:
     return check
 
 
-def _keyed(prefix: str) -> Callable[[str], Check]:
+def key_of(kind: str, name: str) -> str:
+    """The key of the fact that a clause of this kind asks for; '' where it asks for none."""
+    if kind == "package":
+        return f"package:{name.strip().lower().replace('_', '-')}"
+    return name if kind == "fact" else f"{kind}:{name}" if kind in _FACTS else ""
+
+
+def _keyed(kind: str) -> Callable[[str], Check]:
     def keyed(subject: str) -> Check:
-        key, operator, wanted = split(subject)
-        return lambda case: compare(case.run.environment, prefix + key, operator, wanted)
+        name, operator, wanted = split(subject)
+        key = key_of(kind, name)
+        return lambda case: compare(case.run.environment, key, operator, wanted)
 
     return keyed
 
@@ -308,19 +329,14 @@ def _metric(subject: str) -> Check:
     return lambda case: shapes.ask(case.run, metric, wanted)
 
 
+_FACTS: Final = frozenset({"config", "arg", "fact", "hardware", "model", "run", "project", "tried"})
+"""Kinds of clauses about one fact."""
 _KINDS: Final[Mapping[str, Callable[[str], Check]]] = {
     "rule": _rule,
     "event": _event,
     "line": _line,
     "package": _package,
-    "config": _keyed("config:"),
-    "arg": _keyed("arg:"),
-    "fact": _keyed(""),
-    "hardware": _keyed("hardware:"),
-    "model": _keyed("model:"),
-    "run": _keyed("run:"),
-    "project": _keyed("project:"),
-    "tried": _keyed("tried:"),
     "setting": _setting,
     "metric": _metric,
+    **{kind: _keyed(kind) for kind in sorted(_FACTS)},
 }

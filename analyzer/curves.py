@@ -11,20 +11,23 @@ from parsers import Run, Series
 BUCKETS: Final = 1000
 """Two points a bucket on a chart of at most 2,000 pixels: more would be drawn over each other."""
 MAX_CURVES: Final = 40
+Shared = dict[int, tuple[int, ...]]
+"""Steps and lines that metrics logged together have in common, by the identity of their column."""
 
 
 def curves(run: Run) -> tuple[Curve, ...]:
     """The preferred series of every metric, reduced, in the order of the tracks."""
     seen: dict[str, Curve] = {}
+    shared: Shared = {}
     for track in run.tracks:
         if track.metric not in seen and len(track) and len(seen) < MAX_CURVES:
-            seen[track.metric] = reduced(track)
+            seen[track.metric] = reduced(track, shared)
     return tuple(seen.values())
 
 
-def reduced(track: Series) -> Curve:
+def reduced(track: Series, shared: Shared | None = None) -> Curve:
     """At most four points a bucket: its least and greatest value, and the first and last that is not finite."""
-    steps, values, lines = _points(track)
+    steps, values, lines = _points(track, {} if shared is None else shared)
     return Curve(
         metric=track.metric,
         name=track.name,
@@ -40,9 +43,12 @@ def reduced(track: Series) -> Curve:
     )
 
 
-def _points(track: Series) -> tuple[tuple[int, ...], tuple[float, ...], tuple[int, ...]]:
+def _points(track: Series, shared: Shared) -> tuple[tuple[int, ...], tuple[float, ...], tuple[int, ...]]:
     if len(track) <= 2 * BUCKETS:
-        return tuple(track.steps), tuple(track.values), tuple(track.lines)
+        steps, lines = (
+            shared.get(id(column)) or shared.setdefault(id(column), tuple(column)) for column in (track.steps, track.lines)
+        )
+        return steps, tuple(track.values), lines
     keep = _chosen(track)
     return (
         tuple(track.steps[i] for i in keep), tuple(track.values[i] for i in keep), tuple(track.lines[i] for i in keep),

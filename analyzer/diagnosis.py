@@ -123,8 +123,11 @@ def judge(run: Run, options: Options | None = None) -> Diagnosis:
 
 
 def _summary(run: Run, ended: Outcome, judged: Verdict) -> RunSummary:
-    environment = run.environment
-    keyed = {prefix: dict(environment.under(prefix)) for prefix in ("package:", "config:", "hardware:", "arg:")}
+    keyed: dict[str, dict[str, Fact]] = {"package": {}, "config": {}, "hardware": {}, "arg": {}}
+    for key, fact in run.environment.under(""):
+        prefix, _, name = key.partition(":")
+        if prefix in keyed:
+            keyed[prefix][name] = fact
     return RunSummary(
         source=run.source,
         files=run.files,
@@ -134,10 +137,10 @@ def _summary(run: Run, ended: Outcome, judged: Verdict) -> RunSummary:
         planned_steps=run.planned_steps,
         step_source=run.step_source,
         curves=curves(run),
-        packages={name: str(fact.value) for name, fact in keyed["package:"].items()},
-        config={name: fact.value for name, fact in keyed["config:"].items()},
-        hardware={name: fact.value for name, fact in keyed["hardware:"].items()},
-        arguments={name: fact.value for name, fact in keyed["arg:"].items()},
+        packages={name: str(fact.value) for name, fact in keyed["package"].items()},
+        config={name: fact.value for name, fact in keyed["config"].items()},
+        hardware={name: fact.value for name, fact in keyed["hardware"].items()},
+        arguments={name: fact.value for name, fact in keyed["arg"].items()},
         environment_refs={fact.key: fact.ref for group in keyed.values() for fact in group.values()},
         outcome=ended,
         verdict=judged,

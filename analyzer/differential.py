@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Final, NamedTuple
 
-from analyzer.cause import FOLDER, PRIORS, Cause, ClauseSpec, Gate, complete
+from analyzer.cause import FOLDER, PRIORS, Cause, ClauseSpec, complete
 from analyzer.clauses import Case, state_of, weigh
-from analyzer.gates import candidates, seen
+from analyzer.gates import Steps, candidates, seen
 from analyzer.model import CauseVerdict, Clause, Failure, Finding, Match, State
 from analyzer.relation import CRASHES, elsewhere, is_of_first, is_well
 from parsers import kinds
@@ -33,8 +34,6 @@ BEHIND: Final = 7.0
 SUPPORTED: Final = 2.0
 """Log-odds at which a root cause comes before amplifiers of whatever weight, and a benign explanation may lead."""
 MAX_LISTED: Final = 8
-_CHEAP_FIRST: Final[tuple[Gate, ...]] = ("sure", "all", "none", "any")
-"""Facts are asked for before curves: most gates are shut by a fact."""
 STRONG: Final = 3.0
 DECISIVE: Final = 5.0
 
@@ -75,7 +74,7 @@ def differential(
     ranked = [leader, *rivals] if leader else rivals
     listed = [one for one in ranked if one.match.score >= ranked[0].match.score - BEHIND][:MAX_LISTED]
     is_loud = any(f.severity != "info" for findings in case.findings.values() for f in findings)
-    judged = tuple(replace(_told(one), verdict=_verdict(one, ranked, is_loud)) for one in listed)
+    judged = tuple(_told(one, _verdict(one, ranked, is_loud)) for one in listed)
     return judged, tuple(_told(one) for one in notes if one is not leader), failures
 
 
@@ -110,27 +109,31 @@ def _root_first(rivals: list[Weighed]) -> list[Weighed]:
     return [first, *(one for one in rivals if one is not first)]
 
 
-def _told(one: Weighed) -> Match:
+def _told(one: Weighed, verdict: CauseVerdict = "possible") -> Match:
     """The match as it is shown: with remedy, experiment and sources, which are read only for causes that are listed,
     and with the clauses that weighed something or ask for something.
     """
-    cause = one.cause
-    if not cause.remedy and (FOLDER / f"{cause.id}.toml").is_file():
-        cause = complete(cause.id)
+    cause = one.cause if one.cause.remedy else _whole(one.cause.id) or one.cause
     worth = tuple(clause for clause in one.match.clauses if clause.weight or (clause.state == "unknown" and clause.ask))
     return replace(
-        one.match, clauses=worth, remedy=cause.remedy, confirm_by=cause.experiment,
+        one.match, verdict=verdict, clauses=worth, remedy=cause.remedy, confirm_by=cause.experiment,
         sources=tuple(source["url"] for source in cause.sources),
     )  # fmt: skip
+
+
+@cache
+def _whole(id_: str) -> Cause | None:
+    """A shipped cause with its remedy; None where the file is another's."""
+    return complete(id_) if (FOLDER / f"{id_}.toml").is_file() else None
 
 
 def _weigh_all(causes: Sequence[Cause], case: Case, strict: bool) -> tuple[list[Weighed], tuple[Failure, ...]]:
     weighed: list[Weighed] = []
     failures: list[Failure] = []
-    met = seen(case.findings, case.events, case.lines)
-    for cause in candidates(causes, met):
+    met = seen(case.findings, case.events, case.lines, case.run.environment.keys(), case.run.metrics)
+    for cause, steps in candidates(causes, met):
         try:
-            one = _weigh(cause, case)
+            one = _weigh(cause, steps, case)
         except Exception as error:
             if strict:
                 raise
@@ -141,8 +144,8 @@ def _weigh_all(causes: Sequence[Cause], case: Case, strict: bool) -> tuple[list[
     return sorted(weighed, key=lambda one: one.rank), tuple(failures)
 
 
-def _weigh(cause: Cause, case: Case) -> Weighed | None:
-    gate = _gate(cause, case)
+def _weigh(cause: Cause, steps: Steps, case: Case) -> Weighed | None:
+    gate = _gate(steps, case)
     if gate == "not-met":
         return None
     clauses = tuple(weigh(spec, case) for spec in cause.evidence)
@@ -162,13 +165,10 @@ def _is_open_version(spec: ClauseSpec, clause: Clause) -> bool:
     return clause.state == "unknown" and spec.if_not < 0 and all(when.startswith("package:") for when in spec.whens)
 
 
-def _gate(cause: Cause, case: Case) -> State:
-    """Whether the cause can be meant at all. Symptoms (`any`, `sure`) must be there: an unknown one opens no gate."""
+def _gate(steps: Steps, case: Case) -> State:
+    """Whether a cause can be meant at all. Symptoms (`any`, `sure`) must be there: an unknown one opens no gate."""
     is_unknown = False
-    for how in _CHEAP_FIRST:
-        whens = cause.requires.get(how)
-        if not whens:
-            continue
+    for how, whens in steps:
         state = state_of(how, whens, case)
         if state == "not-met" or (state == "unknown" and how in ("any", "sure")):
             return "not-met"

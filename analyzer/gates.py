@@ -1,7 +1,8 @@
-"""Which causes can be meant at all, told from what was seen: most of two hundred need a symptom that most runs lack.
+"""Which causes can be meant at all, told from what was seen: most of two hundred need something that most runs lack.
 
-A cause's `any` and `sure` requirements must be met, and a clause about a rule, an event or a line is met only where that
-rule, event or line was seen. So the seen ones alone rule out nearly every cause before a clause is asked.
+A cause's `any` and `sure` requirements must be met. A clause about a rule, an event or a line is met only where that was
+seen, one about a fact only where there is one under its key, and one about a metric only where it was logged. So what is
+there alone rules out nearly every cause before a clause is asked.
 """
 
 from __future__ import annotations
@@ -9,43 +10,65 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from analyzer.cause import Cause
+from analyzer.cause import Cause, Gate
+from analyzer.clauses import Asked, asked, key_of, split
 from analyzer.patterns import conjuncts
 
 MAX_INDEXES: Final = 4
 _SEEN: Final = ("rule:", "event:", "line:")
+ABSENT: Final = frozenset({"not-logged"})
+"""Shapes of a metric that was never logged."""
+_CHEAP_FIRST: Final[tuple[Gate, ...]] = ("sure", "all", "none", "any")
+"""Facts are asked for before curves: most gates are shut by a fact."""
 Groups = tuple[frozenset[str], ...]
+Steps = tuple[tuple[Gate, tuple[Asked, ...]], ...]
+"""What a cause requires, in the order in which it is asked."""
 
 
-def seen(rules: Iterable[str], events: Iterable[str], lines: Iterable[str]) -> frozenset[str]:
-    """The clauses about rules, events and lines that are met in a run."""
-    groups: Mapping[str, Iterable[str]] = dict(zip(_SEEN, (rules, events, lines), strict=True))
-    return frozenset(kind + name for kind, names in groups.items() for name in names)
+def seen(
+    rules: Iterable[str], events: Iterable[str], lines: Iterable[str], facts: Iterable[str] = (), metrics: Iterable[str] = ()
+) -> frozenset[str]:
+    """What clauses of a run can be about: its findings, events and lines, the keys of its facts, its metrics."""
+    groups: Mapping[str, Iterable[str]] = dict(
+        zip((*_SEEN, "key:", "metric:"), (rules, events, lines, facts, metrics), strict=True)
+    )
+    return frozenset([kind + name for kind, names in groups.items() for name in names])
 
 
-def candidates(causes: Sequence[Cause], met: frozenset[str]) -> list[Cause]:
-    """The causes whose symptoms may be there, in their order; the gate of any other cannot open."""
+def candidates(causes: Sequence[Cause], met: frozenset[str]) -> list[tuple[Cause, Steps]]:
+    """The causes whose symptoms may be there, in their order, each with its gate; the gate of any other cannot open."""
     index = _index(causes)
-    numbers = set(index.always).union(*(index.by_clause[clause] for clause in met if clause in index.by_clause))
-    return [causes[number] for number in sorted(numbers) if _may_open(index.groups[number], met)]
+    numbers = set(index.always).union(*[index.by_atom[atom] for atom in met.intersection(index.by_atom)])
+    return [(causes[number], index.steps_of(number)) for number in sorted(numbers) if _may_open(index.groups[number], met)]
 
 
-def is_open(cause: Cause, met: frozenset[str]) -> bool:
-    """Whether the cause's symptoms may be there; False only where its gate cannot open."""
-    return _may_open(_groups(cause), met)
+def steps(cause: Cause) -> Steps:
+    """A cause's gate, taken apart."""
+    return tuple((how, asked(tuple(cause.requires[how]))) for how in _CHEAP_FIRST if cause.requires.get(how))
 
 
 def _may_open(groups: Groups, met: frozenset[str]) -> bool:
-    return not any(group.isdisjoint(met) for group in groups)
+    for group in groups:  # noqa: SIM110 - asked a hundred times a run
+        if group.isdisjoint(met):
+            return False
+    return True
 
 
 class _Index(NamedTuple):
-    """Of some causes, by their place: what each must have seen, who may be open where a clause is met, who needs none."""
+    """Of some causes, by their place: what each must have seen, who may be open where that is there, who needs nothing."""
 
     causes: Sequence[Cause]
     groups: list[Groups]
-    by_clause: dict[str, list[int]]
+    by_atom: dict[str, list[int]]
     always: list[int]
+    steps: dict[int, Steps]
+
+    def steps_of(self, number: int) -> Steps:
+        """A cause's gate, taken apart when it is first asked for."""
+        known = self.steps.get(number)
+        if known is None:
+            known = self.steps[number] = steps(self.causes[number])
+        return known
 
 
 _INDEXES: Final[dict[int, _Index]] = {}
@@ -55,10 +78,10 @@ _INDEXES: Final[dict[int, _Index]] = {}
 def _index(causes: Sequence[Cause]) -> _Index:
     known = _INDEXES.get(id(causes))
     if known is None or known.causes is not causes:
-        known = _Index(causes, [_groups(cause) for cause in causes], {}, [])
+        known = _Index(causes, [_groups(cause) for cause in causes], {}, [], {})
         for number, groups in enumerate(known.groups):
-            for clause in groups[0] if groups else ():
-                known.by_clause.setdefault(clause, []).append(number)
+            for atom in groups[0] if groups else ():
+                known.by_atom.setdefault(atom, []).append(number)
             known.always.extend([] if groups else [number])
         if len(_INDEXES) >= MAX_INDEXES:
             _INDEXES.clear()
@@ -67,16 +90,32 @@ def _index(causes: Sequence[Cause]) -> _Index:
 
 
 def _groups(cause: Cause) -> Groups:
-    """Sets of clauses, of each of which one must be met."""
+    """Sets of atoms, of each of which one must be there; the rarest first."""
     either, sure = cause.requires.get("any", ()), cause.requires.get("sure", ())
-    groups = [frozenset((first,)) for when in sure if (first := _first(conjuncts(when)))]
-    firsts = [_first(conjuncts(when)) for when in either]
-    if firsts and all(firsts):
-        groups.append(frozenset(filter(None, firsts)))
-    return tuple(groups)
+    groups = {frozenset((atom,)) for when in sure for part in conjuncts(when) if (atom := _atom(part))}
+    rarest = [min(filter(None, map(_atom, conjuncts(when))), key=_frequency, default=None) for when in either]
+    if rarest and all(rarest):
+        groups.add(frozenset(filter(None, rarest)))
+    return tuple(sorted(groups, key=lambda group: (max(map(_frequency, group)), sorted(group))))
 
 
-def _first(parts: Sequence[str]) -> str | None:
-    """What a part that only something seen can meet needs to be seen, if there is one (`event:cuda-oom own > 0`: the event)."""
-    found = next((part for part in parts if part.startswith(_SEEN)), None)
-    return found.partition(" ")[0] if found and not found.startswith("line:") else found
+_OFTEN: Final = ("metric:loss", "metric:grad_norm", "metric:lr")
+
+
+def _frequency(atom: str) -> int:
+    """How likely it is that something is there."""
+    return 0 if atom.startswith(_SEEN) else 2 if atom in _OFTEN else 1
+
+
+def _atom(part: str) -> str | None:
+    """What must be there if a clause is to be met (`event:cuda-oom own > 0`: the event); None where nothing need be."""
+    kind, _, subject = part.partition(":")
+    if kind == "line":
+        return part
+    if kind in ("rule", "event"):
+        return f"{kind}:{subject.partition(' ')[0]}"
+    if kind == "metric":
+        name, _, shape = subject.partition(" ")
+        return None if shape.strip() in ABSENT else f"metric:{name.strip()}"
+    key = key_of(kind, split(subject)[0])
+    return f"key:{key}" if key else None

@@ -17,11 +17,11 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, cast
 
 from analyzer.model import Confidence, Evidence, Finding, Severity
 from parsers import Event, Run, Series, SourceRef, kinds
-from parsers.model import Value
+from parsers.model import Environment, SourceFile, Value
 from parsers.ranks import attempt_of
 
 Fate = Literal["fatal", "past", "handled"]
@@ -43,6 +43,9 @@ _ASIDE: Final = ("overflow", "labels_masked", "cache_flushes", "memory", "eval")
 _COLLATERAL_AFTER_STOP: Final = frozenset(
     {kinds.SIGNAL, kinds.CHILD_FAILED, kinds.TRACEBACK, kinds.COMMUNICATION_ERROR, kinds.DATALOADER}
 )
+
+
+_KEY: Final = "incidents"
 
 
 class Place(NamedTuple):
@@ -80,21 +83,43 @@ class Incident:
         return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
+class _Parts(NamedTuple):
+    """What is needed of a run. The run itself remembers its incidents: to hold it here would keep it alive for long."""
+
+    environment: Environment
+    events: tuple[Event, ...]
+    tracks: tuple[Series, ...]
+    files: tuple[SourceFile, ...]
+    planned_steps: int | None
+    step_source: str
+
+
 class Incidents:
     """All failure messages of a run in the order of its files, their fates decided."""
 
-    _last: ClassVar[Incidents | None] = None
-    """Those of the run that was asked about last: a score of rules ask for the same."""
+    def __new__(cls, run: Run) -> Incidents:
+        """Those that were read already, where a run is asked about again: a score of rules ask for the same."""
+        return cast(Incidents, run.remembered.get(_KEY) or object.__new__(cls))
 
     def __init__(self, run: Run) -> None:
-        if Incidents._last is not None and Incidents._last._run is run:
-            self.__dict__.update(Incidents._last.__dict__)
-            return
-        self._read(run)
-        Incidents._last = self
+        if _KEY not in run.remembered:
+            self._read(run)
+            run.remembered[_KEY] = self
 
     def _read(self, run: Run) -> None:
-        self._run = run
+        self._run = _Parts(run.environment, run.events, run.tracks, run.files, run.planned_steps, run.step_source)
+        events = (
+            []
+            if run.kinds.isdisjoint(FAILURES)
+            else [e for e in run.events if e.kind in FAILURES and not e.data.get("is_ignored")]
+        )
+        self.all: tuple[Incident, ...] = ()
+        self._stops: dict[int, Incident] = {}
+        if events:
+            self._judge(run, events)
+
+    def _judge(self, run: Run, events: Sequence[Event]) -> None:
+        """Decides the fates of a run's failure messages."""
         self._order = {file.path: place for place, file in enumerate(run.files)}
         self._tracks = _rows(run)
         self._ends = _lines(run.events_of(kinds.RUN_END, kinds.PROCESS_OK))
@@ -105,12 +130,13 @@ class Incidents:
         }
         trained = (file for file, track in self._tracks.items() if len(track) >= MIN_ROWS)
         self._restarted = max((attempt_of(file) for file in trained), default=0)
-        events = [event for event in run.events if event.kind in FAILURES and not event.data.get("is_ignored")]
         self.all = tuple(sorted((self._incident(event) for event in events), key=lambda one: (one.place, one.event.kind)))
         self._stops = self._find_stops()
 
     def of_kind(self, *wanted: str, with_handled: bool = False) -> tuple[Incident, ...]:
         """Incidents of these kinds that ended an attempt (or all, when `with_handled`)."""
+        if not self.all:
+            return ()
         return tuple(one for one in self.all if one.event.kind in wanted and (with_handled or one.fate != "handled"))
 
     def stop_of(self, attempt: int) -> Incident | None:
@@ -136,8 +162,8 @@ class Incidents:
     def rank_of_process(self, pid: object) -> int | None:
         """The rank of a process, where a launcher says which it is: as it started it on the only node, or as it failed."""
         nodes = self._run.environment.number("run:nnodes")
-        for event in self._run.events_of(kinds.CHILD_FAILED, kinds.PROCESS_START):
-            if event.data.get("pid") == pid and pid is not None:
+        for event in self._run.events:
+            if event.kind in (kinds.CHILD_FAILED, kinds.PROCESS_START) and event.data.get("pid") == pid and pid is not None:
                 local = event.data.get("local_rank") if event.kind == kinds.PROCESS_START and nodes in (None, 1) else None
                 rank = event.rank if event.rank is not None else local
                 if isinstance(rank, int):

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from analyzer.median import median
-from analyzer.signals import current, finite, resolution
+from analyzer.remembered import remembered
+from analyzer.signals import current, finite, noise, resolution
 from parsers.model import Run, Series
 
 ROUNDED: Final = 0.005
@@ -87,6 +88,21 @@ def onset(run: Run) -> Onset | None:
         if series is not None and index is not None:
             found.append(Onset(series, index))
     return min(found, key=lambda bad: bad.step, default=None)
+
+
+def judged(run: Run, series: Series) -> tuple[list[int], list[float]]:
+    """(what `sound` says of a series of a run, the values there), worked out once a run; neither is to be changed."""
+    return remembered(run, f"sound {id(series)}", lambda: _judged(series))
+
+
+def _judged(series: Series) -> tuple[list[int], list[float]]:
+    kept, values = sound(series), series.values
+    return kept, values.tolist() if len(kept) == len(values) else [values[i] for i in kept]
+
+
+def noise_of(run: Run, series: Series) -> float:
+    """The noise of the values that can be judged by their level."""
+    return remembered(run, f"noise {id(series)}", lambda: noise(judged(run, series)[1]))
 
 
 def sound(series: Series) -> list[int]:

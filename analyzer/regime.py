@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final, Literal
 
+from analyzer.remembered import remembered
 from parsers.metrics import GRAD_NORM, LOSS, LOSS_SCALE, OVERFLOW
 from parsers.model import Run, Series, Value
 
@@ -56,7 +57,11 @@ def precision(run: Run) -> Precision | None:
 
 def is_policy_training(run: Run) -> bool:
     """Whether the loss is a policy's (GRPO, PPO): it may be 0, negative and flat, and rise, in good health."""
-    return any(_POLICY.search(track.name.lower()) and not track.name.lower().startswith("rewards/") for track in run.tracks)
+    return remembered(run, "policy training", lambda: any(map(_is_of_policy, {track.name.lower() for track in run.tracks})))
+
+
+def _is_of_policy(name: str) -> bool:
+    return _POLICY.search(name) is not None and not name.startswith("rewards/")
 
 
 def is_preference_training(run: Run) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -51,7 +51,10 @@ _OWN: Final[ContextVar[list[Rule] | None]] = ContextVar("rules of the file that 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule's card. `needs`: metrics of which each must have been logged (`a|b`: either), else it is skipped."""
+    """A rule's card. `needs`: metrics of which each must have been logged (`a|b`: either), else it is skipped.
+
+    `events`: kinds of events; where none of them was read the rule has nothing to say, and is not asked.
+    """
 
     id: str
     title: str
@@ -62,6 +65,7 @@ class Rule:
     check: Check = field(repr=False)
     page: Path
     thresholds: Mapping[str, Threshold[int] | Threshold[float]] = field(default_factory=dict, repr=False)
+    events: frozenset[str] = frozenset()
     is_of_engines: bool = False
     """Whether one engine's own series (`actor/grad_norm`) is enough: the rule looks at every writer's."""
 
@@ -79,19 +83,33 @@ def rule(
     since: str = "0.1",
     status: Literal["stable", "preview"] = "stable",
     thresholds: Mapping[str, Threshold[int] | Threshold[float]] | None = None,
+    events: Collection[str] = (),
     is_of_engines: bool = False,
 ) -> Callable[[Check], Check]:
     """Registers a rule under the name of its module: `loss_zero.py` finds `loss-zero`.
 
-    `thresholds`: the numbers that a project file may change, under the names it uses (`min-records`). `is_of_engines`: the
-    rule looks at the series of each of a run's engines (actor, critic), and one of them is enough.
+    `thresholds`: the numbers that a project file may change, under the names it uses (`min-records`). `events`: kinds of
+    which one must have been read for the rule to say anything at all. `is_of_engines`: the rule looks at the series of each
+    of a run's engines (actor, critic), and one of them is enough.
     """
 
     def add(check: Check) -> Check:
         source = Path(check.__code__.co_filename)
         id_ = source.stem.replace("_", "-")
         page = source.with_suffix(".md")
-        card = Rule(id_, title, severity, tuple(needs), since, status, check, page, dict(thresholds or {}), is_of_engines)
+        card = Rule(
+            id_,
+            title,
+            severity,
+            tuple(needs),
+            since,
+            status,
+            check,
+            page,
+            dict(thresholds or {}),
+            frozenset(events),
+            is_of_engines,
+        )
         own = _OWN.get()
         if own is None:
             RULES[id_] = card
@@ -123,12 +141,11 @@ def collecting() -> Iterator[list[Rule]]:
         _OWN.reset(token)
 
 
-def _is_logged(run: Run, one: Rule, name: str) -> bool:
-    if run.series(name) is not None:
+def _is_logged(run: Run, one: Rule, need: str) -> bool:
+    names = need.split("|")
+    if any(name in run.metrics for name in names):
         return True
-    if "|" in name:
-        return any(_is_logged(run, one, either) for either in name.split("|"))
-    return one.is_of_engines and any(track.engine and track.metric == f"{track.engine}/{name}" for track in run.tracks)
+    return one.is_of_engines and any(t.engine and t.metric == f"{t.engine}/{name}" for t in run.tracks for name in names)
 
 
 def run_rule(
@@ -138,9 +155,12 @@ def run_rule(
 
     `stated`: thresholds by name that hold instead of the rule's own, for this run of it.
     """
-    missing = tuple([need for need in one.needs if not _is_logged(run, one, need)]) if one.needs else ()
+    logged = run.metrics
+    missing = [need for need in one.needs if need not in logged and not _is_logged(run, one, need)]
     if missing:
-        return (), Skip(one.id, missing), None
+        return (), Skip(one.id, tuple(missing)), None
+    if one.events and run.kinds.isdisjoint(one.events):
+        return (), None, None
     token = _STATED.set({one.thresholds[name]: value for name, value in stated.items()} if stated else _NONE)
     try:
         return tuple([_checked(one, found) for found in one.check(run)]), None, None

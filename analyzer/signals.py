@@ -7,10 +7,11 @@ Robust here means medians: a tenth of wild values must move nothing. Where a ful
 from __future__ import annotations
 
 import math
+import sys
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Sequence
 from operator import le
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from analyzer.median import median
 from parsers.model import Series
@@ -21,6 +22,8 @@ MAX_BLOCKS: Final = 64
 """Blocks of a level-shift search: longer series get wider blocks, so that the search stays linear."""
 
 
+MANY: Final = 2000
+"""Values from which on NumPy is faster, where it is loaded already: it gives the same, and is never imported for it."""
 SAMPLE: Final = 4000
 """Values that a median of a whole series is taken of: its error is then a fiftieth of the spread."""
 BLOCK_SAMPLE: Final = 200
@@ -104,11 +107,25 @@ def mad(values: Sequence[float], centre: float | None = None) -> float:
     return 1.4826 * median([abs(value - middle) for value in values])
 
 
+def _mad_of(np: Any, values: Any) -> float:
+    """`mad` of an array of NumPy's."""
+    return 1.4826 * _middle(np, np.abs(values - _middle(np, values)))
+
+
+def _middle(np: Any, values: Any) -> float:
+    ordered, half = np.sort(values), len(values) // 2
+    return float(ordered[half] if len(values) % 2 else (ordered[half - 1] + ordered[half]) / 2)
+
+
 def noise(values: Sequence[float]) -> float:
     """Standard deviation of the point-to-point noise, from differences of neighbours: a trend does not count."""
     if len(values) < 3:
         return 0.0
     stride = max(1, (len(values) - 1) // SAMPLE)
+    np = sys.modules.get("numpy") if len(values) // stride >= MANY else None
+    if np is not None:
+        before, after = (np.array(part, np.float64) for part in (values[:-1:stride], values[1::stride]))
+        return _mad_of(np, after - before) / math.sqrt(2)
     steps = [b - a for a, b in zip(values[:-1:stride], values[1::stride], strict=True)]
     return mad(steps) / math.sqrt(2)
 
@@ -180,14 +197,14 @@ def is_interleaved(series: Series) -> bool:
     return back > max(3, 0.2 * len(steps))
 
 
-def fall(values: Sequence[float]) -> tuple[float, float, float]:
+def fall(values: Sequence[float], known: float | None = None) -> tuple[float, float, float]:
     """(first level, last level, uncertainty of their difference): medians of the first and the last fifth.
 
-    The uncertainty is one standard error. At least one value is needed.
+    The uncertainty is one standard error. At least one value is needed. `known`: their `noise`, if it is known already.
     """
     width = max(1, len(values) // 5)
     first, last = median(thinned(values[:width])), median(thinned(values[-width:]))
-    return first, last, 1.25 * math.sqrt(2 / width) * noise(values)
+    return first, last, 1.25 * math.sqrt(2 / width) * (noise(values) if known is None else known)
 
 
 def aligned(series: Series, other: Series | None) -> Sequence[float | None]:
@@ -203,10 +220,23 @@ def aligned(series: Series, other: Series | None) -> Sequence[float | None]:
 
 def block_medians(values: Sequence[float], width: int) -> list[float]:
     """Medians of consecutive blocks of `width` values; a rest of less than half a block joins the last one."""
-    edges = list(range(0, len(values), width))
-    if len(edges) > 1 and len(values) - edges[-1] < (width + 1) // 2:
-        edges.pop()
+    edges = _edges(len(values), width)
     return [median(thinned(values[a:b], BLOCK_SAMPLE)) for a, b in zip(edges, [*edges[1:], len(values)], strict=True)]
+
+
+def end_medians(values: Sequence[float], width: int) -> tuple[float, float]:
+    """The first and the last of them, where mostly those are enough. At least one value is needed."""
+    edges = _edges(len(values), width)
+    first = values[: edges[1]] if len(edges) > 1 else values
+    return median(thinned(first, BLOCK_SAMPLE)), median(thinned(values[edges[-1] :], BLOCK_SAMPLE))
+
+
+def _edges(size: int, width: int) -> list[int]:
+    """Where blocks of `width` values begin."""
+    edges = list(range(0, size, width))
+    if len(edges) > 1 and size - edges[-1] < (width + 1) // 2:
+        edges.pop()
+    return edges
 
 
 def excursions(values: Sequence[float], least: Callable[[float], float], skip: int = BLOCK) -> list[Excursion]:
@@ -216,16 +246,29 @@ def excursions(values: Sequence[float], least: Callable[[float], float], skip: i
     that are at most two points apart are one.
     """
     found: list[Excursion] = []
-    for start in range(BLOCK, len(values), BLOCK):
-        level = median(values[max(0, start - 2 * BLOCK) : start])
+    for start, level, highest in _blocks(values):
         limit = level + least(level)
-        block = values[start : start + BLOCK]
-        if max(block) <= limit:
+        if highest <= limit:
             continue
-        for index in range(max(start, skip), start + len(block)):
+        for index in range(max(start, skip), min(start + BLOCK, len(values))):
             if values[index] > limit:
                 _extend(found, values, index, level)
     return found
+
+
+def _blocks(values: Sequence[float]) -> Iterator[tuple[int, float, float]]:
+    """(where a block begins, the median of the two before it, its greatest value) of all blocks but the first."""
+    np = sys.modules.get("numpy") if len(values) >= MANY else None
+    if np is None:
+        for start in range(BLOCK, len(values), BLOCK):
+            yield start, median(values[max(0, start - 2 * BLOCK) : start]), max(values[start : start + BLOCK])
+        return
+    whole = len(values) // BLOCK
+    rows = np.array(values[: whole * BLOCK], np.float64).reshape(whole, BLOCK)
+    pairs = np.sort(np.concatenate([rows[:-1], rows[1:]], axis=1), axis=1)
+    levels = [median(values[:BLOCK]), *((pairs[:, BLOCK - 1] + pairs[:, BLOCK]) / 2).tolist()]
+    highest = [*rows[1:].max(axis=1).tolist(), *((max(values[whole * BLOCK :]),) if whole * BLOCK < len(values) else ())]
+    yield from zip(range(BLOCK, len(values), BLOCK), levels, highest, strict=False)
 
 
 def _extend(found: list[Excursion], values: Sequence[float], index: int, level: float) -> None:

@@ -71,6 +71,7 @@ def by_rule(run: Run, wishes: Wishes) -> Generator[None, None, Symptoms]:
     """As `symptoms`, which is what it returns, with a pause before each rule: for who must not be busy for long."""
     own, failures = own_rules.load_folders(wishes.folders, wishes.strict)
     rules = [one for one in (*rules_module.load(), *own) if not wishes.only or one.id in wishes.only]
+    silenced = {one.id for one in rules if wishes.is_ignored(one.id)}
     findings: list[Finding] = []
     skips: list[Skip] = []
     broken = list(failures)
@@ -78,15 +79,17 @@ def by_rule(run: Run, wishes: Wishes) -> Generator[None, None, Symptoms]:
     thresholds = wishes.project.thresholds
     for one in rules:
         yield
-        is_ignored = wishes.is_ignored(one.id)
-        stated = thresholds.get(one.id)
-        found, skip, failure = rules_module.run_rule(one, run, wishes.strict and not is_ignored, stated)
+        is_ignored = one.id in silenced
+        found, skip, failure = rules_module.run_rule(one, run, wishes.strict and not is_ignored, thresholds.get(one.id))
         if is_ignored:
             ignored |= {one.id: len(found)} if found else {}
             continue
-        findings += found
-        skips += [skip] if skip else []
-        broken += [failure] if failure else []
+        if found:
+            findings += found
+        if skip is not None:
+            skips.append(skip)
+        if failure is not None:
+            broken.append(failure)
     reasons = {rule: reason for rule, reason in wishes.project.ignore.items() if rule in ignored}
     return Symptoms(ordered(findings), tuple(skips), tuple(broken), ignored, reasons, {one.id: one for one in rules})
 

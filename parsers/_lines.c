@@ -772,7 +772,7 @@ static PyObject *numbered(PyObject *Py_UNUSED(module), PyObject *args)
             int32_t place;
             memcpy(&place, text + at, 4);
             if (place < 0 || place >= size) { PyErr_Format(PyExc_IndexError, "no fragment %d", (int)place); goto out; }
-            numbers[place + 1] = 1;
+            numbers[place + 1]++;
         }
     }
     for (Py_ssize_t k = 0; k < size; k++) numbers[k + 1] += numbers[k];

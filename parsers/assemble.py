@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence, Set
 from itertools import accumulate, pairwise
 from operator import itemgetter
 from typing import Final
 
-from parsers import metrics, steps
+from parsers import many_steps, metrics, steps
 from parsers.align import align
-from parsers.bar_clock import training_clock
+from parsers.bar_clock import Clocks
 from parsers.bulk import bulk_tracks, join_restarts
 from parsers.model import Columns, Environment, Event, Fact, Problem, Run, Series, SourceFile
 from parsers.processes import with_ranks
@@ -42,20 +43,20 @@ def assemble(
 ) -> Run:
     """The run that these parts make. Pure: the same parts in the same order give the same run."""
     environment = Environment(facts)
-    tables = join(tables)
-    sources = [steps.resolve(table, environment) for table in tables]
+    tables, clocks = join(tables), Clocks(environment)
+    sources = [steps.resolve(table, environment, clocks) for table in tables]
     aligned = align(tables)
     tracks = [track for table in tables for track in _tracks(table)]
     tracks += join_restarts([track for table in tables for track in bulk_tracks(table, _metric, _series_name)])
     tracks.sort(key=lambda track: _precedence(track, aligned))
-    planned = _planned(environment, tables)
+    planned = _planned(environment, tables, clocks)
     return Run(
         source=source,
         files=tuple(files),
         readers=tuple(sorted(set(readers))),
         tracks=tuple(tracks),
         events=tuple(with_ranks(events, environment.value("run:tasks_are_nodes") is True)),
-        bars=tuple(bars(tables, environment)),
+        bars=tuple(bars(tables, clocks)),
         environment=environment,
         problems=tuple(problems),
         planned_steps=planned,
@@ -65,14 +66,14 @@ def assemble(
     )
 
 
-def _planned(environment: Environment, tables: Sequence[Tables]) -> int | None:
+def _planned(environment: Environment, tables: Sequence[Tables], clocks: Clocks) -> int | None:
     stated = environment.number("run:planned_steps") or environment.number("arg:max_steps")
     if stated and 0 < stated <= MAX_STEP:
         return int(stated)
     for table in tables:
         train = [t for t in table.by_key.values() if t.kind == "train" and len(t)]
-        total = training_clock(table, train, environment).total if train else None
-        if total and all(max(t.step) <= total for t in train):  # a bar of one epoch plans no run
+        total = clocks.of(table, train).total if train else None
+        if total and all(many_steps.highest(t.step) <= total for t in train):  # a bar of one epoch plans no run
             return total
     return None
 
@@ -98,9 +99,10 @@ def _tracks(tables: Tables) -> list[Series]:
         for column, name in enumerate(table.names):
             merged.setdefault((table.reader, _series_name(name, table), table.rank, table.engine), []).append((table, column))
     series = []
+    shared: Shared = {}
     for (reader, name, rank, engine), parts in merged.items():
         track = Series(_metric(name, engine), name, reader, tables.file, rank, engine, parts[0][0].is_text)
-        _fill(track, parts, tables)
+        _fill(track, parts, tables, shared)
         track.dropped = sum(table.dropped for table, _ in parts)
         series.append(track)
     return series
@@ -117,22 +119,27 @@ def _series_name(name: str, table: Table | Columns) -> str:
     return name
 
 
-def _share(track: Series, table: Table, column: int) -> None:
-    """The series of one table's column: nothing is copied."""
+Shared = dict[int, tuple["array[int]", frozenset[int]]]
+"""Table → the segments and cuts of its rows."""
+
+
+def _share(track: Series, table: Table, column: int, known: Shared) -> None:
+    """The series of one table's column: nothing is copied. `known`: of tables that were shared before."""
     track.steps, track.values, track.lines, track.times = table.step, table.columns[column], table.line, table.time
-    if table.cuts:
-        cuts = set(table.cuts)
-        track.cuts = frozenset(place for place, seq in enumerate(table.seq) if seq in cuts)
-    steps = table.step.tolist()
-    if steps == sorted(steps):
-        track.segments = array("i", bytes(4 * len(steps)))
-    else:
-        track.segments = array("i", accumulate((b < a for a, b in pairwise(steps)), initial=0))
+    if id(table) not in known:
+        steps = table.step
+        is_plain = many_steps.never_falls(steps)
+        falls = () if is_plain else accumulate((b < a for a, b in pairwise(steps)), initial=0)
+        segments = array("i", bytes(4 * len(steps)) if is_plain else falls)
+        places = [bisect_left(table.seq, seq) for seq in table.cuts]
+        cuts = frozenset(at for at, seq in zip(places, table.cuts, strict=True) if at < len(steps) and table.seq[at] == seq)
+        known[id(table)] = segments, cuts
+    track.segments, track.cuts = known[id(table)]
 
 
-def _fill(track: Series, parts: list[tuple[Table, int]], tables: Tables) -> None:
+def _fill(track: Series, parts: list[tuple[Table, int]], tables: Tables, known: Shared) -> None:
     if len(parts) == 1 and not tables.starts and not tables.parts:
-        _share(track, *parts[0])
+        _share(track, *parts[0], known)
         return
     order = [(seq, table, column, i) for table, column in parts for i, seq in enumerate(table.seq)]
     if len(parts) > 1:

@@ -77,6 +77,23 @@ def training_clock(tables: Tables, train: Sequence[Table], environment: Environm
     return Clock(many_steps.taken(ticks.seq, at), many_steps.taken(ticks.step, at), total if train else None, chosen)
 
 
+class Clocks:
+    """The training clocks of files whose rows and bars do not change meanwhile, each worked out once."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._known: dict[tuple[int, bool, tuple[int, ...]], Clock] = {}
+
+    def of(self, tables: Tables, train: Sequence[Table], is_unprinted: bool = False) -> Clock:
+        """As `training_clock`."""
+        train = [table for table in train if not is_aside(table)]
+        key = id(tables), is_unprinted and tables.past is not None, tuple(map(id, train))
+        clock = self._known.get(key)
+        if clock is None:
+            clock = self._known[key] = training_clock(tables, train, self._environment, is_unprinted)
+        return clock
+
+
 def all_votes(tables: Tables, train: Sequence[Table], is_unprinted: bool) -> tuple[Counter[int], int]:
     """(total → how many training rows a bar with that total was the first to follow, how many rows there are).
 

@@ -70,6 +70,12 @@ def _is_single(tables: Sequence[Table], starts: Sequence[int]) -> bool:
     """Whether the first rows of many show one that has no copy near it: the rest need not be looked at."""
     if sum(map(len, tables)) - sum(starts) < 2 * LOOK:
         return _has_single_rows(tables, starts)
+    if len(tables) == 1:  # mostly a loss alone tells
+        table, start = tables[0], starts[0]
+        losses = table.columns[table.names.index("loss")][start : start + LOOK]
+        counts = Counter(losses)
+        if any(counts[loss] == 1 and loss != 0 and math.isfinite(loss) for loss in losses[LOOK // 4 : LOOK // 2]):
+            return True
     rows = _rows(tables, starts, LOOK)[:LOOK]
     near = Counter(map(_key, rows))
     return any(near[_key(row)] == 1 and _is_telling(row) for row in rows[LOOK // 4 : LOOK // 2])
@@ -80,6 +86,12 @@ def _has_single_rows(tables: Sequence[Table], starts: Sequence[int]) -> bool:
 
     What `_copies` would say too; a growing log asks ever again, and almost every one has such rows.
     """
+    losses: Counter[float] = Counter()
+    for table, start in zip(tables, starts, strict=True):
+        losses.update(table.columns[table.names.index("loss")][start:])
+    alone = (loss for loss, count in losses.items() if count == 1 and loss != 0 and math.isfinite(loss))
+    if sum(1 for _ in islice(alone, MIN_ROWS)) == MIN_ROWS:  # whatever stands beside them
+        return True
     counts: Counter[tuple[object, ...]] = Counter()
     for table, start in zip(tables, starts, strict=True):
         columns = [column[start:] if start else column for column in table.columns]

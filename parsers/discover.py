@@ -276,7 +276,7 @@ def _grouped(files: Sequence[str]) -> _Group:
 def _runs_of(root: str, group: _Group) -> Iterator[RunFiles]:
     """One run, or one run a log where the logs are not parts of each other."""
     others = _longest_states(group.others)
-    by_stem = _by_job(group.logs) or _by_stem(group.logs, root)
+    by_stem = {"": group.logs} if len(group.logs) == 1 else _by_job(group.logs) or _by_stem(group.logs, root)
     if len(by_stem) <= 1:
         files = (*next(iter(by_stem.values()), ()), *others, *group.environment, *sorted(group.dumps, key=natural))
         if group.logs or others:

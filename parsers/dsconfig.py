@@ -51,22 +51,30 @@ _PAIR = Lazy(r"'(?P<key>[^']{1,80})': (?P<value>'[^']*'|\[[^\[\]]*\]|[^,'\"{}\[\
 
 def loads(text: str) -> Mapping[str, Any] | None:
     """A JSON object with what DeepSpeed and its users put into it (`inf`, comments, trailing commas), or None."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = _mended(text)
+    return value if isinstance(value, dict) else None
+
+
+def _mended(text: str) -> object:
+    """The value of a text that is JSON but for what people put into it; None where it is not."""
 
     def replace(token: str) -> str:
         if token[0] == '"':
             return token
         return _WORDS.get(token, "")
 
-    parts, end = [], 0
+    parts, end = list[str](), 0
     for found in _JSON_TOKEN.finditer(text):
         parts += [text[end : found.start()], replace(found[0])]
         end = found.end()
     parts.append(text[end:])
     try:
-        value = json.loads("".join(parts))
+        return json.loads("".join(parts))
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) else None
 
 
 def flat(config: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Value]]:

@@ -37,11 +37,11 @@ def merged(seqs: Sequence[array[int]], starts: Sequence[int]) -> Places:
     """The rows of several tables in the order of the file; of each those from `starts` on."""
     size = sum(len(seq) - start for seq, start in zip(seqs, starts, strict=True))
     if len(seqs) == 1:
-        return seqs[0][starts[0] :], array("q", bytes(8 * size)), array("q", range(starts[0], len(seqs[0])))
+        return seqs[0][starts[0] :], array("q", bytes(8 * size)), _numbers(starts[0], len(seqs[0]))
     if is_few(size):
-        rows = sorted((seq[k], number, k) for number, seq in enumerate(seqs) for k in range(starts[number], len(seq)))
-        first, second, third = (array("q", (row[k] for row in rows)) for k in range(3))
-        return first, second, third
+        rows = sorted([(seq[k], number, k) for number, seq in enumerate(seqs) for k in range(starts[number], len(seq))])
+        first, second, third = zip(*rows, strict=True) if rows else ((), (), ())
+        return array("q", first), array("q", second), array("q", third)
     if not size:
         return array("q"), array("q"), array("q")
     import numpy as np
@@ -55,14 +55,22 @@ def merged(seqs: Sequence[array[int]], starts: Sequence[int]) -> Places:
     return column(whole[order]), column(which[order]), column(at[order])
 
 
+def _numbers(start: int, stop: int) -> array[int]:
+    """The whole numbers from one to another."""
+    if is_few(stop - start):
+        return array("q", range(start, stop))
+    import numpy as np
+
+    return column(np.arange(start, stop))
+
+
 def first_after(ticks: Sequence[int], seqs: array[int], end: int) -> array[int]:
     """For each `seq` the index of the first tick after it and before the next one (or `end`), UNKNOWN where none is."""
     if is_few(len(seqs)):
-        found = array("q")
-        for seq, last in pairwise([*seqs, end]):
-            next_one = bisect_right(ticks, seq)
-            found.append(next_one if next_one < len(ticks) and ticks[next_one] < last else UNKNOWN)
-        return found
+        shown = [*ticks, end]  # a tick that never comes
+        places = [bisect_right(shown, seq, 0, len(ticks)) for seq in seqs]
+        following = [*seqs[1:], end]
+        return array("q", [at if shown[at] < last else UNKNOWN for at, last in zip(places, following, strict=True)])
     import numpy as np
 
     drawn, rows = integers(ticks), integers(seqs)
@@ -77,7 +85,7 @@ def first_after(ticks: Sequence[int], seqs: array[int], end: int) -> array[int]:
 def taken(values: Sequence[int], indices: array[int]) -> array[int]:
     """The values at these indices, UNKNOWN where the index is."""
     if is_few(len(indices)):
-        return array("q", (UNKNOWN if index == UNKNOWN else values[index] for index in indices))
+        return array("q", [UNKNOWN if index == UNKNOWN else values[index] for index in indices])
     import numpy as np
 
     held = integers(values) if len(values) else np.zeros(1, np.int64)
@@ -88,7 +96,7 @@ def taken(values: Sequence[int], indices: array[int]) -> array[int]:
 def counted(values: array[int]) -> Counter[int]:
     """How often each known value comes, in the order of their first place."""
     if is_few(len(values)):
-        return Counter(value for value in values if value != UNKNOWN)
+        return Counter([value for value in values if value != UNKNOWN])
 
     known = integers(values)
     return _counter(known[known != UNKNOWN])
@@ -97,7 +105,7 @@ def counted(values: array[int]) -> Counter[int]:
 def rises(values: array[int]) -> Counter[int]:
     """How often each difference of known neighbours comes, where it is above 0; in the order of their first place."""
     if is_few(len(values)):
-        return Counter(b - a for a, b in pairwise(values) if a != UNKNOWN and b != UNKNOWN and b > a)
+        return Counter([b - a for a, b in pairwise(values) if a != UNKNOWN and b != UNKNOWN and b > a])
     known = integers(values)
     before, after = known[:-1], known[1:]
     kept = (before != UNKNOWN) & (after != UNKNOWN) & (after > before)
@@ -115,11 +123,25 @@ def drops(values: array[float]) -> list[int]:
     return places
 
 
+def highest(values: array[int]) -> int:
+    """The highest value. At least one is needed."""
+    return max(values) if is_few(len(values)) else int(integers(values).max())
+
+
+def never_falls(values: array[int]) -> bool:
+    """Whether no value is lower than the one before."""
+    if is_few(len(values)):
+        plain = values.tolist()
+        return plain == sorted(plain)
+    known = integers(values)
+    return bool((known[1:] >= known[:-1]).all())
+
+
 def among(values: array[int], wanted: Iterable[int]) -> Sequence[int]:
     """The places of the values that are wanted."""
     known = set(wanted)
     if is_few(len(values)):
-        return tuple(place for place, value in enumerate(values) if value in known)
+        return tuple([place for place, value in enumerate(values) if value in known])
     import numpy as np
 
     return column(np.flatnonzero(np.isin(integers(values), list(known))))
@@ -154,7 +176,12 @@ def sorted_pairs(parts: Sequence[tuple[Sequence[int], Sequence[int], int]]) -> t
     """(seq, step) of several columns in order, UNKNOWN steps left out; the third number is taken off each part's steps."""
     if is_few(sum(len(part[0]) for part in parts)):
         rows = sorted(
-            (seq, step - shift) for seqs, steps, shift in parts for seq, step in zip(seqs, steps, strict=True) if step != UNKNOWN
+            [
+                (seq, step - shift)
+                for seqs, steps, shift in parts
+                for seq, step in zip(seqs, steps, strict=True)
+                if step != UNKNOWN
+            ]
         )
         return [seq for seq, _ in rows], [step for _, step in rows]
     import numpy as np

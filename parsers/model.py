@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
     import polars as pl
@@ -149,6 +150,10 @@ class Environment:
             return None
         return facts[0] if len(facts) == 1 else max(facts, key=lambda f: (f.given, f.weight))
 
+    def some(self, keys: Iterable[str]) -> list[Fact]:
+        """The best-sourced facts under those of the keys that are known, in the order of the keys."""
+        return [fact for key in keys if key in self._by_key and (fact := self.get(key)) is not None]
+
     def value(self, key: str) -> Value:
         """The value of `get(key)`, or None where nothing is known."""
         fact = self.get(key)
@@ -168,6 +173,10 @@ class Environment:
     def all(self, key: str) -> tuple[Fact, ...]:
         """Every source of `key`, as seen: more than one value is a contradiction worth showing."""
         return tuple(self._by_key.get(key, ()))
+
+    def keys(self) -> Iterable[str]:
+        """Every key under which something is known."""
+        return self._by_key.keys()
 
     def under(self, prefix: str) -> Iterator[tuple[str, Fact]]:
         """(key without `prefix`, best fact) of every key that begins with it, sorted."""
@@ -229,7 +238,9 @@ class Series:
 
     def file_of(self, index: int) -> str:
         """The file that point `index` stands in."""
-        index = range(len(self))[index] if self.parts else index
+        if not self.parts:
+            return self.file
+        index = range(len(self))[index]
         return next((file for first, file in reversed(self.parts) if first <= index), self.file)
 
     @property
@@ -246,6 +257,25 @@ class SourceFile:
     bytes: int
     lines: int
     digest: str
+
+
+class _Index:
+    """The tracks and events of a run by what they are: rules and causes ask a hundred times."""
+
+    def __init__(self, tracks: tuple[Series, ...], events: tuple[Event, ...]) -> None:
+        self.tracks, self.events = tracks, events
+        self.by_metric: dict[str, list[Series]] = {}
+        for track in tracks:
+            self.by_metric.setdefault(track.metric, []).append(track)
+        self.by_kind: dict[str, list[Event]] = {}
+        for event in events:
+            self.by_kind.setdefault(event.kind, []).append(event)
+
+    @cached_property
+    def last_step(self) -> int | None:
+        """The highest step; tracks of one table share their steps."""
+        columns = {id(track.steps): track.steps for track in self.tracks if len(track)}
+        return max(map(max, columns.values()), default=None)
 
 
 @dataclass(slots=True)
@@ -267,24 +297,40 @@ class Run:
     segments: int = 1
     failures: tuple[tuple[str, str], ...] = ()
     """(reader, text) of readers of ours that raised."""
+    remembered: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What others worked out about this run and will be asked again."""
+    _index: _Index | None = field(default=None, init=False, repr=False, compare=False)
 
     def series(self, metric: str) -> Series | None:
         """The preferred series of a metric of the contract, or None where it was never logged.
 
         Tracks come ordered by precedence (`assemble.py`), so the first one is preferred.
         """
-        for track in self.tracks:
-            if track.metric == metric:
-                return track
-        return None
+        found = self._indexed().by_metric.get(metric)
+        return found[0] if found else None
 
     def all_series(self, metric: str) -> tuple[Series, ...]:
         """Every writer's series of a metric: ranks, engines, files."""
-        return tuple(track for track in self.tracks if track.metric == metric)
+        return tuple(self._indexed().by_metric.get(metric, ()))
 
     def events_of(self, *kinds: str) -> tuple[Event, ...]:
         """The events of these kinds in the order of the log."""
-        return tuple(event for event in self.events if event.kind in kinds)
+        by_kind = self._indexed().by_kind
+        if len(kinds) == 1:
+            return tuple(by_kind.get(kinds[0], ()))
+        if by_kind.keys().isdisjoint(kinds):
+            return ()
+        return tuple([event for event in self.events if event.kind in kinds])
+
+    @property
+    def metrics(self) -> Set[str]:
+        """The metrics that were logged."""
+        return self._indexed().by_metric.keys()
+
+    @property
+    def kinds(self) -> Set[str]:
+        """The kinds of its events."""
+        return self._indexed().by_kind.keys()
 
     @property
     def first_step(self) -> int | None:
@@ -294,7 +340,13 @@ class Run:
     @property
     def last_step(self) -> int | None:
         """The highest step of any metric."""
-        return max((max(track.steps) for track in self.tracks if len(track)), default=None)
+        return self._indexed().last_step
+
+    def _indexed(self) -> _Index:
+        index = self._index
+        if index is None or index.tracks is not self.tracks or index.events is not self.events:
+            index = self._index = _Index(self.tracks, self.events)
+        return index
 
     @property
     def is_understood(self) -> bool:

@@ -14,8 +14,8 @@ that pattern is spent or does not fit.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Iterable, Sequence, Set
+from typing import Any, Final, NamedTuple, Protocol
 
 from parsers.layout import Cells
 from parsers.said import Rows, Ticks
@@ -71,25 +71,34 @@ class Shape(NamedTuple):
     number: int
     owner: int
     method: str
-    pattern: re.Pattern[bytes]
+    pattern: Any
     quiet: int
     is_columnar: bool
     pairs: re.Pattern[bytes] | None
     is_loss: bool
     """Whether its lines may hold a loss."""
+    is_learned: bool = False
+    """Whether `pattern` learns forms from lines (`regular.py`): what cannot be read as columns goes the usual way."""
 
 
 class Shapes:
     """The plain forms of a set of readers, found by the first byte of a line."""
 
-    def __init__(self, names: Sequence[str], plains: Sequence[Sequence[Plain]]) -> None:
-        """`names`, `plains`: of each reader."""
+    def __init__(
+        self, names: Sequence[str], plains: Sequence[Sequence[Plain]], learners: Sequence[tuple[int, Any, Set[str]]] = ()
+    ) -> None:
+        """`names`, `plains`: of each reader. `learners`: (reader's place, what learns its forms, readers that are silent)."""
         self.all: list[Shape] = []
         self.by_first: dict[int, list[Shape]] = {}
         places = {name: index for index, name in enumerate(names)}
         for owner, forms in enumerate(plains):
             for plain in forms:
                 self._add(plain, owner, 1 << owner | sum(1 << places[name] for name in plain.silent if name in places))
+        for owner, learner, silent in learners:
+            quiet = 1 << owner | sum(1 << places[name] for name in silent if name in places)
+            self.all.append(Shape(len(self.all), owner, "", learner, quiet, True, None, True, True))
+            for first in range(256):
+                self.by_first.setdefault(first, []).append(self.all[-1])
 
     def _add(self, plain: Plain, owner: int, quiet: int) -> None:
         pattern, pairs = re.compile((plain.pattern + BREAK).encode()), re.compile(plain.pairs.encode()) if plain.pairs else None

@@ -7,6 +7,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import accumulate
 from typing import Final, NamedTuple
 
@@ -163,7 +164,10 @@ def _by_extension(skeletons: Skeletons, fragments: Fragments, size: int, masks: 
             asked = tuple(number for number in asked if not has_digits(skeletons.hints[number]))
         elif asked:
             asked = _present(skeletons, asked, lines.texts(data))
-        made.groups.append(Group(shape.number, lines.at, lines.numbers, lines.cells, asked))
+        cells = lines.cells
+        if cells is None and shape.is_learned:
+            cells = _cells_again(lines.kind, lines.texts(data))
+        made.groups.append(Group(shape.number, lines.at, lines.numbers, cells, asked))
     return made
 
 
@@ -224,8 +228,31 @@ def _group(
     try:
         cells = Cells.of(kind.layout, texts) if isinstance(kind.layout, Layout) else None
     except ValueError:
-        cells = None
+        found = relearned(kind, texts[-1], texts)
+        kind.layout, cells = found or (kind.layout, None)
     return Group(kind.shape.number if kind.shape else -1, at, lines, cells, present)
+
+
+def relearned(kind: Kind, line: bytes, texts: Sequence[bytes]) -> tuple[Layout, Cells] | None:
+    """The fields of lines of a learned form whose words that must stay are others by now (another plan, another rank)."""
+    if kind.shape is None or not kind.shape.is_learned or (found := kind.shape.pattern.again(line)) is None:
+        return None
+    try:
+        layout = Layout(line.rstrip(), found, None)
+        return layout, Cells.of(layout, texts)
+    except ValueError:
+        return None
+
+
+def _cells_again(kind: Kind, texts: Sequence[bytes]) -> Cells | None:
+    """The fields of lines that the extension could not read by their learned form."""
+    if kind.again is not None:
+        with suppress(ValueError):
+            return Cells.of(kind.again, texts)
+    found = relearned(kind, texts[-1], texts)
+    if found is not None:
+        kind.again = found[0]
+    return found and found[1]
 
 
 def _lines(block: Block) -> tuple[bytes, Sequence[int]]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 SUFFIX: Final = re.compile(r"\.(?:log|txt|out|err|o|e|stdout|stderr)(?=$|\.\d+$|\.(?:gz|zst|xz|bz2)$)")
@@ -36,6 +37,8 @@ def ranks_of(paths: Iterable[str]) -> dict[str, int]:
     found: dict[str, int] = {}
     writers: dict[tuple[int, str], str] = {}
     several = list(paths)
+    if not any(_certain(path) or _bare(path) for path in several):
+        return {}
     names = without_ranks(several)
     for path in several:
         spot = _certain(path) or (_bare(path) if names[path] != path else None)
@@ -73,7 +76,9 @@ def natural(path: str) -> tuple[tuple[int, int, str], ...]:
     return tuple((1, int(part), "") if part.isdecimal() else (0, 0, part) for part in re.split(r"([0-9]{1,18})", path) if part)
 
 
+@lru_cache(maxsize=2**12)
 def _certain(path: str) -> tuple[int, int] | None:
+    """Where the rank stands that a path names for sure."""
     shift = max(0, len(path) - _LONGEST)
     text = path[shift:]
     named = [found.span(1) for found in _NAMED.finditer(text)]
@@ -82,8 +87,12 @@ def _certain(path: str) -> tuple[int, int] | None:
     return (spot[0] + shift, spot[1] + shift) if spot else None
 
 
+@lru_cache(maxsize=2**12)
 def _bare(path: str) -> tuple[int, int] | None:
+    """Where the number at the end of a name stands that may be a rank."""
     shift = max(0, len(path) - _LONGEST)
     text = SUFFIX.sub("", _COMPRESSED.sub("", path))[shift:]
+    if not text.rstrip("\n")[-1:].isdigit():
+        return None
     found = next((found for pattern in _BARE if (found := pattern.search(text))), None)
     return (found.start(1) + shift, found.end(1) + shift) if found else None

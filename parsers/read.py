@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from parsers import registry
+from parsers import recent, registry
 from parsers.ahead import ahead, is_worth_threads, workers
 from parsers.assemble import assemble
 from parsers.bounds import Bounds
@@ -22,7 +25,7 @@ from parsers.scanner import Scanner
 from parsers.sieve import Sieve
 from parsers.signature import NAME as SIGNATURES
 from parsers.signature import Signature, signature_format
-from parsers.source import STDIN, Meter, UnreadableError, blocks, head, is_binary, remember
+from parsers.source import STDIN, Meter, UnreadableError, blocks, head, is_binary, is_compressed, remember
 from parsers.spread import spread
 from parsers.table import Tables
 from parsers.told_ranks import is_open, ranks_told
@@ -104,12 +107,14 @@ def _router(signatures: tuple[Signature, ...]) -> Router:
 
 
 def _common(paths: Sequence[str | Path]) -> str:
-    import os.path
-
     try:
         return os.path.commonpath([str(path) for path in paths]) or "."
     except ValueError:
         return str(paths[0])
+
+
+HEAD: Final = 4096
+"""Bytes by which it is told what a file is."""
 
 
 class Job(NamedTuple):
@@ -124,7 +129,7 @@ def _read_file(signatures: tuple[Signature, ...], strict: bool, job: Job) -> Col
     """What one file holds, or why it cannot be read."""
     path = job.path
     try:
-        first = b"" if path == STDIN else head(path)
+        first = b"" if path == STDIN else _first(path)
         form = None if path == STDIN else file_format(Path(path), first)
         if form is not None:
             return _read_whole(Path(path), form, strict)
@@ -133,6 +138,19 @@ def _read_file(signatures: tuple[Signature, ...], strict: bool, job: Job) -> Col
         return _read_text(job, make_router(signatures), strict)
     except UnreadableError as error:
         return error
+
+
+def _first(path: str) -> bytes:
+    """The first bytes of a file as `head` gives them, without what that takes to open more than a plain file."""
+    try:
+        if stat.S_ISREG(os.stat(path).st_mode):
+            with open(path, "rb", 0) as file:
+                first = file.read(HEAD)
+            if first and first[0] and not is_compressed(first):
+                return first
+    except (OSError, ValueError):
+        pass
+    return head(path)
 
 
 def file_format(path: Path, first: bytes) -> FileFormat | None:
@@ -149,8 +167,7 @@ def _read_text(job: Job, router: Router, strict: bool) -> Collected:
     meter, name, collected = Meter(), job.path, Collected(job.is_slim)
     scanner = Scanner(router, name, strict, job.rank, _sieve(job, router))
     tables = Tables(name)
-    fallbacks = frozenset(form.name for form in router.formats if form.is_fallback)
-    bounds = Bounds(collected, tables, fallbacks)
+    bounds = Bounds(collected, tables, router.fallback_names)
     try:
         for said in _said(name, meter, scanner, router):
             collected.add_said(tables, said)
@@ -160,7 +177,7 @@ def _read_text(job: Job, router: Router, strict: bool) -> Collected:
             raise
         collected.problems.append(Problem(SourceRef(name, meter.lines), "source", str(error)))
     remember(name, meter)
-    tables.drop_fallbacks(fallbacks)
+    tables.drop_fallbacks(router.fallback_names)
     bounds.end()
     collected.failures += scanner.failures
     collected.end_file(tables, SourceFile(name, meter.bytes, meter.lines, meter.digest), job.rank)
@@ -172,23 +189,27 @@ def _sieve(job: Job, router: Router) -> Sieve | None:
     if not job.is_slim or job.path.endswith((".gz", ".zst", ".xz", ".bz2")):
         return None
     patterns = sum(1 << index for index, form in enumerate(router.formats) if form.name == SIGNATURES)
-    return Sieve(Path(job.path).stat().st_size, patterns)
+    return Sieve(os.stat(job.path).st_size, patterns)
 
 
 def _said(path: str, meter: Meter, scanner: Scanner, router: Router) -> Iterator[Said]:
-    size = 0 if path == STDIN or scanner.is_by_line else Path(path).stat().st_size
+    size = 0 if path == STDIN or scanner.is_by_line else os.stat(path).st_size
     if router.sorter is not None and is_worth_threads(size):
         yield from _piped(path, meter, scanner, router)
     elif router.sorter is None and (count := workers(size)) > 1:
         for block, prepared in ahead(path, blocks(path, meter), router, count, lambda: scanner.masks):
             yield scanner.feed(block) if prepared is None else scanner.take(Fragments(block), prepared)
     else:
-        is_first = path == STDIN
+        is_first, kept = path == STDIN, b""
         for block in blocks(path, meter):
             if is_first and is_binary(block.data[:4096]):
                 raise UnreadableError("standard input is binary of no known kind: pipe a text log into it.")
             is_first = False
+            if block.offset == len(kept) and len(kept) + len(block.data) <= recent.MAX_BYTES:
+                kept += block.data
             yield scanner.feed(block)
+        if kept and len(kept) == meter.bytes:
+            recent.keep(path, kept)
     yield Said(1, [(0, reader, record) for reader, record in scanner.close()])
 
 
@@ -210,8 +231,6 @@ def _piped(path: str, meter: Meter, scanner: Scanner, router: Router) -> Iterato
 
 
 def _read_whole(path: Path, form: FileFormat, strict: bool) -> Collected:
-    import hashlib
-
     collected, tables = Collected(), Tables(str(path))
     try:
         for record in form.read(path):
@@ -222,30 +241,20 @@ def _read_whole(path: Path, form: FileFormat, strict: bool) -> Collected:
         if strict:
             raise
         collected.failures.append((form.name, f"{path}: {type(error).__name__}: {error}"))
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(path)
-    lines = 0 if form.is_binary else _count_lines(path)
-    collected.end_file(tables, SourceFile(str(path), path.stat().st_size, lines, f"sha256:{digest}"))
+    collected.end_file(tables, _measured(str(path), form.is_binary))
     return collected
 
 
-def _digest(path: Path) -> str:
-    import hashlib
-
-    found = hashlib.sha256()
-    with path.open("rb") as file:
+def _measured(path: str, is_binary: bool) -> SourceFile:
+    """A file's size, lines (0 of a binary one) and digest."""
+    found, size, lines, last = hashlib.sha256(), 0, 0, b"\n"
+    with open(path, "rb", 0) as file:
         while chunk := file.read(2**20):
             found.update(chunk)
-    return found.hexdigest()
-
-
-def _count_lines(path: Path) -> int:
-    total, last = 0, b"\n"
-    with path.open("rb") as file:
-        while chunk := file.read(2**20):
-            total += chunk.count(b"\n")
+            size += len(chunk)
             last = chunk[-1:]
-    return total + (last != b"\n")
+            lines += 0 if is_binary else chunk.count(b"\n")
+    return SourceFile(path, size, 0 if is_binary else lines + (last != b"\n"), f"sha256:{found.hexdigest()}")
 
 
 __all__ = ["Job", "Signature", "UnreadableError", "combine", "file_format", "jobs_of", "make_router", "read", "read_job"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from parsers.by_rank import ByRank, TextReader
 from parsers.model import Record
 from parsers.native import extension
 from parsers.plain import Plain, Shapes
+from parsers.regular import Learner, Parse
 from parsers.skeletons import IsDull, Skeletons
 from parsers.sorter import Sorter
 
@@ -43,6 +44,10 @@ class TextFormat:
     """Tells by the skeleton of lines that it has nothing to say about any of them."""
     reads_all: Callable[[str], bool] | None = field(default=None, repr=False)
     """Tells by a file's path whether it wants every line with a hint, dull or not."""
+    parse: Parse | None = field(default=None, repr=False)
+    """What a line says without a memory, of a reader whose lines are learned (`regular.py`)."""
+    silent: frozenset[str] = field(default=frozenset(), repr=False)
+    """Readers that have hints in such lines and say nothing that is kept."""
     is_search: bool = False
     """Whether it only searches lines for patterns, and can search many at once (`refutes_all`); one reader at most."""
 
@@ -79,18 +84,23 @@ def text_reader(
     plain: Sequence[Plain] = (),
     is_dull: IsDull | None = None,
     reads_all: Callable[[str], bool] | None = None,
+    parse: Parse | None = None,
+    silent: Iterable[str] = (),
 ) -> Callable[[C], C]:
     """Registers a class whose instances read one file's lines.
 
     `hints`: literals, at least three characters, of which every line of the format holds at least one. `is_by_rank`: each
     rank that the lines name gets an instance of its own. `plain`: the exact forms of its most frequent lines.
     `is_dull`: tells by the skeleton of lines (and one of its hints) that it has nothing to say about them, but in files
-    that `reads_all` names by their path.
+    that `reads_all` names by their path. `parse`: see `TextFormat`; the class has `columns` then. `silent`: readers that say
+    nothing about its lines that is kept, as fallbacks about lines with a loss.
     """
 
     def add(make: C) -> C:
         maker = partial(ByRank, make, hints) if is_by_rank else make
-        TEXT[name] = TextFormat(name, title, tuple(hints), example, maker, is_fallback, tuple(plain), is_dull, reads_all)
+        TEXT[name] = TextFormat(
+            name, title, tuple(hints), example, maker, is_fallback, tuple(plain), is_dull, reads_all, parse, frozenset(silent)
+        )
         return make
 
     return add
@@ -160,12 +170,19 @@ class Router:
     @cached_property
     def shapes(self) -> Shapes:
         """The readers' plain lines."""
-        return Shapes([form.name for form in self.formats], [form.plain for form in self.formats])
+        regular = [(index, form) for index, form in enumerate(self.formats) if form.parse is not None]
+        regular.sort(key=lambda item: item[1].is_fallback)
+        learners = [(index, Learner(form.parse), form.silent) for index, form in regular if form.parse]
+        return Shapes([form.name for form in self.formats], [form.plain for form in self.formats], learners)
 
     @cached_property
     def skeletons(self) -> Skeletons:
         """What lines are by their skeletons; shared by all files that are read with this router."""
         dull = {1 << index: form.is_dull for index, form in enumerate(self.formats) if form.is_dull}
+        for mask in {mask for mask in self.masks if mask & (mask - 1)}:
+            each = [form.is_dull for index, form in enumerate(self.formats) if mask >> index & 1]
+            if all(each):
+                dull[mask] = partial(_all_dull, [one for one in each if one])
         return Skeletons(dict(zip(self.hints, self.masks, strict=True)), dull, self.shapes.by_first)
 
     @cached_property
@@ -176,7 +193,16 @@ class Router:
 
     def reads_all(self, path: str) -> bool:
         """Whether some reader wants every line of a file that has a hint."""
-        return any(form.reads_all is not None and form.reads_all(path) for form in self.formats)
+        return any(reads_all(path) for reads_all in self._by_path)
+
+    @cached_property
+    def _by_path(self) -> tuple[Callable[[str], bool], ...]:
+        return tuple(form.reads_all for form in self.formats if form.reads_all is not None)
+
+    @cached_property
+    def fallback_names(self) -> frozenset[str]:
+        """The readers whose rows count only where no other one found a loss."""
+        return frozenset(form.name for form in self.formats if form.is_fallback)
 
     def indexes(self, mask: int) -> tuple[int, ...]:
         """The readers whose bits are set, in their order; kept, as a log holds few kinds of lines."""
@@ -186,3 +212,8 @@ class Router:
             if len(self._indexes) < MAX_MASKS:
                 self._indexes[mask] = known
         return known
+
+
+def _all_dull(each: Sequence[IsDull], hint: bytes, bare: bytes) -> bool:
+    """Whether none of the readers of a hint has anything to say about lines with this skeleton."""
+    return all(is_dull(hint, bare) for is_dull in each)

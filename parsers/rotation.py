@@ -16,6 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from parsers.past import Past, WriterKey
@@ -28,6 +29,7 @@ _DATED: Final = re.compile(rf"(?P<base>.+)[.-](?P<date>20\d\d-?[01]\d-?[0-3]\d(?
 NEWEST: Final = (2, 0, "")
 
 
+@lru_cache(maxsize=2**12)
 def piece(path: str) -> tuple[str, tuple[int, int, str]] | None:
     """(the log that a path is an old piece of, its place in time), or None where its name is no rotated one's."""
     if found := _DATED.fullmatch(path):
@@ -40,6 +42,8 @@ def piece(path: str) -> tuple[str, tuple[int, int, str]] | None:
 def pieces(paths: Iterable[str]) -> dict[str, list[str]]:
     """log → its pieces and itself, oldest first; only logs that were rotated."""
     known = list(dict.fromkeys(paths))
+    if not any(map(piece, known)):
+        return {}
     plain = {re.sub(_COMPRESSED + "$", "", path): path for path in known if piece(path) is None}
     found: dict[str, list[tuple[tuple[int, int, str], str]]] = {}
     for path in known:
@@ -76,7 +80,11 @@ def oldest_first(paths: Sequence[str]) -> list[str]:
 
 def join(tables: Sequence[Tables]) -> list[Tables]:
     """The tables of each file, those of a rotated log's pieces as one; the given ones are left as they are."""
+    if len(tables) < 2:
+        return list(tables)
     rotated = pieces(table.file for table in tables)
+    if not rotated:
+        return list(tables)
     log_of = {path: log for log, several in rotated.items() for path in several}
     by_file = {table.file: table for table in tables}
     joined: list[Tables] = []

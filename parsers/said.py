@@ -18,7 +18,8 @@ T = TypeVar("T")
 class Rows(NamedTuple):
     """Rows of many lines with the same names: what `Row` says of one. All sequences have the same length.
 
-    `at`: the place of each line among the fragments of its block; a line has one row at most.
+    `at`: the place of each line among the fragments of its block. Of several rows of one line `nth` counts; those before it are
+    in `Said.many` before it.
     """
 
     at: Sequence[int]
@@ -31,6 +32,7 @@ class Rows(NamedTuple):
     rank: int | None = None
     engine: str = ""
     kind: RowKind = "train"
+    nth: int = 0
 
     def row(self, index: int) -> Row:
         """One of them."""
@@ -97,9 +99,9 @@ class Said:
         return array("q", native.numbered(self.size, first, [array("i", at).tobytes() for at in places]))
 
     def weights(self) -> list[int]:
-        """1 for each fragment that a row of `many` is of."""
+        """How many rows of `many` are of each fragment."""
         found = [0] * self.size
         for _, part in self.many:
             for at in part.at:
-                found[at] = 1
+                found[at] += 1
         return found

@@ -11,13 +11,14 @@ import copy
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from functools import reduce
 from itertools import accumulate
-from operator import itemgetter
+from operator import itemgetter, or_
 from typing import Any, Final
 
 from parsers.by_rank import ByRank, TextReader
 from parsers.line import Line, make_line
-from parsers.model import Record, Row, RowKind
+from parsers.model import Problem, Record, Row, RowKind, SourceRef
 from parsers.plain import Part, Shape
 from parsers.prepare import Fragments, Group, Prepared, is_short, prepare
 from parsers.registry import Router
@@ -25,9 +26,16 @@ from parsers.said import Rows, Said, Ticks, take
 from parsers.sieve import Sieve, is_plain
 from parsers.source import MAX_FRAGMENT, Block
 from parsers.table import holds_loss
+from parsers.thrift import LINE, TAIL, Last, Thrift
 
+LONG: Final = 2**16
+"""Bytes of a fragment that is long."""
 FIRST: Final = 100
 """Fragments of a file that are sorted before the others."""
+BARS: Final = "progress_bar"
+"""Whose the counts of bars are, whichever reader takes a bar with metrics."""
+PIECES: Final = 8
+"""Parts in which a block is read whose lines are mostly read one by one."""
 MAX_LATE: Final = 8000
 """Bytes that are kept of a line that a reader passes over and may read at the end."""
 
@@ -78,6 +86,8 @@ class Scanner:
         self._masks: Sequence[int] = router.masks
         self._spent: dict[int, list[bytes]] = {}
         self._is_warm = False
+        self._thrift = Thrift()
+        self._passed: set[int] | None = None
         self.failures: list[tuple[str, str]] = []
         # Of the block that is read: its fragments, what was said of them, and what waits.
         self._fragments = Fragments(Block(b"", 1))
@@ -108,12 +118,68 @@ class Scanner:
             self._is_warm = True  # after a few lines many hints are spent already
             first = min(FIRST, first)
             self._read(prepared, 0, first)
-            self._read(prepared, first, prepared.size)
         else:
-            self._read(prepared, 0, prepared.size)
+            first = 0
+        self._read_on(prepared, first)
         self._fragments, self._texts, self._said = Fragments(Block(b"", 1)), {}, Said(0)
         said.singles.sort(key=itemgetter(0))
         return said
+
+    def _read_on(self, prepared: Prepared, start: int) -> None:
+        """Reads a block from a place on: whole, or in part from where on that costs too much."""
+        size = prepared.size
+        is_costly = sum(len(places) for _, places in prepared.others) > size // 2
+        step = -(-(size - start) // PIECES) if is_costly else size
+        while start < size and not self._thrift.is_on:
+            self._read(prepared, start, min(start + step, size))
+            start += step
+        if start < size:
+            self._read_in_part(prepared, start)
+
+    def _read_in_part(self, prepared: Prepared, start: int) -> None:
+        """Reads the beginning of the rest of a block, and of what is behind it what is in columns or says something new."""
+        whole = start + self._thrift.whole(prepared.size - start, len(self._fragments.block.data))
+        self._read(prepared, start, min(whole, prepared.size))
+        if whole >= prepared.size:
+            return
+        self._leave_off(whole)
+        self._passed = set()
+        self._read(prepared, whole, prepared.size)
+        self._leave_off(prepared.size - 1)
+        if self._passed:
+            self._thrift.remember(self._tail(prepared, self._passed))
+        self._passed = None
+
+    def _leave_off(self, at: int) -> None:
+        """Nobody gets the next lines: what a reader is in the middle of ends here."""
+        for which in self._router.indexes(self._hungry):
+            gap = getattr(self._readers[which], "gap", None)
+            try:
+                for record in gap() if gap else ():
+                    self._add(which, at, self._router.formats[which].name, record)
+            except Exception as error:
+                self._fail(which, f"{self._file}:{self._fragments.numbers[at]}", error)
+        self._hungry = 0
+
+    def _tail(self, prepared: Prepared, passed: Set[int]) -> list[Last]:
+        """The last lines of a block, empty where they were read."""
+        first = max(0, prepared.size - TAIL)
+        concerned = [group.at for group in prepared.groups] + [places for _, places in prepared.others]
+        read = {at for places in concerned for at in places[bisect_left(places, first) :]} - passed
+        numbers = self._fragments.numbers
+        lines = range(first, prepared.size)
+        texts = [b"" if at in read or self._is_eaten(at) else self._text(at)[:MAX_LATE] for at in lines]
+        return [(numbers[at], text, at in passed) for at, text in zip(lines, texts, strict=True)]
+
+    def _new(self, places: Sequence[int]) -> Sequence[int]:
+        """Those of these places that are read although the budget is spent."""
+        if self._passed is None or not places:
+            return places
+        kept = self._thrift.kept(places, self._texts_at(places), self._fragments.numbers)
+        if len(kept) < len(places):
+            self._passed.update(places)
+            self._passed.difference_update(kept)
+        return kept
 
     def _read(self, prepared: Prepared, start: int, stop: int) -> None:
         """Reads the fragments from `start` to `stop`."""
@@ -151,8 +217,12 @@ class Scanner:
             if low == high:
                 continue
             shape, places = shapes[group.shape], group.at[low:high]
-            watched = self._watched(group, shape, places)
-            alone = places if group.cells is None else self._holders(places, watched)
+            if group.cells is None:
+                watched = self._watched(group, shape, places := self._new(places))
+                todo += [(at, shape, watched) for at in places]
+                continue
+            watched = self._watched(group, shape, places) if self._passed is None else ()
+            alone = self._holders(places, watched)
             todo += [(at, shape, watched) for at in alone]
             if len(alone) < len(places):
                 self._waiting.setdefault(shape.owner, []).append(_Waiting(group, low, high, frozenset(alone)))
@@ -161,7 +231,8 @@ class Scanner:
                 low, high = _between(places, start, stop)
                 hinted += places[low:high]
         if hinted:
-            hinted.sort()
+            hinted = list(self._new(sorted(hinted)))
+        if hinted:
             todo += self._hinted(self._texts_at(hinted), hinted)
         todo.sort(key=itemgetter(0))
         return todo
@@ -203,7 +274,7 @@ class Scanner:
         for hint in watched:
             if hint in fragment and not self._is_silent(self._masks[self._router.places[hint]] & ~shape.quiet, hint, fragment):
                 return None
-        return shape.pattern.match(fragment)
+        return None if shape.is_learned else shape.pattern.match(fragment)
 
     def _hinted(self, fragments: Sequence[bytes], places: list[int]) -> list[Todo]:
         """(place, None, hints' numbers) of the fragments that hold a hint which somebody still waits for."""
@@ -216,6 +287,10 @@ class Scanner:
             which = bisect_right(ends, hits[index][1])
             end, mask, numbers = ends[which], 0, []
             limit = end - 1 - len(fragments[which]) + MAX_FRAGMENT
+            if end + MAX_FRAGMENT - limit > LONG:  # each hint once: there may be a hundred thousand
+                after = bisect_left(hits, end, index, key=itemgetter(1))
+                numbers = list(dict.fromkeys(hit[0] for hit in hits[index:after] if hit[2] <= limit))
+                mask, index = reduce(or_, map(masks.__getitem__, numbers), 0), after
             while index < size and hits[index][1] < end:
                 hint, _, until = hits[index]
                 if until <= limit:
@@ -242,12 +317,17 @@ class Scanner:
     def _feed_hungry(self, start: int, stop: int) -> int:
         """Feeds fragments from `start` on while a reader waits for every line; the place of the first that it did not feed."""
         at = start
+        if self._passed is not None:
+            stop = min(stop, start + self._thrift.waits())
         self._eaten.append((start, at))
         while self._hungry and at < stop:
             self._eaten[-1] = start, at + 1
             if not self._fragments.is_half(at):
                 self._read_line(at, self._hits(self._text(at)))
             at += 1
+        if self._passed is not None:
+            self._thrift.waited += at - start
+            self._leave_off(at - 1)
         return at
 
     def _read_waiting(self, owner: int, until: int) -> None:
@@ -301,7 +381,7 @@ class Scanner:
             return False
         name = self._router.formats[owner].name
         for part in found:
-            self._said.many.append((name, part))
+            self._said.many.append((name if isinstance(part, Rows) else BARS, part))
             if isinstance(part, Rows) and not self._has_loss:
                 self._note_loss(owner, part.kind, part.names)
         return True
@@ -309,15 +389,37 @@ class Scanner:
     def _read_one_by_one(self, lines: Iterable[tuple[int, int]]) -> None:
         """Reads plain lines, as (place, number of their form)."""
         shapes = self._router.shapes.all
-        for at, number in sorted(lines):
+        chosen = dict(lines)
+        for at in self._new(sorted(chosen)):
+            number = chosen[at]
+            if shapes[number].is_learned:
+                self._read_learned(at)
+                continue
             match = shapes[number].pattern.match(self._text(at))
             if match:
                 self._read_plain(at, shapes[number], match)
             else:
                 self._read_line(at, self._hits(self._text(at)))
 
+    def _read_learned(self, at: int) -> None:
+        """Gives a line of a learned form to the readers of its hints, but to none that waits for every line."""
+        hits = self._hits(self._text(at))
+        mask = reduce(or_, map(self._masks.__getitem__, hits), 0)
+        line = self._line(at, hits)
+        self._thrift.spent += len(self._text(at)) + LINE * mask.bit_count()
+        for which in self._router.indexes(mask):
+            self._feed_one(which, at, line)
+
+    def _line(self, at: int, hits: Sequence[int]) -> Line:
+        line = make_line(self._file, self._fragments.number(at), self._text(at)[:MAX_FRAGMENT])
+        line.hints = tuple([self._router.hints[hit] for hit in hits])
+        if line.rank is None:
+            line.rank = self._rank
+        return line
+
     def _read_plain(self, at: int, shape: Shape, found: re.Match[bytes]) -> None:
         self._read_waiting(shape.owner, at)
+        self._thrift.spent += found.end() + LINE
         number = self._fragments.number(at)
         name, read = self._bound.get(shape.number) or self._bind(shape)
         try:
@@ -348,13 +450,15 @@ class Scanner:
 
     def _hits(self, fragment: bytes) -> list[int]:
         """The hints of one fragment, by their numbers."""
-        return [hit[0] for hit in self._router.automaton.find(fragment[:MAX_FRAGMENT])]
+        hits = self._router.automaton.find(fragment[:MAX_FRAGMENT])
+        return list(dict.fromkeys(map(itemgetter(0), hits))) if len(fragment) > LONG else [hit[0] for hit in hits]
 
     def _is_silent(self, mask: int, hint: bytes, text: bytes, is_many: bool = False) -> bool:
-        """Whether the one reader that waits for a hint has nothing to say about a plain line (or about many)."""
-        if not mask:  # spent meanwhile
-            return True
-        reader: Any = self._readers[mask.bit_length() - 1] if not mask & (mask - 1) else None
+        """Whether all readers that wait for a hint have nothing to say about a plain line (or about many)."""
+        return all(self._says_nothing(which, hint, text, is_many) for which in self._router.indexes(mask))
+
+    def _says_nothing(self, which: int, hint: bytes, text: bytes, is_many: bool) -> bool:
+        reader: Any = self._readers[which]
         if isinstance(reader, ByRank):
             return reader.refutes_plain((hint,), text, self._rank)
         refutes = getattr(reader, "refutes_all" if is_many else "refutes", None)
@@ -378,6 +482,7 @@ class Scanner:
             mask &= ~self._read_losses(at)
         if not mask | self._hungry:
             return
+        self._thrift.spent += len(fragment) + LINE * (mask | self._hungry).bit_count()
         hints = tuple([names[hit] for hit in hits])
         if not self._hungry and self._is_refuted(mask, hints, fragment):
             for which in self._router.indexes(mask):
@@ -385,10 +490,7 @@ class Scanner:
                 if late is not None:
                     late.append((number, fragment[:MAX_LATE], hints, self._rank))
             return
-        line = make_line(self._file, number, fragment[:MAX_FRAGMENT])
-        line.hints = hints
-        if line.rank is None:
-            line.rank = self._rank
+        line = self._line(at, hits)
         for which in self._router.indexes(mask | self._hungry):
             if which in self._waiting:
                 self._read_waiting(which, at)
@@ -471,7 +573,9 @@ class Scanner:
             self._sieve.offset += size
 
     def close(self) -> Iterator[tuple[str, Record]]:
-        """What the readers that were fed anything have left to say."""
+        """What the readers that were fed anything have left to say; the last lines that were passed over are read before."""
+        if self._thrift.passed:
+            yield from self._last()
         for index, reader in enumerate(self._readers):
             if reader is None:
                 continue
@@ -480,6 +584,13 @@ class Scanner:
                     yield self._router.formats[index].name, record
             except Exception as error:
                 self._fail(index, self._file, error)
+
+    def _last(self) -> Iterator[tuple[str, Record]]:
+        tail, self._thrift.spent = self._thrift.tail(), 0
+        if tail is not None:
+            yield from self.feed(tail)
+        if self._thrift.passed:
+            yield "source", Problem(SourceRef(self._file, self._thrift.first), "source", self._thrift.note())
 
     def peek(self, is_over: bool) -> Iterator[tuple[str, Record]]:
         """What `close` would yield now; the readers themselves stay as they are.
@@ -492,7 +603,7 @@ class Scanner:
             None if reader is None or waiting >> index & 1 else copy.deepcopy(reader)
             for index, reader in enumerate(self._readers)
         ]
-        twin.failures = []
+        twin.failures, twin._bound, twin._thrift = [], {}, copy.copy(self._thrift)
         yield from twin.close()
 
     def _note_loss(self, index: int, kind: RowKind, names: Iterable[str]) -> None:

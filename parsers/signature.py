@@ -9,7 +9,7 @@ from functools import cache
 from typing import Final
 
 from parsers import kinds
-from parsers.line import Line, make_line
+from parsers.line import PREFIXES, Line, make_line
 from parsers.model import Event, Record
 from parsers.registry import TextFormat
 from parsers.skeletons import skeleton
@@ -75,7 +75,8 @@ class _Reader:
     def refutes_all(self, hints: Sequence[bytes], lines: bytes) -> bool:
         """Whether none of the patterns behind these hints fits any of many whole lines.
 
-        A pattern that wants a line's beginning is looked for anywhere: where it fits nowhere, it fits at no beginning.
+        A pattern that wants a line's beginning is looked for anywhere: where it fits nowhere, it fits at no beginning. Where it
+        fits, the beginnings of lines are looked at that have nothing in front.
         """
         lines = _bare(lines) if b"\x1b" in lines else lines
         if _is_changed(lines):
@@ -89,7 +90,7 @@ class _Reader:
                 if needle(signature.pattern, signature.hint) not in lines:
                     continue
                 text = text or lines.decode("utf-8", "replace")
-                if _compiled(pattern).search(text):
+                if _compiled(pattern).search(text) and (pattern is signature.pattern or _begins(pattern, text)):
                     return False
         return True
 
@@ -113,6 +114,21 @@ def _is_match(signature: Signature, line: Line) -> bool:
     if pattern.search(line.text[:MAX_TEXT]):
         return True
     return line.raw != line.text and pattern.search(line.raw[:MAX_TEXT]) is not None
+
+
+def _begins(pattern: str, text: str) -> bool:
+    """Whether a pattern fits at the beginning of one of these lines, or may do so behind what a launcher put in front."""
+    if _BLANKS in text or any(prefix.search(text) for prefix in _prefixes()):
+        return True
+    return re.search(rf"^[ \t]{{0,{len(_BLANKS)}}}(?:{pattern})", text, re.MULTILINE) is not None
+
+
+_BLANKS: Final = " " * 50
+
+
+@cache
+def _prefixes() -> tuple[re.Pattern[str], ...]:
+    return tuple(re.compile(f"^(?:{prefix.pattern})", re.MULTILINE) for prefix in PREFIXES)
 
 
 def _is_changed(text: bytes) -> bool:

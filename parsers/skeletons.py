@@ -40,15 +40,17 @@ class Kind:
     """What lines with one skeleton are. Kinds are compared by identity.
 
     `numbers`: the hints that may stand in them and that somebody may have something to say about (of a plain form: somebody
-    besides its reader and those that are quiet about it). `shape`: their plain form. `layout`: where its fields are.
+    besides its reader and those that are quiet about it). `shape`: their plain form. `layout`: where its fields are. `again`:
+    the same of lines that the extension cannot read by a learned form, as some words are others by now (`prepare.relearned`).
     """
 
-    __slots__ = ("layout", "numbers", "shape")
+    __slots__ = ("again", "layout", "numbers", "shape")
 
     def __init__(self, numbers: tuple[int, ...], shape: Shape | None = None, layout: Layout | Form | None = None) -> None:
         self.numbers = numbers
         self.shape = shape
         self.layout = layout
+        self.again: Layout | None = None
 
 
 Make = Callable[[Kind, bytes, "re.Match[bytes]"], Kind]

@@ -18,7 +18,7 @@ from itertools import pairwise
 
 from parsers import many_steps
 from parsers.asides import Anchors, resolve_aside
-from parsers.bar_clock import MIN_TICKED, Clock, all_votes, is_aside, training_clock
+from parsers.bar_clock import MIN_TICKED, Clock, Clocks, all_votes, is_aside
 from parsers.copies import drop_copies
 from parsers.model import Environment
 from parsers.pace import COUNTED, Group, first_is_one, first_step, pace_of, restart_step
@@ -26,9 +26,9 @@ from parsers.past import Past, Writer, WriterKey
 from parsers.table import UNKNOWN, Table, Tables
 
 
-def resolve(tables: Tables, environment: Environment) -> str:
+def resolve(tables: Tables, environment: Environment, clocks: Clocks | None = None) -> str:
     """Fills in missing steps of a file's tables in place and says how: see `Run.step_source`."""
-    return _resolved(tables, environment).source
+    return _resolved(tables, clocks or Clocks(environment), environment).source
 
 
 def settle(tables: Tables, environment: Environment) -> Past:
@@ -36,7 +36,7 @@ def settle(tables: Tables, environment: Environment) -> Past:
     before = tables.past or Past()
     train = [(key, t) for key, t in tables.by_key.items() if t.kind == "train" and len(t) and not is_aside(t)]
     unprinted = before.unprinted | {key for key, table in train if not table.has_steps}
-    now = _resolved(tables, environment)
+    now = _resolved(tables, Clocks(environment), environment)
     now.votes, now.voters = all_votes(tables, [table for key, table in train if key in unprinted], True)
     now.all_votes, now.all_voters = all_votes(tables, [table for _, table in train], False)
     now.levels, now.dropped = before.levels, before.dropped
@@ -44,7 +44,7 @@ def settle(tables: Tables, environment: Environment) -> Past:
     return now
 
 
-def _resolved(tables: Tables, environment: Environment) -> Past:
+def _resolved(tables: Tables, clocks: Clocks, environment: Environment) -> Past:
     """The state after all steps were filled in."""
     drop_copies(tables)
     before = tables.past or Past()
@@ -61,7 +61,7 @@ def _resolved(tables: Tables, environment: Environment) -> Past:
     set_aside = {id(table) for table in aside}  # by identity: to compare tables is to compare all their rows
     train = [table for table in stepless.values() if table.kind == "train" and id(table) not in set_aside]
     done = set_aside | {id(table) for table in train}
-    clock = training_clock(tables, train, environment, is_unprinted=True)
+    clock = clocks.of(tables, train, is_unprinted=True)
     source = "none"
     groups = _groups(train, tables)
     for writer, group in groups.items():

@@ -280,12 +280,13 @@ class Tables:
             table = self.by_key.get(key)
             if table is None and len(self.by_key) >= MAX_TABLES:
                 for index, at in enumerate(rows.at):
-                    self.seq = numbers[at] - 1
+                    self.seq = numbers[at] - 1 + rows.nth
                     self.add(reader, rows.row(index))
                 continue
             if table is None:
                 table = self.by_key[key] = Table(self.file, reader, rows.kind, rows.rank, rows.engine, rows.names)
-            table.extend(pick(numbers, rows.at), rows)
+            seqs = pick(numbers, rows.at)
+            table.extend([seq + rows.nth for seq in seqs] if rows.nth else seqs, rows)
             touched[id(table)] = table, touched[id(table)][1] + 1 if id(table) in touched else 1
         for table, parts in touched.values():
             if parts > 1 or said.singles:

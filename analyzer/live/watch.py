@@ -6,6 +6,7 @@ are looked at several times a second while they grow and once a second while the
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -78,6 +79,7 @@ class Watcher:
         self._scanned = -1e9
         self._every = RESCAN
         self._began = clock()
+        self._is_settled = False
 
     def loop(self) -> Reason:
         """Watches until there is a reason to end."""
@@ -94,9 +96,17 @@ class Watcher:
             reason = self._reason(now, is_over)
             if reason:
                 return reason
+            self._settle()
             if not any(session.follower.behind for session in self.sessions):
                 dues = [due for session in self.sessions if (due := session.due(now)) is not None]
                 self._waker.wait(busy, min(dues, default=None))
+
+    def _settle(self) -> None:
+        """Once all is loaded: collections need not look at it any more."""
+        if not self._is_settled and any(session.run for session in self.sessions):
+            self._is_settled = True
+            gc.collect()
+            gc.freeze()
 
     def finish(self) -> list[Diagnosis]:
         """The diagnoses of the files as they stand: of each run that anything was written of."""

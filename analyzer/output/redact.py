@@ -161,7 +161,7 @@ class _Redactor:
         if isinstance(value, Mapping):
             return {change(str(key)): self.visit(item, change) for key, item in value.items()}
         if is_dataclass(value) and not isinstance(value, type):
-            parts = {f.name: getattr(value, f.name) for f in fields(value)}
+            parts = {f.name: getattr(value, f.name) for f in fields(value) if f.init}
             return replace(value, **{k: v if k in _KEPT else self.visit(v, change) for k, v in parts.items()})
         return value
 

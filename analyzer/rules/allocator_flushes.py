@@ -19,6 +19,7 @@ MAX_JUDGED: Final = 400
 @rule(
     title="the allocator flushes its cache within steps",
     severity="warning",
+    events=(kinds.CACHE_FLUSH,),
     thresholds={"min-messages": MIN_MESSAGES, "frequent": FREQUENT},
 )
 def allocator_flushes(run: Run) -> Iterator[Finding]:

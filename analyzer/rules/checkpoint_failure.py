@@ -10,7 +10,7 @@ from analyzer.rule import rule
 from parsers import Run, kinds
 
 
-@rule(title="a checkpoint could not be saved or loaded", severity="critical")
+@rule(title="a checkpoint could not be saved or loaded", severity="critical", events=(kinds.CHECKPOINT_FAILURE,))
 def checkpoint_failure(run: Run) -> Iterator[Finding]:
     """One finding for saving and one for loading, ranks folded."""
     incidents = Incidents(run)

@@ -39,6 +39,7 @@ _PHASES: Final = {
 @rule(
     title="a collective timed out",
     severity="critical",
+    events=(kinds.COLLECTIVE_TIMEOUT,),
     thresholds={
         "early": EARLY,
         "stalled": STALLED,

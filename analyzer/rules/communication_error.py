@@ -16,7 +16,7 @@ REPEATED: Final = ("ncclUnhandledCudaError", "unhandled cuda error", "Failed to 
 """What NCCL prints of an error that CUDA had: where that is told itself, this is its echo."""
 
 
-@rule(title="communication between ranks failed", severity="critical")
+@rule(title="communication between ranks failed", severity="critical", events=(kinds.COMMUNICATION_ERROR,))
 def communication_error(run: Run) -> Iterator[Finding]:
     """NCCL, RDMA, socket and store failures. A closed connection counts only where nothing says why the peer went."""
     incidents = Incidents(run)

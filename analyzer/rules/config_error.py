@@ -10,7 +10,7 @@ from analyzer.rule import rule
 from parsers import Run, kinds
 
 
-@rule(title="the configuration was refused", severity="critical")
+@rule(title="the configuration was refused", severity="critical", events=(kinds.CONFIG_ERROR,))
 def config_error(run: Run) -> Iterator[Finding]:
     """Batch-size arithmetic, values that disagree, unknown fields, files that do not parse."""
     incidents = Incidents(run)

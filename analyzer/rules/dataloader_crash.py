@@ -15,7 +15,7 @@ ENDED: Final = ("killed by signal: Terminated", "killed by signal: Hangup", "kil
 """Workers that went down with their parent."""
 
 
-@rule(title="a data loader worker died", severity="critical")
+@rule(title="a data loader worker died", severity="critical", events=(kinds.DATALOADER,))
 def dataloader_crash(run: Run) -> Iterator[Finding]:
     """Steps back where the whole run was ended by a signal: its workers go with it."""
     incidents = Incidents(run)

@@ -10,7 +10,7 @@ from analyzer.rule import rule
 from parsers import Run, kinds
 
 
-@rule(title="packages do not go together", severity="critical")
+@rule(title="packages do not go together", severity="critical", events=(kinds.DEPENDENCY_ERROR,))
 def dependency_error(run: Run) -> Iterator[Finding]:
     """One finding; the first message is the root, later ones (a build that stopped, a failed import of it) repeat it."""
     incidents = Incidents(run)

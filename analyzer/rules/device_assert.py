@@ -22,7 +22,7 @@ SOURCES: Final = {
 """Parts of the kernel's source file → what is mostly wrong."""
 
 
-@rule(title="a device-side assert or illegal access", severity="critical")
+@rule(title="a device-side assert or illegal access", severity="critical", events=(kinds.DEVICE_ASSERT,))
 def device_assert(run: Run) -> Iterator[Finding]:
     """One finding; the assertion that was printed first says more than the Python line that noticed it."""
     incidents = Incidents(run)

@@ -10,7 +10,7 @@ from analyzer.rule import rule
 from parsers import Run, kinds
 
 
-@rule(title="the disk or a quota is full", severity="critical")
+@rule(title="the disk or a quota is full", severity="critical", events=(kinds.DISK_FULL,))
 def disk_full(run: Run) -> Iterator[Finding]:
     """The C library's own words for it, in an exception or beside it."""
     found = Incidents(run).of_kind(kinds.DISK_FULL)

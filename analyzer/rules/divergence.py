@@ -9,7 +9,7 @@ from typing import Final
 
 from analyzer.median import median
 from analyzer.model import Evidence, Finding
-from analyzer.onset import sound
+from analyzer.onset import judged
 from analyzer.regime import is_policy_training
 from analyzer.rule import Threshold, at, number, rule
 from analyzer.signals import block_medians, current, is_bad, noise
@@ -57,10 +57,9 @@ def divergence(run: Run) -> Iterator[Finding]:
     """The level at the end against the best level of the run."""
     series = run.series(metrics.LOSS)
     assert series is not None
-    kept = sound(series)
+    kept, values = judged(run, series)
     if is_policy_training(run):
         return
-    values = [series.values[i] for i in kept]
     if len(kept) < MIN_RECORDS.value:
         lost = _lost_soon(values)
         if lost is not None:

@@ -57,6 +57,8 @@ def grad_explosion(run: Run) -> Iterator[Finding]:
     values = [series.values[i] for i in kept]
     if len(values) <= WARM_UP.value or max(values) < LASTING.value * median(values[: WARM_UP.value // 2]) / FRESH.value:
         return
+    if max(values) <= LASTING.value * min(values):
+        return  # nor is any of them so many times the level before it
     wide = math.exp(SIGMAS.value * min(noise([math.log(v) for v in values]), 10.0))
     found = excursions(values, lambda level: (max(LASTING.value, wide) - 1) * level, WARM_UP.value)
     usual = median(values[: WARM_UP.value])

@@ -10,7 +10,7 @@ from analyzer.rule import rule
 from parsers import Run, kinds
 
 
-@rule(title="the hardware is at fault", severity="critical")
+@rule(title="the hardware is at fault", severity="critical", events=(kinds.HARDWARE,))
 def hardware_fault(run: Run) -> Iterator[Finding]:
     """Faults that a program cannot cause; the run that went on after one is warned of it."""
     incidents = Incidents(run)

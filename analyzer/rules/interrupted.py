@@ -10,7 +10,7 @@ from analyzer.rule import rule
 from parsers import Run, kinds
 
 
-@rule(title="the user stopped the run", severity="info")
+@rule(title="the user stopped the run", severity="info", events=(kinds.INTERRUPTED,))
 def interrupted(run: Run) -> Iterator[Finding]:
     """KeyboardInterrupt or SIGINT, of however many ranks."""
     found = Incidents(run).of_kind(kinds.INTERRUPTED)

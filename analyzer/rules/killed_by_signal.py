@@ -22,7 +22,7 @@ SOURCES: Final = {
 }
 
 
-@rule(title="the run was ended by a signal", severity="critical")
+@rule(title="the run was ended by a signal", severity="critical", events=(kinds.SIGNAL, kinds.SCHEDULER, kinds.CHILD_FAILED))
 def killed_by_signal(run: Run) -> Iterator[Finding]:
     """Steps back for `oom-host`, for the user's own Ctrl-C, and for children that a launcher ended itself."""
     incidents = Incidents(run)

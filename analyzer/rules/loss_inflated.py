@@ -10,7 +10,7 @@ from typing import Final
 
 from analyzer.median import median
 from analyzer.model import Finding, Severity
-from analyzer.onset import sound
+from analyzer.onset import judged
 from analyzer.regime import is_language_model, is_policy_training, is_preference_training
 from analyzer.rule import Threshold, at, number, rule
 from analyzer.signals import current
@@ -45,7 +45,7 @@ def loss_inflated(run: Run) -> Iterator[Finding]:
     """Training loss over evaluation loss against the accumulation steps; else the first loss against that of guessing."""
     series = run.series(metrics.LOSS)
     assert series is not None
-    kept = sound(series)
+    kept, _ = judged(run, series)
     if len(kept) < FIRST.value or is_policy_training(run):
         return
     steps = _accumulation(run)

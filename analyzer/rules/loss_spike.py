@@ -8,7 +8,7 @@ from typing import Final
 
 from analyzer.median import median
 from analyzer.model import Finding
-from analyzer.onset import sound
+from analyzer.onset import judged, noise_of
 from analyzer.regime import is_policy_training
 from analyzer.rule import Threshold, at, number, rule
 from analyzer.signals import Excursion, aligned, excursions, noise, thinned
@@ -65,11 +65,10 @@ def loss_spike(run: Run) -> Iterator[Finding]:
     """The clear, passing excursions of the training loss, as one finding."""
     series = run.series(metrics.LOSS)
     assert series is not None
-    kept = sound(series)
+    kept, values = judged(run, series)
     if len(kept) < MIN_RECORDS.value or is_policy_training(run):
         return
-    values = [series.values[i] for i in kept]
-    band = _band(values)
+    band = _band(values, noise_of(run, series))
     start = median(values[: FIRST.value])
     found = [
         e
@@ -92,12 +91,12 @@ def _warm_up(run: Run, series: Series, kept: Sequence[int]) -> int:
     return min(WARM_UP_RATE.value * (known.index(max(known)) + 1), len(known)) if known else 0
 
 
-def _band(values: Sequence[float]) -> Callable[[float], float]:
+def _band(values: Sequence[float], sigma: float) -> Callable[[float], float]:
     """How far above a level the loss may be: by its noise, plain and in proportion, and by a share of the level."""
-    sigma = noise(values)
     relative = noise([math.log(v) for v in thinned(values) if v > 0])
     factor = max(RISE.value, math.exp(min(RELATIVE_SIGMAS.value * relative, 10.0)) - 1)
-    return lambda level: max(SIGMAS.value * sigma, factor * abs(level))
+    least = SIGMAS.value * sigma
+    return lambda level: max(least, factor * abs(level))
 
 
 def _clear(found: Sequence[Excursion], band: Callable[[float], float]) -> list[Excursion]:

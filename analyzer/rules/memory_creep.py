@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
 from analyzer.model import Finding
 from analyzer.rule import Threshold, at, number, rule
-from analyzer.signals import block_medians, current_finite, is_interleaved
+from analyzer.signals import block_medians, current_finite, end_medians, is_interleaved
 from parsers import Run, Series, metrics
 
 MIN_RECORDS: Final = Threshold(5, "Five readings on one line are no chance; a warm-up of two or three would be.")
@@ -38,19 +39,28 @@ def memory_creep(run: Run) -> Iterator[Finding]:
     for track in sorted((t for t in run.tracks if _is_memory(t)), key=lambda t: bool(_PEAK.search(t.name))):
         kept = current_finite(track)
         values = track.values if len(kept) == len(track) else [track.values[i] for i in kept]
-        if len(kept) >= MIN_RECORDS.value and not is_interleaved(track) and _creeps(values):
+        if len(kept) >= MIN_RECORDS.value and _creeps(values) and not is_interleaved(track):
             yield _finding(run, track, kept)
             return
 
 
 def _is_memory(track: Series) -> bool:
-    return track.metric in (metrics.MEMORY_GPU, metrics.MEMORY_HOST) or bool(_MEMORY.search(track.name))
+    return track.metric in (metrics.MEMORY_GPU, metrics.MEMORY_HOST) or _is_named_so(track.name)
+
+
+@lru_cache(maxsize=2**12)
+def _is_named_so(name: str) -> bool:
+    return _MEMORY.search(name) is not None
 
 
 def _creeps(values: Sequence[float]) -> bool:
-    levels = block_medians(values, max(1, len(values) // MAX_BLOCKS))
+    width = max(1, len(values) // MAX_BLOCKS)
+    low, high = end_medians(values, width)
+    if low < 0 or high - low < GROWTH.value * max(low, 1e-9):
+        return False
+    levels = block_medians(values, width)
     total = levels[-1] - levels[0]
-    if len(levels) < MIN_RECORDS.value or levels[0] < 0 or total < GROWTH.value * max(levels[0], 1e-9):
+    if len(levels) < MIN_RECORDS.value:
         return False
     rising = sum(b > a for a, b in pairwise(levels))
     third = len(levels) // 3

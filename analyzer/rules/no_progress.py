@@ -8,10 +8,10 @@ from typing import Final
 
 from analyzer.median import median
 from analyzer.model import Finding, Severity
-from analyzer.onset import sound
+from analyzer.onset import judged, noise_of
 from analyzer.regime import is_policy_training
 from analyzer.rule import Threshold, at, number, rule
-from analyzer.signals import fall, noise
+from analyzer.signals import fall
 from parsers import Run, metrics
 
 MIN_RECORDS: Final = Threshold(30, "Fewer records give no level at both ends.")
@@ -49,14 +49,13 @@ def no_progress(run: Run) -> Iterator[Finding]:
     """A flat loss: a warning at a level of chance or where the steps change nothing, info where it is low."""
     series = run.series(metrics.LOSS)
     assert series is not None
-    kept = sound(series)
+    kept, values = judged(run, series)
     if len(kept) < MIN_RECORDS.value or is_policy_training(run) or not _is_far_enough(run):
         return
-    values = [series.values[i] for i in kept]
-    first, last, error = fall(values)
+    first, last, error = fall(values, noise_of(run, series))
     if first <= 0 or first - last + 2 * error > FLAT.value * first or last - first > 0.1 * first:
         return
-    if median(values[: EARLY.value]) - last > max(EARLY_FALL.value * last, 3 * noise(values)):
+    if median(values[: EARLY.value]) - last > max(EARLY_FALL.value * last, 3 * noise_of(run, series)):
         return
     severity, reason = _judged(run, last)
     yield Finding(

@@ -16,7 +16,7 @@ ABSURD: Final = 2.0**50
 GIB: Final = 2.0**30
 
 
-@rule(title="the GPU ran out of memory", severity="critical")
+@rule(title="the GPU ran out of memory", severity="critical", events=(kinds.CUDA_OOM,))
 def oom_cuda(run: Run) -> Iterator[Finding]:
     """One finding for all ranks; an allocation that was caught and tried again is none."""
     incidents = Incidents(run)

@@ -19,6 +19,7 @@ FULL: Final = Threshold(
 @rule(
     title="the host ran out of memory",
     severity="critical",
+    events=(kinds.HOST_OOM, kinds.CHILD_FAILED, kinds.SIGNAL),
     thresholds={
         "full": FULL,
     },

@@ -175,7 +175,7 @@ def _counter_finding(run: Run, counter: Series, streak: Streak, recovered: bool)
 def _inferred(run: Run) -> Iterator[Finding]:
     """Dead losses at which a moving learning rate stands still: the optimizer was not stepped, so nor was the schedule."""
     series, rate = run.series(metrics.LOSS), run.series(metrics.LR)
-    if series is None or rate is None:
+    if series is None or rate is None or (0.0 not in series.values and all(map(math.isfinite, series.values))):
         return
     rates, norms = aligned(series, rate), aligned(series, run.series(metrics.GRAD_NORM))
     for dead in streaks(series.values, lambda v: v == 0.0 or not math.isfinite(v)):

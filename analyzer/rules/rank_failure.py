@@ -20,7 +20,7 @@ MEANINGS: Final = {
 }
 
 
-@rule(title="a launcher reports a failed rank", severity="critical")
+@rule(title="a launcher reports a failed rank", severity="critical", events=(kinds.CHILD_FAILED,))
 def rank_failure(run: Run) -> Iterator[Finding]:
     """One finding a run: what the launcher pointed at; children that it ended itself are collateral."""
     incidents = Incidents(run)

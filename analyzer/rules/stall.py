@@ -69,7 +69,7 @@ def _clocked(run: Run) -> Iterator[Series]:
     tracks = [
         t for t in run.tracks if t.is_text and len(t) > MIN_RECORDS.value and t.metric in ("loss", "lr", "grad_norm", "step_time")
     ]
-    tracks = [t for t in tracks if sum(1 for time in t.times if math.isfinite(time)) > 0.9 * len(t)]
+    tracks = [t for t in tracks if sum(map(math.isfinite, t.times)) > 0.9 * len(t)]
     if tracks:
         yield max(tracks, key=len)
     else:
@@ -77,12 +77,15 @@ def _clocked(run: Run) -> Iterator[Series]:
 
 
 def _intervals(series: Series) -> Iterator[Gap]:
-    for index in range(len(series) - 1):
-        if index + 1 in series.cuts:
-            continue
-        seconds = series.times[index + 1] - series.times[index]
-        if seconds > 0 and series.segments[index] == series.segments[index + 1] and series.steps[index + 1] > series.steps[index]:
-            yield Gap(index, seconds)
+    times, steps, segments, cuts = series.times, series.steps, series.segments, series.cuts
+    for index, (before, after) in enumerate(pairwise(times)):
+        if (
+            after > before
+            and segments[index] == segments[index + 1]
+            and steps[index + 1] > steps[index]
+            and index + 1 not in cuts
+        ):
+            yield Gap(index, after - before)
 
 
 def _is_pause(run: Run, series: Series, index: int) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from operator import sub
 from typing import Final, NamedTuple
 
 from analyzer.median import median
@@ -114,21 +116,34 @@ def _paces(run: Run) -> Iterator[Pace]:
 
 def _on_bar(bar: Series) -> Pace:
     """Seconds per step over windows of a progress bar; none reaches over an evaluation or a restart."""
-    inside = [b - a for i, (a, b) in enumerate(pairwise(bar.times)) if bar.segments[i] == bar.segments[i + 1]]
-    window = max(MIN_WINDOW.value, min(WINDOW.value, sum(inside) / (2 * MIN_RECORDS.value)))
+    times, steps, segments = bar.times, bar.steps, bar.segments
+    passed = map(sub, times[1:], times)
+    inside = sum(
+        passed if segments[0] == segments[-1] else [p for p, a, b in zip(passed, segments, segments[1:], strict=False) if a == b]
+    )
+    window = max(MIN_WINDOW.value, min(WINDOW.value, inside / (2 * MIN_RECORDS.value)))
     indices: list[int] = []
     values: list[float] = []
-    start = 0
-    for i in range(1, len(bar)):
-        if bar.segments[i] != bar.segments[start]:
-            start = i
-            continue
-        steps, seconds = bar.steps[i] - bar.steps[start], bar.times[i] - bar.times[start]
-        if steps > 0 and seconds >= window:
+    start, end = 0, bisect_right(segments, segments[0])
+    while start < len(bar):
+        following = max(bisect_right(steps, steps[start], start, end), _when(times, start, end, window))
+        if following < end:
             indices.append(start)
-            values.append(seconds / steps)
-            start = i
+            values.append((times[following] - times[start]) / (steps[following] - steps[start]))
+            start = following
+        else:
+            start, end = end, bisect_right(segments, segments[end], end) if end < len(bar) else end
     return Pace(bar, indices, values, "s per step")
+
+
+def _when(times: Sequence[float], start: int, end: int, window: float) -> int:
+    """The first point after `start` and before `end` that so many seconds lie between; `end` where none does."""
+    found = bisect_left(times, times[start] + window, start + 1, end)
+    while found > start + 1 and times[found - 1] - times[start] >= window:  # a sum is rounded, a difference otherwise
+        found -= 1
+    while found < end and times[found] - times[start] < window:
+        found += 1
+    return found
 
 
 def _between(series: Series, clock: Sequence[float], unit: str) -> Pace:

@@ -20,6 +20,7 @@ MAX_FINDINGS: Final = Threshold(
 @rule(
     title="an uncaught exception ended the run",
     severity="critical",
+    events=(kinds.TRACEBACK,),
     thresholds={
         "max-findings": MAX_FINDINGS,
     },

@@ -7,7 +7,6 @@ from functools import wraps
 from typing import Final, NamedTuple
 
 from analyzer.model import Evidence
-from analyzer.remembered import about
 from parsers.model import Environment, Fact, Run, Value
 
 MAX_EVIDENCE: Final = 2
@@ -31,7 +30,7 @@ def setting(resolver: Resolver) -> Resolver:
 
     @wraps(resolver)
     def once(run: Run) -> Setting | None:
-        known = about(run)
+        known = run.remembered
         if key not in known:
             known[key] = resolver(run)
         found: Setting | None = known[key]
@@ -60,11 +59,15 @@ def of(fact: Fact, value: Value) -> Setting:
 
 def known(environment: Environment, *keys: str) -> Iterator[Fact]:
     """The facts under these keys that hold a value, best sources first, `auto` and empty values left out."""
-    found = [fact for key in keys if (fact := environment.get(key)) is not None]
-    if not found:
-        return iter(())
-    found.sort(key=lambda fact: (-fact.given, -fact.weight))
-    return (fact for fact in found if fact.value is not None and str(fact.value).lower() not in ("auto", "", "none"))
+    found = [fact for fact in environment.some(keys) if _says(fact)]
+    if len(found) > 1:
+        found.sort(key=lambda fact: (-fact.given, -fact.weight))
+    return iter(found)
+
+
+def _says(fact: Fact) -> bool:
+    """Whether a fact holds a value."""
+    return fact.value is not None and str(fact.value).lower() not in ("auto", "", "none")
 
 
 def is_true(value: Value) -> bool:
@@ -95,8 +98,8 @@ def text_of(run: Run, *prefixes: str) -> Setting | None:
     for prefix in prefixes:
         if prefix.endswith(":"):
             facts += [fact for _, fact in run.environment.under(prefix)]
-        else:
-            facts += known(run.environment, prefix)
+    keys = [prefix for prefix in prefixes if not prefix.endswith(":")]
+    facts += filter(_says, run.environment.some(keys))
     if not facts:
         return None
     text = " ".join(dict.fromkeys(str(fact.value).lower() for fact in facts))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import islice
 from typing import Final
 
 from analyzer.median import median
@@ -16,14 +17,22 @@ LN_VOCABULARIES: Final = tuple(
 """Loss of a model that guesses uniformly, for the vocabularies in common use."""
 
 
+_LN2: Final = math.log(2)
+
+
 @shape
 def near_ln2(run: Run, metric: str) -> Answer:
     """The metric sits at ln 2 = 0.6931 within one percent in nine records of ten."""
     series = run.series(metric)
     if series is None:
         return UNKNOWN
-    near = sum(1 for v in series.values if abs(v - math.log(2)) < 0.007)
-    return say(len(series) >= 2 and near >= 0.9 * len(series), at(series, len(series) - 1))
+    least, far = 0.9 * len(series), 0
+    for value in series.values:
+        if not abs(value - _LN2) < 0.007:
+            far += 1
+            if len(series) - far < least:
+                break
+    return say(len(series) >= 2 and len(series) - far >= least, at(series, len(series) - 1))
 
 
 @shape
@@ -33,8 +42,11 @@ def near_ln_vocabulary(run: Run, metric: str) -> Answer:
     if found is None or len(found[1]) < 2:
         return UNKNOWN
     series, values = found
+    apart, highest = max(values) - min(values), max(values)
+    if apart >= 0.02 * highest:  # the level is no higher
+        return say(False, at(series, len(series) - 1))
     level = median(values)
-    still = max(values) - min(values) < 0.02 * level
+    still = apart < 0.02 * level
     return say(still and any(abs(level - ln) < 0.005 * ln for ln in LN_VOCABULARIES), at(series, len(series) - 1))
 
 
@@ -120,8 +132,8 @@ def settles_high(run: Run, metric: str) -> Answer:
 def plateau_at_6_to_12(run: Run, metric: str) -> Answer:
     """The last finite values lie between 6 and 12: the loss of a language model whose weights are spoilt."""
     series = run.series(metric)
-    values = [v for v in finite(series.values) if v != 0.0] if series else []
-    return UNKNOWN if series is None or not values else say(6.0 <= median(values[-5:]) <= 12.5, at(series, len(series) - 1))
+    values = list(islice((v for v in reversed(series.values) if v != 0.0 and math.isfinite(v)), 5)) if series else []
+    return UNKNOWN if series is None or not values else say(6.0 <= median(values) <= 12.5, at(series, len(series) - 1))
 
 
 @shape

@@ -33,8 +33,10 @@ _Point = tuple[int, int, float]
 
 
 def _matches(path: Path, first: bytes) -> bool:
+    if not _NAME.fullmatch(path.name):
+        return False
     names = header(first)
-    return bool(_NAME.fullmatch(path.name)) and len(names) == 2 and names[0] == "step"
+    return len(names) == 2 and names[0] == "step"
 
 
 @file_reader(

@@ -8,6 +8,7 @@ dump, where it was printed, is the resolved truth.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,8 +35,8 @@ def _matches(path: Path, first: bytes) -> bool:
 )
 def read(path: Path) -> Iterator[Record]:
     """A `config:` fact for each key, with the line it stands on."""
-    with path.open("rb") as file:
-        text = file.read(MAX_BYTES).decode("utf-8-sig", "replace")
+    with path.open("rb") as file:  # no more is asked for than there is: room for all of it would be made
+        text = file.read(min(MAX_BYTES, os.fstat(file.fileno()).st_size)).decode("utf-8-sig", "replace")
     config = dsconfig.loads(text)
     if config is None:
         yield Problem(SourceRef(str(path), 1), "ds_config", "not a JSON object: the configuration was not read")

@@ -25,12 +25,23 @@ from parsers.line import Line
 from parsers.model import Event, Record, Row, RowKind
 from parsers.pairs import numbers, split
 from parsers.registry import text_reader
+from parsers.regular import RegularReader
 from parsers.values import number
 
 _SCALE = Lazy(r"overflow detected, ignoring gradient, setting loss scale to: (?P<to>[\d.e+-]+)")
 _SIMPLE = Lazy(r"epoch (?P<epoch>\d{1,9}):? +(?:(?P<at>\d{1,15}) / (?P<of>\d{1,15})|\|) (?P<rest>(?:loss|valid)\b.*)")
 _RENAMED: Final = {"gnorm": "grad_norm", "num_updates": "", "update": "", "wps": "throughput_tokens"}
+_NOTES: Final = ("overflow detected", "Minimum loss scale reached", "done training in ")
 _HYDRA: Final = "_name"
+
+
+def _parse(line: Line) -> Iterator[Row]:
+    """The row of a progress line."""
+    text = line.text
+    if 'num_updates"' in text:
+        yield from _json(line)
+    elif not any(mark in text for mark in _NOTES):
+        yield from _simple(line)
 
 
 @text_reader(
@@ -47,11 +58,11 @@ _HYDRA: Final = "_name"
     ),
     example='2023-01-05 10:00:00 | INFO | train_inner | {"epoch": 1, "update": 0.123, "loss": "12.345", "wps": "54321", '
     '"num_updates": "200", "lr": "2.5e-06", "gnorm": "3.456", "loss_scale": "128", "train_wall": "120", "wall": "150"}',
+    parse=_parse,
+    silent=("generic_text", "generic_jsonl"),
 )
-class Fairseq:
+class Fairseq(RegularReader):
     """Reads progress lines and overflow notes."""
-
-    hungry = False
 
     def feed(self, line: Line) -> Iterable[Record]:
         """A row, an overflow, or nothing."""
@@ -68,12 +79,8 @@ class Fairseq:
         else:
             yield from _simple(line)
 
-    def close(self) -> Iterable[Record]:
-        """Nothing is left over."""
-        return ()
 
-
-def _json(line: Line) -> Iterator[Record]:
+def _json(line: Line) -> Iterator[Row]:
     group = objects.within(line.text)
     if group is None:
         return
@@ -113,7 +120,7 @@ def _summary(text: str) -> list[tuple[str, str]]:
     return [(prefix + name, value) for name, _, value in parts if value]
 
 
-def _simple(line: Line) -> Iterator[Record]:
+def _simple(line: Line) -> Iterator[Row]:
     found = _SIMPLE.search(line.text)
     if not found:
         return

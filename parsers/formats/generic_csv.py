@@ -31,8 +31,9 @@ def _between(first: bytes) -> str:
 
 def _matches(path: Path, first: bytes) -> bool:
     line = first.partition(b"\n")[0]
-    suffix = Path(path.name.removesuffix(".gz").removesuffix(".zst")).suffix.lower()
-    if suffix not in _SUFFIXES or not (b"," in line or b"\t" in line):
+    if not (b"," in line or b"\t" in line):
+        return False
+    if Path(path.name.removesuffix(".gz").removesuffix(".zst")).suffix.lower() not in _SUFFIXES:
         return False
     names = header(first, _between(first))
     if not _step_column(names) or len(names) > 500 or any(len(name) > 80 for name in names):

@@ -9,19 +9,40 @@ around it, is not claimed. Bare NaN and Infinity are read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from parsers import objects
 from parsers.epochs import EpochClock
 from parsers.line import Line, stamp
-from parsers.model import Record, Row, RowKind
+from parsers.model import Row, RowKind
+from parsers.plain import Part
 from parsers.registry import text_reader
+from parsers.regular import RegularReader, recounted, rows_of
+from parsers.said import Rows
 
 _STEPS: Final = ("global_step", "trainer/global_step", "step", "_step", "iteration", "iter", "num_updates", "update", "batch")
 _ENGINE_OF_OTHERS: Final = frozenset({"current_steps", "global_step/max_steps", "num_updates"})
 _TIMES: Final = ("_timestamp", "timestamp", "time", "ts", "wall_time")
 _DROPPED: Final = frozenset({*_STEPS, "_timestamp", "_runtime", "timestamp", "ts", "wall_time"})
+
+
+def _parse(line: Line) -> Iterator[Row]:
+    """The rows of an object; where its count starts again with every epoch, with that epoch as `@epoch`."""
+    text = line.text.strip()
+    if not (text.startswith("{") and text.endswith("}")):
+        return
+    group = objects.load(text)
+    if group is None or group.keys() & _ENGINE_OF_OTHERS:
+        return
+    values = [(name, value) for name, value in objects.numbers(group) if name not in _DROPPED]
+    if not any("loss" in name.lower() and "scale" not in name.lower() for name, _ in values) or not _is_record(group):
+        return
+    is_eval_line = str(group.get("mode", group.get("split", group.get("phase", "")))).lower() in _EVAL_MODES
+    step, within = _step(group)
+    counted = (("@epoch", float(within)),) if within is not None else ()
+    for kind, pairs in _kinds(values, is_eval_line):
+        yield Row(line.no, pairs + counted, step, kind, line.rank, _time(group))
 
 
 @text_reader(
@@ -30,45 +51,43 @@ _DROPPED: Final = frozenset({*_STEPS, "_timestamp", "_runtime", "timestamp", "ts
     hints=('step":', '"iter":', '"iteration":', '"epoch":', '"batch":', '"update":'),
     example='{"step": 100, "loss": 1.23, "lr": 0.0001}',
     is_fallback=True,
+    parse=_parse,
 )
-class GenericJsonl:
+class GenericJsonl(RegularReader):
     """Reads objects that fill their line."""
-
-    hungry = False
 
     def __init__(self) -> None:
         self._clock = EpochClock()
 
-    def feed(self, line: Line) -> Iterable[Record]:
+    def feed(self, line: Line) -> Iterable[Row]:
         """The rows of an object."""
-        text = line.text.strip()
-        if not (text.startswith("{") and text.endswith("}")):
-            return
-        group = objects.load(text)
-        if group is None or group.keys() & _ENGINE_OF_OTHERS:
-            return
-        values = [(name, value) for name, value in objects.numbers(group) if name not in _DROPPED]
-        if not any("loss" in name.lower() and "scale" not in name.lower() for name, _ in values) or not self._is_record(group):
-            return
-        is_eval_line = str(group.get("mode", group.get("split", group.get("phase", "")))).lower() in _EVAL_MODES
-        for kind, pairs in _kinds(values, is_eval_line):
-            yield Row(line.no, pairs, self._step(group), kind, line.rank, _time(group))
+        for row in _parse(line):
+            epoch = row.values[-1][1] if row.values[-1][0] == "@epoch" else None
+            values = row.values if epoch is None else row.values[:-1]
+            yield row._replace(step=self._count(row.step, epoch), values=values)
 
-    def close(self) -> Iterable[Record]:
-        """Nothing is left over."""
-        return ()
+    def columns(self, parts: Sequence[Part]) -> Iterable[Rows] | None:
+        """The rows of many lines."""
+        found = [rows for part in parts for rows in rows_of(part, self.file_rank)]
+        return recounted(found, self._count, "@epoch") if any("@epoch" in rows.names for rows in found) else found
 
-    def _is_record(self, group: dict[str, object]) -> bool:
-        return any(objects.as_number(group.get(key)) is not None for key in (*_STEPS, "epoch"))
+    def _count(self, at: int | None, epoch: float | None) -> int | None:
+        return at if at is None or epoch is None else self._clock.step(int(epoch), at)
 
-    def _step(self, group: dict[str, object]) -> int | None:
-        for key in _STEPS:
-            at = objects.as_number(group.get(key))
-            if at is not None and abs(at) < 1e15:
-                epoch = objects.as_number(group.get("epoch")) if key in ("iter", "batch") else None
-                return self._clock.step(int(epoch) if epoch is not None and abs(epoch) < 1e9 else None, int(at))
-        epoch = objects.as_number(group.get("epoch"))
-        return int(epoch) if epoch is not None and abs(epoch) < 1e15 and epoch == int(epoch) else None
+
+def _is_record(group: dict[str, object]) -> bool:
+    return any(objects.as_number(group.get(key)) is not None for key in (*_STEPS, "epoch"))
+
+
+def _step(group: dict[str, object]) -> tuple[int | None, int | None]:
+    """(the count, the epoch within which it counts)."""
+    for key in _STEPS:
+        at = objects.as_number(group.get(key))
+        if at is not None and abs(at) < 1e15:
+            epoch = objects.as_number(group.get("epoch")) if key in ("iter", "batch") else None
+            return int(at), int(epoch) if epoch is not None and abs(epoch) < 1e9 else None
+    epoch = objects.as_number(group.get("epoch"))
+    return int(epoch) if epoch is not None and abs(epoch) < 1e15 and epoch == int(epoch) else None, None
 
 
 _EVAL_MODES: Final = frozenset({"val", "valid", "validation", "eval", "test", "dev"})

@@ -15,18 +15,23 @@ here are taken.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from parsers import metrics
 from parsers.bars import behind_bar
+from parsers.dull import shown
 from parsers.epochs import EpochClock
 from parsers.lazy import Lazy
 from parsers.line import Line, stamp
-from parsers.model import Record, Row, RowKind
+from parsers.model import Row, RowKind
 from parsers.pairs import Numbers, numbers
+from parsers.plain import Part
 from parsers.registry import text_reader
+from parsers.regular import RegularReader, recounted, rows_of
+from parsers.said import Rows
 
 MAX_ACTORS: Final = 64
 """Actors of one log that count for themselves."""
@@ -59,7 +64,42 @@ _TELLING: Final = ("loss", "acc", "ppl", "perplexity", "reward", "kl", "entropy"
 _PLAIN: Final = frozenset({"lr", "norm", "gnorm", "epoch_loss", "loss_scale", "loss scale", "learning rate", "learning_rate"})
 _CONVERT: Final = {"norm": ("grad_norm", 1.0), "Norm": ("grad_norm", 1.0)}
 _FILLERS: Final = frozenset({"with", "and", "has", "at", "of", "the", "a", "its", "current", "got", "had", "is"})
+_MAYBE = Lazy(
+    r"ep|step|iter|update|batch|(?:val|valid|validation|eval|evaluation|test|dev)(?![a-z])"
+    r"|loss\s{0,4}[:=]?\s{0,4}[-+.]{0,2}(?:tensor\([^)]{0,60}\)|nan|inf(?:inity)?|[-+.e]{0,4})\s{0,20}$", 2,
+)  # fmt: skip
+"""What stands in the skeleton of every record."""
+_COUNTS: Final = ("@epoch", "@of")
+_Place = tuple[int | None, int | None, Numbers]
 _UNITS_OF_STEP: Final = ("global", "step", "iteration", "iter", "update", "batch", "minibatch")
+
+
+def _parse(line: Line) -> Iterator[Row]:
+    """The rows of a line, if it is a record: of the actor that wrote it, with what their step is counted from (`_COUNTS`)."""
+    is_behind = "%|" in line.text
+    if is_behind:
+        line = replace(line, text=behind_bar(line.text), _time=-1.0)
+    text = line.text
+    if len(text) > MAX_LENGTH or any(mark in text for mark in _ELSEWHERE):
+        return
+    if not is_behind and (found := _ALONE.match(text.strip())):  # behind a bar it may be the bar's own
+        yield Row(line.no, numbers([("loss", found["value"])]), None, "train", line.rank, _time(line), line.actor)
+        return
+    values = _metrics(text)
+    if not any("loss" in name.lower() and "scale" not in name.lower() for name, _ in values) or _NOT_A_RECORD.search(text):
+        return
+    place = _place(text) or ((None, None, ()) if _EVAL_WORD.match(text.strip()) else None)
+    if place is not None:
+        yield from _rows(line, values, place)
+
+
+def _is_dull(_: bytes, bare: bytes) -> bool:
+    text = shown(bare)
+    if text is None:
+        return False
+    if b"%|" not in text and any(mark in text for mark in (b"{'", b'{"', b'File "', b" --")):
+        return True
+    return _MAYBE.search(text.decode("utf-8", "replace")) is None
 
 
 @text_reader(
@@ -69,63 +109,69 @@ _UNITS_OF_STEP: Final = ("global", "step", "iteration", "iter", "update", "batch
     example="Epoch [1/5], Step [100/600], Loss: 0.5123",
     is_fallback=True,
     is_by_rank=True,
+    parse=_parse,
+    is_dull=_is_dull,
 )
-class GenericText:
+class GenericText(RegularReader):
     """Reads lines that show a clock and a loss."""
-
-    hungry = False
 
     def __init__(self) -> None:
         self._clocks: dict[str, EpochClock] = {}
         self._first = ""
 
-    def feed(self, line: Line) -> Iterable[Record]:
+    def feed(self, line: Line) -> Iterable[Row]:
         """The rows of a line, if it is a record."""
-        is_behind = "%|" in line.text
-        if is_behind:
-            line = replace(line, text=behind_bar(line.text), _time=-1.0)
-        text = line.text
-        if len(text) > MAX_LENGTH or any(mark in text for mark in _ELSEWHERE):
-            return
-        if not is_behind and (found := _ALONE.match(text.strip())):  # behind a bar it may be the bar's own
-            engine = self._engine(line)
-            yield Row(line.no, numbers([("loss", found["value"])]), None, "train", line.rank, _time(line), engine)
-            return
-        values = _metrics(text)
-        if not any("loss" in name.lower() and "scale" not in name.lower() for name, _ in values) or _NOT_A_RECORD.search(text):
-            return
-        engine = self._engine(line)
-        clock = self._step(text, self._clocks[engine]) or ((None, None) if _EVAL_WORD.match(text.strip()) else None)
-        if clock is not None:
-            yield from _rows(line, values, *clock, engine)
+        for row in _parse(line):
+            engine = self._engine(row.engine)
+            values = tuple(pair for pair in row.values if pair[0] not in _COUNTS)
+            counts = dict(pair for pair in row.values if pair[0] in _COUNTS)
+            step = self._count(engine, row.step, *(counts.get(name) for name in _COUNTS))
+            yield row._replace(step=step, values=values, engine=engine)
 
-    def close(self) -> Iterable[Record]:
-        """Nothing is left over."""
-        return ()
+    def columns(self, parts: Sequence[Part]) -> Iterable[Rows] | None:
+        """The rows of many lines of one actor."""
+        found = [rows for part in parts for rows in rows_of(part, self.file_rank)]
+        if any(rows.engine for rows in found):
+            return None
+        self._engine("")
+        if not any(name in rows.names for rows in found for name in _COUNTS):
+            return found
+        return recounted(found, partial(self._count, ""), *_COUNTS)
 
-    def _engine(self, line: Line) -> str:
+    def _engine(self, actor: str) -> str:
         """'' for the actor that trained first, the name of another: an actor and a critic in one log count for themselves."""
         if not self._clocks:
-            self._first = line.actor
-        is_one_of_many = len(self._clocks) >= MAX_ACTORS and line.actor not in self._clocks
-        engine = "" if line.actor in ("", self._first) or is_one_of_many else line.actor
+            self._first = actor
+        is_one_of_many = len(self._clocks) >= MAX_ACTORS and actor not in self._clocks
+        engine = "" if actor in ("", self._first) or is_one_of_many else actor
         self._clocks.setdefault(engine, EpochClock())
         return engine
 
-    def _step(self, text: str, clock: EpochClock) -> tuple[int | None, int | None] | None:
-        """(step, epoch), or None where the line has no clock."""
-        found = _EPOCH.search(text)
-        epoch = int(found["epoch"]) if found else None
-        steps = sorted(_STEP.finditer(text), key=lambda m: _UNITS_OF_STEP.index(_unit(m["unit"])))
-        if steps:
-            of = int(steps[0]["of"]) if steps[0]["of"] else None
-            at = int(steps[0]["at"].replace(",", ""))
-            is_global = _unit(steps[0]["unit"]) == "global"
-            return (at if is_global else clock.step(epoch, at, of)), epoch
-        bracket = _BRACKET.search(text, found.end() if found else 0)
-        if bracket and epoch is not None:
-            return (None if bracket["share"] else clock.step(epoch, int(bracket["at"]), int(bracket["of"]))), epoch
-        return None if epoch is None else (epoch, epoch)
+    def _count(self, engine: str, at: int | None, epoch: float | None, of: float | None) -> int | None:
+        """The step of a line whose count starts again with every epoch."""
+        if at is None or epoch is None:
+            return at
+        return self._clocks[engine].step(int(epoch), at, None if of is None else int(of))
+
+
+def _place(text: str) -> _Place | None:
+    """The step, the epoch, and what the step is counted from; None where a line has no clock."""
+    found = _EPOCH.search(text)
+    epoch = int(found["epoch"]) if found else None
+    steps = sorted(_STEP.finditer(text), key=lambda m: _UNITS_OF_STEP.index(_unit(m["unit"])))
+    if steps:
+        at = int(steps[0]["at"].replace(",", ""))
+        is_global = _unit(steps[0]["unit"]) == "global"
+        return at, epoch, () if is_global else _counts(epoch, steps[0]["of"])
+    bracket = _BRACKET.search(text, found.end() if found else 0)
+    if bracket and epoch is not None:
+        return (None, epoch, ()) if bracket["share"] else (int(bracket["at"]), epoch, _counts(epoch, bracket["of"]))
+    return None if epoch is None else (epoch, epoch, ())
+
+
+def _counts(epoch: int | None, of: str | None) -> Numbers:
+    shown = (("@epoch", epoch), ("@of", int(of) if of else None))
+    return tuple((name, float(value)) for name, value in shown if value is not None and epoch is not None)
 
 
 def _unit(text: str) -> str:
@@ -151,8 +197,9 @@ def _metrics(text: str) -> Numbers:
     return numbers(kept, _CONVERT)
 
 
-def _rows(line: Line, values: Numbers, step: int | None, epoch: int | None, engine: str) -> Iterator[Row]:
+def _rows(line: Line, values: Numbers, place: _Place) -> Iterator[Row]:
     """Training and evaluation values as rows of their own."""
+    step, epoch, counts = place
     is_eval_line = bool(_EVAL_WORD.search(line.text)) and not _TRAIN_WORD.search(line.text)
     groups: dict[RowKind, list[tuple[str, float]]] = {"train": [], "eval": []}
     for pair in values:
@@ -160,7 +207,7 @@ def _rows(line: Line, values: Numbers, step: int | None, epoch: int | None, engi
     for kind, pairs in groups.items():
         if pairs:
             extra = [("epoch", float(epoch))] if epoch is not None and kind == "train" else []
-            yield Row(line.no, tuple(pairs + extra), step, kind, line.rank, _time(line), engine)
+            yield Row(line.no, (*pairs, *extra, *counts), step, kind, line.rank, _time(line), line.actor)
 
 
 def _time(line: Line) -> float | None:

@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from parsers import kinds
 from parsers.lazy import Lazy
 from parsers.line import Line
-from parsers.model import Event, Fact, Record, Row, RowKind, Value
+from parsers.model import Event, Fact, Problem, Record, Row, RowKind, Value
 from parsers.plain import NUMBER, Part, Plain
 from parsers.registry import text_reader
 from parsers.said import Rows
@@ -51,6 +51,9 @@ _FROM_STEP = Lazy(r"from global step (\d+)|checkpoint-(\d+)")
 _CHECKPOINT = Lazy(r"Saving model checkpoint to (?P<path>\S+)")
 _PEFT = Lazy(r"trainable params: (?P<train>[\d,]+) \|\| all params: (?P<all>[\d,]+) \|\| trainable%: (?P<share>[\d.]+)")
 _NEW = Lazy(r"and are newly initialized(?: because the shapes did not match)?: ?(?P<names>.*)")
+
+MAX_DICTS = 4000
+"""Dicts of one line that are read: a log whose line breaks were lost has so many in a fragment."""
 
 # Beside an epoch, one of these makes a dict without a loss a line of training (GRPO, PPO, reward models, `log()` calls).
 _PARTNERS = frozenset({"learning_rate", "lr", "grad_norm", "reward", "kl", "entropy", "loss/policy_avg", "objective/kl", "eps"})
@@ -131,8 +134,12 @@ class HFTrainer:
         return ()
 
     def _dicts(self, line: Line) -> Iterator[Record]:
-        text, at = line.text, line.text.find("{'")
+        text, at, count = line.text, line.text.find("{'"), 0
         while at >= 0:
+            if count >= MAX_DICTS:
+                yield Problem(line.ref, "hf_trainer", f"a line of more than {MAX_DICTS:,} dicts: the others were passed over.")
+                return
+            count += 1
             items, end = _items(text, at + 1)
             step, planned = _progress(items)
             records = tuple(_row(line, items, step))

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from parsers import kinds
+from parsers.dull import shown
 from parsers.lazy import Lazy
 from parsers.line import Line
 from parsers.model import Event, Fact, Record, Row
@@ -29,12 +30,20 @@ _ITEM = Lazy(r" - (?P<name>[A-Za-z][\w/@.\-]{0,60}): (?P<value>[-+\w.]{1,24})")
 _NAN = Lazy(r"Batch \d+: Invalid loss, terminating training")
 
 
+def _is_dull(_: bytes, bare: bytes) -> bool:
+    text = shown(bare)
+    if text is None or b"Invalid loss" in text or (b" - " in text and b": " in text and b"/ " in text):
+        return False
+    return not text.rstrip().endswith(b"Epoch /")
+
+
 @text_reader(
     "keras",
     title="Keras 2 and 3 (fit)",
     hints=("Epoch ", "s/step", " - loss: ", "Invalid loss, terminating training"),
     example="100/100 [==============================] - 1s 5ms/step - loss: 0.3123 - accuracy: 0.9100 - val_loss: 0.2900",
     is_by_rank=True,
+    is_dull=_is_dull,
 )
 class Keras:
     """Reads the bars of the epochs."""

@@ -15,14 +15,18 @@ with `v_num` in it or after Lightning has introduced itself; other bars are the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from parsers import kinds
-from parsers.bars import BarRows, bars
+from parsers.bars import BarRows, bars, drawing
+from parsers.dull import shown
 from parsers.lazy import Lazy
 from parsers.line import Line
-from parsers.model import Event, Fact, Record
+from parsers.model import Event, Fact, Record, Row
+from parsers.plain import Part
 from parsers.registry import text_reader
+from parsers.regular import rows_of
+from parsers.said import Rows, Ticks
 
 _STOPPED = Lazy(r"`Trainer\.(?:fit|validate|test)` stopped: (?P<why>.{0,200})")
 _RESTORED = Lazy(r"Restor(?:ing|ed) (?:all )?states from the checkpoint (?:path )?at (?P<path>\S+)")
@@ -33,17 +37,33 @@ _NAN = Lazy(
 _PLAN = Lazy(r"max_steps=(\d{1,15})`? reached")
 
 
+def _parse(line: Line) -> Iterator[Row]:
+    """The one bar of a line, if it is Lightning's."""
+    if "v_num=" in line.text and "Epoch " in line.text:
+        yield from drawing(line)
+
+
+def _is_dull(hint: bytes, bare: bytes) -> bool:
+    text = shown(bare)
+    return hint == b"it/s" and text is not None and (b"%|" not in text or b"Epoch " not in text)
+
+
 @text_reader(
     "lightning",
     title="PyTorch Lightning, Fabric, NeMo 1 (tqdm bar)",
     hints=("v_num=", "it/s", "GPU available: ", "`Trainer.", "states from the checkpoint", "is not finite. Previous",
            "returned in `training_step`", "All distributed processes registered"),
     example="Epoch 0:  40%|████      | 2/5 [00:01<00:02,  1.31it/s, v_num=0, train_loss_step=0.520]",
+    is_dull=_is_dull,
+    parse=_parse,
+    silent=("progress_bar", "tqdm_postfix", "generic_text"),
 )  # fmt: skip
 class Lightning:
     """Reads the bar and the Trainer's marks."""
 
     hungry = False
+    file = ""
+    file_rank: int | None = None
 
     def __init__(self) -> None:
         self._rows = BarRows(first_epoch=0)
@@ -58,6 +78,18 @@ class Lightning:
                 for bar in bars(text):
                     yield from self._rows.feed(line, bar)
         yield from self._marks(line)
+
+    def refutes(self, hints: Iterable[bytes], lines: bytes) -> bool:
+        """Whether these lines are bars of somebody else. Those that name an epoch may be Lightning's, once it is introduced."""
+        return all(hint == b"it/s" for hint in hints) and b"Epoch " not in lines
+
+    refutes_all = refutes
+
+    def columns(self, parts: Sequence[Part]) -> Iterable[Rows | Ticks]:
+        """The rows and the counts of many bars."""
+        self._is_lightning = True
+        found = [rows for part in parts for rows in rows_of(part, self.file_rank)]
+        return self._rows.columns(found, self.file_rank, is_first=True)
 
     def close(self) -> Iterable[Record]:
         """The bar's last count."""

@@ -25,8 +25,10 @@ _WITHOUT: Final = frozenset({"step"})
 
 
 def _matches(path: Path, first: bytes) -> bool:
+    if "metrics.csv" not in path.name:
+        return False
     names = header(first)
-    return "metrics.csv" in path.name and "step" in names and len(names) > 1
+    return "step" in names and len(names) > 1
 
 
 @file_reader(

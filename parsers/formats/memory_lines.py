@@ -13,13 +13,14 @@ A reading needs a name that ends in a word for memory, and a unit, in the name o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from parsers.lazy import Lazy
 from parsers.line import Line
-from parsers.model import Record, Row
+from parsers.model import Row
 from parsers.registry import text_reader
+from parsers.regular import RegularReader
 
 MAX_LENGTH: Final = 2000
 _READING = Lazy(
@@ -30,6 +31,21 @@ _READING = Lazy(
 )
 _STEP = Lazy(r"(?<![A-Za-z])(?:global[_ ])?(?:step|iter|iteration)s?[\]:=#\s\[(]{0,4}(?P<step>\d{1,12})(?![\d.]*\d)", 2)
 _OTHERS: Final = ("{'", '{"', "GB Max_MA", "OutOfMemoryError", "out of memory", 'File "')
+
+
+def _parse(line: Line) -> Iterator[Row]:
+    """One row of the readings of a line."""
+    text = line.text
+    if len(text) > MAX_LENGTH or any(mark in text for mark in _OTHERS):
+        return
+    values: dict[str, float] = {}
+    for found in _READING.finditer(text):
+        unit = (found["outer"] or found["inner"] or "").lower()
+        if unit:
+            values.setdefault(_metric(found["name"].lower()), float(found["value"]) / (1.0 if unit[0] == "g" else 1024.0))
+    if values:
+        step = _STEP.search(text)
+        yield Row(line.no, tuple(values.items()), int(step["step"]) if step else None, "train", line.rank, line.time)
 
 
 @text_reader(
@@ -47,29 +63,15 @@ _OTHERS: Final = ("{'", '{"', "GB Max_MA", "OutOfMemoryError", "out of memory", 
         "RSS",
     ),
     example="step 5 | gpu_mem_allocated_gb: 0.260 | gpu_mem_reserved_gb: 0.266",
+    parse=_parse,
+    silent=(),
 )
-class MemoryLines:
+class MemoryLines(RegularReader):
     """Reads each line on its own."""
 
-    hungry = False
-
-    def feed(self, line: Line) -> Iterable[Record]:
+    def feed(self, line: Line) -> Iterable[Row]:
         """One row of the readings of a line."""
-        text = line.text
-        if len(text) > MAX_LENGTH or any(mark in text for mark in _OTHERS):
-            return
-        values: dict[str, float] = {}
-        for found in _READING.finditer(text):
-            unit = (found["outer"] or found["inner"] or "").lower()
-            if unit:
-                values.setdefault(_metric(found["name"].lower()), float(found["value"]) / (1.0 if unit[0] == "g" else 1024.0))
-        if values:
-            step = _STEP.search(text)
-            yield Row(line.no, tuple(values.items()), int(step["step"]) if step else None, "train", line.rank, line.time)
-
-    def close(self) -> Iterable[Record]:
-        """Nothing is left over."""
-        return ()
+        return _parse(line)
 
 
 def _metric(name: str) -> str:

@@ -17,14 +17,18 @@ seconds an iteration, `memory` MB.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from parsers.lazy import Lazy
 from parsers.line import Line
 from parsers.model import Fact, Record, Row, RowKind
 from parsers.pairs import numbers
+from parsers.plain import Part
 from parsers.registry import text_reader
+from parsers.regular import RegularReader, recounted, rows_of
+from parsers.said import Rows
 
 _HEAD = Lazy(
     r"(?P<unit>Epoch|Iter)(?:\((?P<mode>\w+)\))? {1,4}(?:\[(?P<epoch>\d{1,9})\])? ?"
@@ -34,6 +38,22 @@ _ITEM = Lazy(r"(?:^|\s|, ?)(?P<name>[A-Za-z][\w/.@:-]{0,80}): (?P<value>[^\s,]{1
 _VERSION = Lazy(r"^ {4}(?P<name>Python|PyTorch|TorchVision|MMEngine|MMCV|OpenCV): (?P<version>\d[\w.+]{1,30})(?: |$)")
 _PACKAGES: Final = {"Python": "python", "PyTorch": "torch", "OpenCV": "opencv-python"}
 _CONVERT: Final = {"time": ("step_time", 1.0), "memory": ("memory_gpu", 1 / 1024)}
+
+
+def _parse(line: Line) -> Iterator[Row]:
+    """The row of a training line, with what its step is counted from."""
+    found = _HEAD.search(line.text)
+    if found and (found["mode"] or "train") == "train":
+        yield from _row(line, found)
+
+
+def _row(line: Line, found: re.Match[str]) -> Iterator[Row]:
+    items = ((item["name"], item["value"]) for item in _ITEM.finditer(found["rest"]) if item["name"] != "eta")
+    values = numbers(items, _CONVERT)
+    if values:
+        kind: RowKind = "train" if (found["mode"] or "train") == "train" else "eval"
+        counts = tuple((f"@{name}", float(found[name])) for name in ("epoch", "of") if found[name])
+        yield Row(line.no, values + counts, int(found["at"]), kind, line.rank, line.time)
 
 
 @text_reader(
@@ -53,11 +73,11 @@ _CONVERT: Final = {"time": ("step_time", 1.0), "memory": ("memory_gpu", 1 / 1024
     ),
     example="05/01 10:00:00 - mmengine - INFO - Epoch(train)  [1][ 100/1000]  lr: 1.0000e-02  eta: 1:02:03  time: 0.1234  "
     "data_time: 0.0056  memory: 10240  grad_norm: 0.5120  loss: 1.2345",
+    parse=_parse,
+    silent=("generic_text",),
 )
-class MMEngine:
+class MMEngine(RegularReader):
     """Reads training and validation lines."""
-
-    hungry = False
 
     def __init__(self) -> None:
         self._per_epoch = 0
@@ -69,27 +89,29 @@ class MMEngine:
             name = version["name"]
             yield Fact(f"package:{_PACKAGES.get(name, name.lower())}", version["version"], line.ref)
         found = _HEAD.search(line.text)
-        if not found:
-            return
-        items = ((item["name"], item["value"]) for item in _ITEM.finditer(found["rest"]) if item["name"] != "eta")
-        values = numbers(items, _CONVERT)
-        if not values:
-            return
-        mode, at, of = found["mode"] or "train", int(found["at"]), int(found["of"])
-        kind: RowKind = "train" if mode == "train" else "eval"
-        if kind == "eval":
-            step = self._per_epoch * int(found["epoch"]) if found["epoch"] and self._per_epoch else self._last or None
-        elif found["epoch"]:
-            self._per_epoch = of
-            step = (int(found["epoch"]) - 1) * of + at
-        else:
-            step = at
-            if not self._last:
-                yield Fact("run:planned_steps", of, line.ref)
-        if kind == "train":
-            self._last = step or 0
-        yield Row(line.no, values, step, kind, line.rank, line.time)
+        for row in _row(line, found) if found else ():
+            shown = dict(row.values)
+            epoch, of = shown.pop("@epoch", None), shown.pop("@of", None)
+            if row.kind == "eval":
+                step = self._per_epoch * int(epoch) if epoch is not None and self._per_epoch else self._last or None
+            else:
+                if epoch is None and not self._last:
+                    yield Fact("run:planned_steps", int(of or 0), line.ref)
+                step = self._count(row.step, epoch, of)
+            yield row._replace(values=tuple(shown.items()), step=step)
 
-    def close(self) -> Iterable[Record]:
-        """Nothing is left over."""
-        return ()
+    def columns(self, parts: Sequence[Part]) -> Iterable[Rows] | None:
+        """The rows of many training lines, once the plan is told."""
+        found = [rows for part in parts for rows in rows_of(part, self.file_rank)]
+        if any("@epoch" not in rows.names and (not self._last or 0 in (rows.steps or ())) for rows in found):
+            return None
+        return recounted(found, self._count, "@epoch", "@of")
+
+    def _count(self, at: int | None, epoch: float | None, of: float | None) -> int:
+        """The step of a training line."""
+        step = at or 0
+        if epoch is not None:
+            self._per_epoch = int(of or 0)
+            step += (int(epoch) - 1) * self._per_epoch
+        self._last = step
+        return step

@@ -9,22 +9,28 @@ A bar says how far something is, not what: `steps.py` finds out which bar counts
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
 
-from parsers.lazy import Lazy
+from parsers.bars import bars, tick_of
+from parsers.dull import shown
 from parsers.line import Line
-from parsers.model import Record, Tick
+from parsers.model import Record, Row, Tick
 from parsers.plain import Part, Plain
 from parsers.registry import text_reader
+from parsers.regular import rows_of
 from parsers.said import Ticks
-from parsers.values import duration_seconds
 
-_PERCENT: Final = "%|"
-_REST = Lazy(r"[^|]{0,200}\| (?P<step>\d{1,12})/(?P<total>\d{1,12}) \[(?P<time>[\d:]{1,30})[<, ]")
-_BEFORE: Final = 120
-"""Characters before the percentage that are looked at: blanks, digits and 80 of the description."""
-_LABEL: Final = 80
+
+def _parse(line: Line) -> Iterator[Row]:
+    """A count as a row, where a line has one bar and no metrics in it."""
+    tick = tick_of(line) if line.text.count("%|") == 1 else None
+    if tick is not None and tick.seconds is not None and not any(bars(line.text)):
+        yield Row(line.no, (("total", float(tick.total)), ("seconds", tick.seconds)), tick.step)
+
+
+def _is_dull(_: bytes, bare: bytes) -> bool:
+    text = shown(bare)
+    return text is not None and b"%|" not in text
 
 
 @text_reader(
@@ -42,6 +48,8 @@ _LABEL: Final = 80
             is_columnar=True,
         ),
     ),
+    is_dull=_is_dull,
+    parse=_parse,
 )
 class ProgressBar:
     """Reports each count that a bar shows as a tick."""
@@ -50,15 +58,8 @@ class ProgressBar:
 
     def feed(self, line: Line) -> Iterable[Record]:
         """A tick for a line that holds a bar with a known total."""
-        text = line.text
-        at = text.find(_PERCENT)
-        while at >= 0:
-            found = _REST.match(text, at + len(_PERCENT))
-            label = _label(text[max(0, at - _BEFORE) : at]) if found else None
-            if found and label is not None:
-                yield Tick(line.no, int(found["step"]), int(found["total"]), duration_seconds(found["time"]), label)
-                return
-            at = text.find(_PERCENT, at + 1)
+        tick = tick_of(line) if "%|" in line.text else None
+        return () if tick is None else (tick,)
 
     def bar(self, number: int, found: re.Match[bytes]) -> Iterable[Record]:
         """The tick of a bar without a description."""
@@ -69,18 +70,19 @@ class ProgressBar:
         return (Tick(number, int(step), int(total), seconds, ""),)
 
     def columns(self, parts: Sequence[Part]) -> Iterable[Ticks]:
-        """The ticks of many bars without a description."""
-        return [Ticks(at, lines, cells.ints(1), cells.ints(2), cells.durations(3)) for _, at, lines, cells in parts]
+        """The ticks of many bars."""
+        return [one for part in parts for one in _ticks(part)]
 
     def close(self) -> Iterable[Record]:
         """Nothing is left over."""
         return ()
 
 
-def _label(before: str) -> str | None:
-    """The description in what stands before `%|`, None where no number does."""
-    bare = before.rstrip("0123456789")
-    if len(bare) == len(before):
-        return None
-    bare = before[: max(len(bare), len(before) - 3)].rstrip().removesuffix(":")
-    return bare.rpartition("|")[2][-_LABEL:].strip().rstrip(":")
+def _ticks(part: Part) -> Iterator[Ticks]:
+    method, at, lines, cells = part
+    if method:
+        yield Ticks(at, lines, cells.ints(1), cells.ints(2), cells.durations(3))
+        return
+    for rows in rows_of(part, None):
+        totals, seconds = rows.columns
+        yield Ticks(at, lines, rows.steps or (), list(map(int, totals)), seconds)

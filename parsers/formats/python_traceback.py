@@ -42,6 +42,8 @@ MAX_IDLE: Final = 40
 """Lines that are no part of a stack after which an open stack is given up: other ranks print in between."""
 MAX_LINES: Final = 4000
 """Lines of one stack: a recursion of a thousand frames with its source lines."""
+MAX_GAP: Final = 200
+"""Lines between two late ones that belong to one stack."""
 TAIL: Final = 8
 """Lines after an exception line in which its message goes on or a chain is announced."""
 MAX_OPEN: Final = 4096
@@ -138,10 +140,18 @@ class PythonTraceback:
             yield from self._emit(key)
             self._bare(key, line)
 
+    def gap(self) -> Iterable[Record]:
+        """The chains that are open where the next lines are passed over."""
+        return self._emit_all()
+
     def close(self) -> Iterable[Record]:
         """The chains that the end of the file cut off, and the last ones that were passed over."""
         yield from self._emit_all()
+        before = 0
         for number, data, hints, rank in self.late.lines:
+            if number - before > MAX_GAP:
+                yield from self._emit_all()
+            before = number
             line = make_line(self._file, number, data)
             line.hints, line.rank = hints, rank if line.rank is None else line.rank
             yield from self._read(line)

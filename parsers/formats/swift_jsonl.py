@@ -14,16 +14,32 @@ The last line of a run names checkpoints (`last_model_checkpoint`) and ends it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from parsers import kinds, objects
 from parsers.line import Line
 from parsers.model import Event, Fact, Record, Row
+from parsers.plain import Part
 from parsers.registry import text_reader
+from parsers.regular import RegularReader, plan_of, planned, rows_of
+from parsers.said import Rows
 
 _STEP_KEYS: Final = ("global_step/max_steps", "steps[global_step/max_steps]", "iteration", "global_step")
 _DROPPED: Final = frozenset({*_STEP_KEYS, "percentage", "elapsed_time", "remaining_time"})
+
+
+def _parse(line: Line) -> Iterator[Row]:
+    """The row of an object."""
+    group = objects.load(line.text) if line.text.startswith("{") else None
+    if group is None or _is_end(group):
+        return
+    step, total = _step(group)
+    if step is None or not group.keys() & {"loss", "eval_loss", "train_speed(iter/s)", "train_speed(s/it)"}:
+        return
+    is_eval = "loss" not in group and any(key.startswith("eval_") for key in group)
+    plan = (("@total", float(total)),) if total else ()
+    yield Row(line.no, (*_values(group), *plan), step, "eval" if is_eval else "train", line.rank, line.time)
 
 
 @text_reader(
@@ -32,37 +48,37 @@ _DROPPED: Final = frozenset({*_STEP_KEYS, "percentage", "elapsed_time", "remaini
     hints=('"global_step/max_steps"', '[global_step/max_steps]"', '"memory(GiB)"', '"global_step":', '"last_model_checkpoint"'),
     example='{"loss": 1.2345, "grad_norm": 0.51, "learning_rate": 9.8e-05, "epoch": 0.1, "global_step/max_steps": "10/100", '
     '"elapsed_time": "1m 2s", "remaining_time": "9m 18s", "memory(GiB)": 31.02, "train_speed(s/it)": 6.2}',
+    parse=_parse,
+    silent=("generic_text", "generic_jsonl", "progress_bar", "tqdm_postfix", "lightning"),
 )
-class Swift:
+class Swift(RegularReader):
     """Reads the objects."""
 
-    hungry = False
-
     def __init__(self) -> None:
-        self._total = 0
+        self._total = 0.0
 
     def feed(self, line: Line) -> Iterable[Record]:
         """A row, the plan once, and the end."""
-        group = objects.load(line.text)
-        if group is None or not line.text.startswith("{"):
-            return
-        if "last_model_checkpoint" in group and "loss" not in group:
-            yield Event(kinds.RUN_END, line.ref, rank=line.rank)
-            return
-        step, total = _step(group)
-        if step is None or not group.keys() & {"loss", "eval_loss", "train_speed(iter/s)", "train_speed(s/it)"}:
-            return
-        if total and total != self._total:
-            self._total = total
-            yield Fact("run:planned_steps", total, line.ref)
-        values = tuple(_values(group))
-        is_eval = "loss" not in group and any(key.startswith("eval_") for key in group)
-        if values:
-            yield Row(line.no, values, step, "eval" if is_eval else "train", line.rank, line.time)
+        if "last_model_checkpoint" in line.text and line.text.startswith("{"):
+            group = objects.load(line.text)
+            if group is not None and _is_end(group):
+                yield Event(kinds.RUN_END, line.ref, rank=line.rank)
+                return
+        for shown in _parse(line):
+            row, total = plan_of(shown)
+            if total and total != self._total:
+                self._total = total
+                yield Fact("run:planned_steps", int(total), line.ref)
+            if row.values:
+                yield row
 
-    def close(self) -> Iterable[Record]:
-        """Nothing is left over."""
-        return ()
+    def columns(self, parts: Sequence[Part]) -> Iterable[Rows] | None:
+        """The rows of many lines of one plan."""
+        return planned([rows for part in parts for rows in rows_of(part, self.file_rank)], self._total)
+
+
+def _is_end(group: dict[str, object]) -> bool:
+    return "last_model_checkpoint" in group and "loss" not in group
 
 
 def _step(group: dict[str, object]) -> tuple[int | None, int]:

@@ -43,7 +43,9 @@ _FACTS: Final = {
 }  # fmt: skip
 _WEIGHT: Final = 2
 _BROKEN: Final = object()
-_MAX_BYTES: Final = 2 * 2**30
+MAX_FOUND: Final = 100
+"""Places of one setting that are read."""
+_MAX_BYTES: Final = 256 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def matches(path: Path, first: bytes) -> bool:
 def read(path: Path) -> Iterator[Record]:
     """Rows of the history, planned steps and other settings, and the end of training."""
     if path.stat().st_size > _MAX_BYTES:
-        yield Problem(SourceRef(str(path), 0), NAME, "the file is larger than 2 GiB: no Trainer's state")
+        yield Problem(SourceRef(str(path), 0), NAME, "the file is larger than 256 MiB: no Trainer's state")
         return
     text = path.read_bytes().decode("utf-8", "replace")
     lines = _Lines.of(text)
@@ -148,11 +150,22 @@ def _kind(entry: dict[str, object]) -> RowKind:
 
 def _settings(path: str, text: str, lines: _Lines, history: int, end: int) -> Iterator[Fact]:
     """The top-level settings before and behind the history."""
-    for begin, stop in ((0, history), (end, len(text))):
-        for key in _KEY.finditer(text[begin:stop]):
-            name = _FACTS.get(key[1])
-            if name:
-                yield from _fact(path, text, lines, begin + key.start(), begin + key.end(), name)
+    found = sorted(place for begin, stop in ((0, history), (end, len(text))) for place in _places(text, begin, stop))
+    for start, name in found:
+        if key := _KEY.match(text, start):
+            yield from _fact(path, text, lines, start, key.end(), name)
+
+
+def _places(text: str, begin: int, stop: int) -> Iterator[tuple[int, str]]:
+    """(place, fact) of the settings' keys: each looked for by itself, as a file that is no state may have millions of others."""
+    for key, name in _FACTS.items():
+        word, at = f'"{key}"', begin
+        for _ in range(MAX_FOUND):
+            at = text.find(word, at, stop)
+            if at < 0:
+                break
+            yield at, name
+            at += len(word)
 
 
 def _fact(path: str, text: str, lines: _Lines, start: int, at: int, name: str) -> Iterator[Fact]:

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from parsers import kinds
+from parsers.dull import shown
 from parsers.lazy import Lazy
 from parsers.line import Line
 from parsers.model import Event, Fact, Record, Row
@@ -38,12 +39,18 @@ _NOT_LOSSES: Final = frozenset({"epoch", "gpu_mem", "instances", "labels", "size
 MAX_LENGTH: Final = 2000
 
 
+def _is_dull(hint: bytes, bare: bytes) -> bool:
+    text = shown(bare)
+    return hint.lower() == b"gpu_mem" and text is not None and b"epoch" not in text.lower()
+
+
 @text_reader(
     "ultralytics",
     title="Ultralytics YOLO (console)",
     hints=("GPU_mem", "gpu_mem", ": 100%", "    all   ", " epochs completed in ", "Ultralytics "),
     example="        1/6         0G     0.3979     0.8657     0.2584          8         64: 100% ━━━━━━━━━━━━ 4/4 6.5it/s 0.6s",
     is_by_rank=True,
+    is_dull=_is_dull,
 )
 class Ultralytics:
     """Reads the header of the bars, each epoch's full bar and the validation below it."""
@@ -59,8 +66,8 @@ class Ultralytics:
     def feed(self, line: Line) -> Iterable[Record]:
         """The rows of an epoch, the plan, versions, the end."""
         text = line.text[:MAX_LENGTH]
-        if "gpu_mem" in text.lower():
-            self._columns = text.lower().split()
+        if "gpu_mem" in (low := text.lower()) and "epoch" in low:
+            self._columns = low.split()
         elif found := _DONE.match(text):
             yield from self._flush()
             self._columns = []

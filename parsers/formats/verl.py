@@ -14,14 +14,16 @@ The actor's own metrics (loss, norm, rate) and the critic's get the engine `acto
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
+from parsers.dull import shown
 from parsers.lazy import Lazy
 from parsers.line import Line
-from parsers.model import Record, Row
+from parsers.model import Row
 from parsers.pairs import numbers
 from parsers.registry import text_reader
+from parsers.regular import RegularReader
 
 _STEP = Lazy(r"(?:^|\s)step:(?P<step>\d{1,15}) - (?P<rest>[\w@]+[/:].*)")
 _BETWEEN = Lazy(r" - (?=[A-Za-z_][^\s:]*:)")
@@ -33,39 +35,46 @@ _CONVERT: Final = {
 }  # fmt: skip
 
 
+def _parse(line: Line) -> Iterator[Row]:
+    """The rows of a step."""
+    found = _STEP.search(line.text)
+    if not found:
+        return
+    parts = _BETWEEN.sub("\n", found["rest"]).split("\n")
+    pairs = [part.partition(":")[::2] for part in parts]
+    step = int(found["step"])
+    by_engine: dict[str, list[tuple[str, str]]] = {}
+    for name, value in pairs:
+        by_engine.setdefault(_engine(name), []).append((name, value))
+    for engine, items in by_engine.items():
+        values = numbers(items, _CONVERT)
+        if values and engine == "val":
+            yield Row(line.no, values, step, "eval", line.rank, line.time)
+        elif values:
+            yield Row(line.no, values, step, "train", line.rank, line.time, engine)
+
+
+def _is_dull(_: bytes, bare: bytes) -> bool:
+    text = shown(bare)
+    return text is not None and b"step: - " not in text
+
+
 @text_reader(
     "verl",
     title="verl (console logger)",
     hints=("step:",),
     example="step:1 - global_seqlen/min:4127.000 - actor/entropy:np.float64(0.41) - actor/grad_norm:0.35 - actor/pg_loss:-0.0012 "
     "- critic/rewards/mean:0.25 - timing_s/step:31.2",
+    parse=_parse,
+    silent=("generic_text", "nanogpt"),
+    is_dull=_is_dull,
 )
-class Verl:
+class Verl(RegularReader):
     """Reads step lines, a row an engine."""
 
-    hungry = False
-
-    def feed(self, line: Line) -> Iterable[Record]:
+    def feed(self, line: Line) -> Iterable[Row]:
         """The rows of a step."""
-        found = _STEP.search(line.text)
-        if not found:
-            return
-        parts = _BETWEEN.sub("\n", found["rest"]).split("\n")
-        pairs = [part.partition(":")[::2] for part in parts]
-        step = int(found["step"])
-        by_engine: dict[str, list[tuple[str, str]]] = {}
-        for name, value in pairs:
-            by_engine.setdefault(_engine(name), []).append((name, value))
-        for engine, items in by_engine.items():
-            values = numbers(items, _CONVERT)
-            if values and engine == "val":
-                yield Row(line.no, values, step, "eval", line.rank, line.time)
-            elif values:
-                yield Row(line.no, values, step, "train", line.rank, line.time, engine)
-
-    def close(self) -> Iterable[Record]:
-        """Nothing is left over."""
-        return ()
+        return _parse(line)
 
 
 def _engine(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import sys
 import time
 from collections.abc import Sequence
 
@@ -12,12 +13,14 @@ import pytest
 from analyzer import rule as rules
 from analyzer.onset import first_bad, is_rounded_zero, onset, sound
 from analyzer.regime import is_policy_training, precision
+from analyzer.rules.throughput_drop import _on_bar
 from analyzer.scaler import skips, stretches
 from analyzer.signals import (
     Streak,
     aligned,
     block_medians,
     current,
+    end_medians,
     excursions,
     fall,
     is_interleaved,
@@ -262,3 +265,48 @@ def test_rules_are_linear() -> None:
 
     seconds(1000)
     assert seconds(200_000) < 40 * max(seconds(20_000), 0.01)
+
+
+@pytest.mark.parametrize("count", [2000, 2003, 2007, 4001, 9500])
+def test_long_series_have_the_same_noise_and_excursions_with_numpy(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    import numpy  # noqa: F401
+
+    values = [value + (3.0 if index % 997 == 0 else 0.0) for index, value in enumerate(noisy(2.0, count, 0.1))]
+    quick = noise(values), excursions(values, lambda level: level / 4, 20)
+    monkeypatch.delitem(sys.modules, "numpy")
+    assert (noise(values), excursions(values, lambda level: level / 4, 20)) == quick
+    assert len(quick[1]) >= 2
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 8, 11, 12, 13, 100])
+@pytest.mark.parametrize("width", [1, 3, 8])
+def test_the_end_medians_are_the_first_and_the_last_block_median(count: int, width: int) -> None:
+    values = noisy(1.0, count, 1.0)
+    medians = block_medians(values, width)
+    assert end_medians(values, width) == (medians[0], medians[-1])
+
+
+def test_the_pace_on_a_bar_is_taken_over_windows_that_no_restart_parts() -> None:
+    source, bar = random.Random(4), series([])
+    step, second, segment = 0, 0.0, 0
+    for _ in range(4000):
+        if source.random() < 0.01:
+            second, segment = 0.0, segment + 1
+        step, second = step + source.choice((0, 1, 1, 3)), second + source.choice((0.0, 0.1, 0.7, 12.3))
+        bar.append(step, second, 1, second, segment)
+    pace = _on_bar(bar)
+    assert (list(pace.indices), pace.values) == windows(bar)
+    assert len(pace.values) > 100
+
+
+def windows(bar: Series) -> tuple[list[int], list[float]]:
+    """Point by point what `_on_bar` finds by searching, for windows of ten seconds."""
+    indices, values, start = [], [], 0
+    for i in range(1, len(bar)):
+        if bar.segments[i] != bar.segments[start]:
+            start = i
+        elif bar.steps[i] > bar.steps[start] and bar.times[i] - bar.times[start] >= 10.0:
+            indices.append(start)
+            values.append((bar.times[i] - bar.times[start]) / (bar.steps[i] - bar.steps[start]))
+            start = i
+    return indices, values

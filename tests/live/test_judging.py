@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
+import pytest
+
+from analyzer import diagnose
 from analyzer.live import judging
 from analyzer.live.judging import AT_ONCE, Judging
 from analyzer.live.session import Session
 from analyzer.symptoms import Wishes, symptoms
-from parsers import read
+from parsers import Run, read
 from parsers.discover import RunFiles
 
 
@@ -83,3 +87,32 @@ def test_no_run_is_over_while_its_judgement_is_under_way(tmp_path: Path) -> None
     while session.due(100.0) == 0.0:
         session.look(100.0)
     assert session.ended(200.0)
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_no_garbage_is_collected_during_a_look_and_the_callers_wish_holds_after_it(tmp_path: Path, collects: bool) -> None:
+    log = tmp_path / "run.log"
+    log.write_text(lines(1, 60), "utf-8")
+    session = Session(RunFiles(str(log), (str(log),)), 0.0)
+    seen: list[bool] = []
+    poll = session.follower.poll
+    session.follower.poll = lambda: (seen.append(gc.isenabled()), poll())[1]  # type: ignore[method-assign]
+    (gc.enable if collects else gc.disable)()
+    try:
+        session.look(1.0)
+        assert (seen, gc.isenabled()) == ([False], collects)
+    finally:
+        gc.enable()
+
+
+def test_a_judged_run_is_let_go_without_a_collection(tmp_path: Path) -> None:
+    log = tmp_path / "run.log"
+    log.write_text(lines(1, 60), "utf-8")
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            diagnose(log)
+        assert sum(isinstance(one, Run) and one.source == str(log) for one in gc.get_objects()) == 0
+    finally:
+        gc.enable()

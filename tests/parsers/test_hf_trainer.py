@@ -134,3 +134,9 @@ def test_messages(text: str, kind: str) -> None:
 def test_hostile_lines_end() -> None:
     for text in ("{'a': " + " " * 200_000, "{'loss': x(" * 20_000, "{'" * 100_000, "{'loss': 1.0, 'a': '" + "\\" * 100_000):
         run_of(text + "\n")
+
+
+def test_a_line_of_dicts_without_end_is_read_in_part_and_a_problem_says_so() -> None:
+    run = run_of("{'loss': 1.5, 'epoch': 0.5}" * 4000 + "{'loss': 2.5, " * 5000)
+    assert len(points(run, "loss")) == 4000
+    assert [problem.reason for problem in run.problems] == ["a line of more than 4,000 dicts: the others were passed over."]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from parsers import Run, read
+import pytest
+
+from parsers import Run, many_steps, read
 
 ROW = "{'loss': 1.5, 'grad_norm': 1.0, 'learning_rate': 1e-05, 'epoch': 0.1}"
 
@@ -59,3 +61,16 @@ def test_a_redraw_counts_only_when_it_comes_late(tmp_path: Path) -> None:
 
 def test_bars_that_count_no_training_are_no_clock(tmp_path: Path) -> None:
     assert run(tmp_path, *(f"\rMap: {bar(i, i)}" for i in range(1, 30))).bars == ()
+
+
+@pytest.mark.parametrize("lag", [0, 1])
+def test_long_bars_are_the_same_clock_with_numpy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lag: int) -> None:
+    lines = [
+        f"{ROW if i % 10 == 0 else ''}\n\r{bar(i, (3 * i) % 1000, 2000)}" + f"\r{bar(i - lag, (3 * i) % 1000, 2000)}" * lag
+        + "".join(f"\r{bar(k, k, 20)}" for k in range(1, 20) if i % 300 == 0)
+        for i in range(1, 1200)
+    ]  # fmt: skip
+    plain = points(run(tmp_path, *lines))
+    monkeypatch.setattr(many_steps, "is_few", lambda rows: rows < 10)
+    assert points(run(tmp_path, *lines)) == plain
+    assert len({segment for _, _, segment in plain}) > 3
