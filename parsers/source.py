@@ -187,8 +187,22 @@ class _Patient:
         return b"".join(parts)
 
 
+def _gunzip(raw: BinaryIO) -> BinaryIO:
+    """gzip's reader, three times as fast where `isal` is installed."""
+    try:
+        from isal.igzip import IGzipFile
+    except ImportError:
+        return gzip.GzipFile(fileobj=raw, mode="rb")  # type: ignore[return-value]
+    return IGzipFile(fileobj=raw, mode="rb")  # type: ignore[no-untyped-call, return-value]
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether a decompressor's library says so of its bytes, without importing it for plain files."""
+    return type(error).__module__.partition(".")[0] in ("zstandard", "igzip_lib", "isal")
+
+
 _DECOMPRESSORS: Final[dict[bytes, Callable[[BinaryIO], BinaryIO]]] = {
-    b"\x1f\x8b": lambda raw: gzip.GzipFile(fileobj=raw, mode="rb"),  # type: ignore[dict-item, return-value]
+    b"\x1f\x8b": _gunzip,
     b"\x28\xb5\x2f\xfd": lambda raw: _Zstd(raw),  # type: ignore[dict-item, return-value]
     b"\xfd7zXZ\x00": lambda raw: lzma.LZMAFile(raw),  # type: ignore[dict-item, return-value]  # noqa: SIM115
     b"BZh": lambda raw: bz2.BZ2File(raw),  # type: ignore[dict-item, return-value]
@@ -234,8 +248,8 @@ def head(path: str | Path, size: int = 4096) -> bytes:
             return data if data.strip(b"\0") else _behind_hole(stream, data)[:size]
         except (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError):
             return data
-        except Exception as error:  # zstandard.ZstdError, without importing it for plain files
-            if type(error).__module__.startswith("zstandard"):
+        except Exception as error:
+            if _is_damage(error):
                 return data
             raise
 
@@ -422,7 +436,7 @@ def blocks(path: str | Path, meter: Meter | None = None, size: int = BLOCK, is_a
                 yield from finish(cutter, meter)
                 raise UnreadableError(f"{path} breaks off or is damaged ({error}): only what came before was read.") from None
             except Exception as error:
-                if not type(error).__module__.startswith("zstandard"):
+                if not _is_damage(error):
                     raise
                 yield from finish(cutter, meter)
                 raise UnreadableError(f"{path} breaks off or is damaged ({error}): only what came before was read.") from None
