@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from parsers import metrics
@@ -153,8 +154,15 @@ class BarRows:
             for rows, (of, seconds, *_) in own
         ]
         shown = [_Shown(rows, of or (), epoch, bool(slash)) for rows, (of, _, epoch, slash) in own]
-        order = [(at, which, place) for which, rows in enumerate(found) for place, at in enumerate(rows.at)]
         made: list[Rows | Ticks] = []
+        if len(shown) == 1:
+            if self._pending and (self._pending[0].at, self._pending[0].of) != shown[0].key(0):
+                made = [_single(found[0].at[0], number, row) for number, row in enumerate(self.close(), nth)]
+            self._step = shown[0].tell_all(self._count, self._step)
+            self._pending = shown[0].bar(len(found[0].at) - 1, rank)
+            made += [one.told(nth) for one in shown if one.places]
+            return made + ticks if is_first else ticks + made
+        order = [(at, which, place) for which, rows in enumerate(found) for place, at in enumerate(rows.at)]
         last: tuple[_Shown, int] | None = None
         for at, which, place in sorted(order) if len(found) > 1 else order:
             one = shown[which]
@@ -198,6 +206,20 @@ class _Shown:
         self._counts.append(step)
         self.places.append(at)
         return step
+
+    def tell_all(
+        self, count: Callable[[int, int, int | None, bool], int], last: int | None
+    ) -> int | None:  # fmt: skip
+        """Each drawing but the last of all that is followed by another count; the step of the last one that is."""
+        keys, ats = list(zip(self._steps, self._of, strict=True)), self._rows.at
+        self._told = [place for place, (one, after) in enumerate(pairwise(keys)) if one != after]
+        self.places = [ats[place + 1] for place in self._told]
+        if self._epoch is None:
+            self._counts = [self._steps[place] for place in self._told]
+        else:
+            epochs = self._epoch
+            self._counts = [count(*self.key(place), int(epochs[place]), self._has_slash) for place in self._told]
+        return self._counts[-1] if self._counts else last
 
     def told(self, nth: int) -> Rows:
         """The rows."""

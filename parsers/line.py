@@ -14,7 +14,7 @@ from parsers.model import MAX_TEXT, SourceRef
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|\x1b[()][A-B0]")
 
 # What launchers and log shippers put before a program's own text (FORMATS.md section 0, trap 3), outermost first.
-PREFIXES: Final = (
+_PREFIXES: Final = (
     re.compile(r"\[rank(?P<rank>\d{1,9})\]: ?"),  # torch >= 2.2
     re.compile(r"\[(?P<role>[A-Za-z_]+)(?P<local>\d{1,9})\]: ?"),  # torchrun: [${role_name}${rank}]:
     re.compile(r"\[\d+,(?P<rank>\d{1,9})\]<std(?:out|err)>: ?"),  # mpirun --tag-output
@@ -53,8 +53,8 @@ _FIRSTS: Final = (
     "<" + _LETTERS[:26], "<",
 )  # fmt: skip
 """What each prefix can begin with, in their order."""
-_BY_FIRST: Final = {
-    char: tuple(prefix for prefix, chars in zip(PREFIXES, _FIRSTS, strict=True) if char in chars)
+BY_FIRST: Final = {
+    char: tuple(prefix for prefix, chars in zip(_PREFIXES, _FIRSTS, strict=True) if char in chars)
     for char in dict.fromkeys("".join(_FIRSTS))
 }
 """Character → the prefixes that can begin with it."""
@@ -150,7 +150,7 @@ def _unpacked(text: str) -> tuple[str, str]:
 
 def _peel(line: Line) -> None:
     for _ in range(4):
-        for prefix in _BY_FIRST.get(line.text[:1], ()):
+        for prefix in BY_FIRST.get(line.text[:1], ()):
             found = prefix.match(line.text)
             if found:
                 fields = found.groupdict()

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Final
 
 from parsers import kinds
-from parsers.line import PREFIXES, Line, make_line
+from parsers.line import BY_FIRST, Line, make_line
 from parsers.model import Event, Record
 from parsers.registry import TextFormat
 from parsers.skeletons import skeleton
@@ -118,7 +118,8 @@ def _is_match(signature: Signature, line: Line) -> bool:
 
 def _begins(pattern: str, text: str) -> bool:
     """Whether a pattern fits at the beginning of one of these lines, or may do so behind what a launcher put in front."""
-    if _BLANKS in text or any(prefix.search(text) for prefix in _prefixes()):
+    firsts = {line[:1] for line in text.split("\n")}
+    if _BLANKS in text or any(prefix.search(text) for first in firsts for prefix in _prefixes(first)):
         return True
     return re.search(rf"^[ \t]{{0,{len(_BLANKS)}}}(?:{pattern})", text, re.MULTILINE) is not None
 
@@ -127,8 +128,8 @@ _BLANKS: Final = " " * 50
 
 
 @cache
-def _prefixes() -> tuple[re.Pattern[str], ...]:
-    return tuple(re.compile(f"^(?:{prefix.pattern})", re.MULTILINE) for prefix in PREFIXES)
+def _prefixes(first: str) -> tuple[re.Pattern[str], ...]:
+    return tuple(re.compile(f"^(?:{prefix.pattern})", re.MULTILINE) for prefix in BY_FIRST.get(first, ()))
 
 
 def _is_changed(text: bytes) -> bool:
