@@ -62,7 +62,8 @@ try:
     if torch.cuda.is_available():
         device = '1x ' + torch.cuda.get_device_name(0); found['cuda'] = torch.version.cuda
 except ImportError: pass
-sites = [p for p in sys.path if p.endswith("site-packages")] + [p for p in os.environ.get("PYTHONPATH", "").split(":") if p]
+sites = [p for p in sys.path if p.endswith("site-packages")]
+sites += [p for p in os.environ.get("PYTHONPATH", "").split(":") if os.path.isabs(p)]
 print(json.dumps({'versions': found, 'device': device, 'sites': sites, 'prefix': [sys.prefix, sys.base_prefix]}))
 """
 
