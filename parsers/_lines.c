@@ -437,39 +437,61 @@ static int wide_number(uint64_t whole, int exponent, double *value)
 }
 #endif
 
-/* A decimal number, the nearest double as float() gives it; 0 where the text is none, or a long one. Up to 2^53 and 10^22 are
-   doubles themselves, so one multiplication or division of them is rounded once, as float() rounds. */
+/* `(double)whole * 10^exponent` rounded once, as float() rounds: up to 2^53 and 10^22 are doubles themselves. 0 where that is
+   not so and arithmetic of 64 bits does not help either. */
+static int exact_number(uint64_t whole, int exponent, double *value)
+{
+    *value = (double)whole;
+    if (!whole) return 1;
+    if (FLT_EVAL_METHOD != 0 || whole >> 53 || exponent > 22 || exponent < -22) return wide_number(whole, exponent, value);
+    *value = exponent < 0 ? *value / TENS[-exponent] : *value * TENS[exponent];
+    return 1;
+}
+
+/* Digits at a place, added to a number; behind them. */
+static const char *digits_at(const char *at, const char *end, uint64_t *whole)
+{
+    for (; at < end && is_digit(*at); at++) *whole = 10 * *whole + (uint64_t)(*at - '0');
+    return at;
+}
+
+/* What stands behind `e`; 0 where that is no small exponent. */
+static int read_power(const char *at, const char *end, int *exponent)
+{
+    uint64_t power = 0;
+    int is_small = 0;
+    if (at < end && (*at == '-' || *at == '+')) is_small = *at++ == '-';
+    const char *stop = digits_at(at, end, &power);
+    if (stop == at || stop < end || stop - at > 4) return 0;
+    *exponent += is_small ? -(int)power : (int)power;
+    return 1;
+}
+
+/* A decimal number, the nearest double as float() gives it; 0 where the text is none, or a long one. */
 static int read_number(const char *text, Py_ssize_t size, int has_commas, double *number)
 {
-    Py_ssize_t at = 0;
+    const char *at = text, *end = text + size, *point;
     uint64_t whole = 0;
-    int digits = 0, exponent = 0, seen = 0, is_negative = 0, is_below = 0;
+    int exponent = 0, is_negative = 0;
+    Py_ssize_t digits;
     if (size > MAX_NUMBER) return 0;
-    if (at < size && (text[at] == '-' || text[at] == '+')) is_negative = text[at++] == '-';
-    for (; at < size; at++) {
-        if (is_digit(text[at])) {
-            seen = 1;
-            if (whole || text[at] != '0') digits++;
-            if (digits <= 18) whole = 10 * whole + (uint64_t)(text[at] - '0');
-            exponent -= is_below;
-        } else if (text[at] == '.' && !is_below) is_below = 1;
-        else if (text[at] != ',' || !has_commas || is_below) break;
+    if (at < end && (*at == '-' || *at == '+')) is_negative = *at++ == '-';
+    const char *first = at;
+    at = digits_at(at, end, &whole);
+    if (has_commas)
+        while (at < end && *at == ',') first++, at = digits_at(at + 1, end, &whole);
+    digits = at - first;
+    if (at < end && *at == '.') {
+        point = ++at;
+        at = digits_at(at, end, &whole);
+        exponent = -(int)(at - point);
+        digits += at - point;
     }
-    if (!seen) return 0;
-    if (at < size && (text[at] == 'e' || text[at] == 'E')) {
-        int power = 0, is_small = 0, first = 0;
-        if (++at < size && (text[at] == '-' || text[at] == '+')) is_small = text[at++] == '-';
-        for (; at < size && is_digit(text[at]); at++, first++)
-            if (power < 100000) power = 10 * power + (text[at] - '0');
-        if (!first) return 0;
-        exponent += is_small ? -power : power;
-    }
-    if (at < size) return 0;
-    double value = (double)whole;
-    if (digits && FLT_EVAL_METHOD == 0 && digits <= 18 && !(whole >> 53) && exponent <= 22 && exponent >= -22)
-        value = exponent < 0 ? value / TENS[-exponent] : value * TENS[exponent];
-    else if (digits && (digits > 18 || !wide_number(whole, exponent, &value))) return slow_number(text, size, has_commas, number);
-    *number = is_negative ? -value : value;
+    if (digits < 1) return 0;
+    if (at < end && (*at == 'e' || *at == 'E') && read_power(at + 1, end, &exponent)) at = end;
+    if (at < end) return 0;
+    if (digits > 18 || !exact_number(whole, exponent, number)) return slow_number(text, size, has_commas, number);
+    if (is_negative) *number = -*number;
     return 1;
 }
 

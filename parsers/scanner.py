@@ -17,6 +17,7 @@ from operator import itemgetter, or_
 from typing import Any, Final
 
 from parsers.by_rank import ByRank, TextReader
+from parsers.layout import Cells
 from parsers.line import Line, make_line
 from parsers.model import Problem, Record, Row, RowKind, SourceRef
 from parsers.plain import Part, Shape
@@ -367,7 +368,7 @@ class Scanner:
         shapes = self._router.shapes.all
         try:
             parts = [
-                Part(shapes[group.shape].method, _some(group.at, chosen), _some(group.lines, chosen), group.cells.part(chosen))
+                _part(group, chosen, group.cells, shapes[group.shape].method)
                 for group, chosen in ready
                 if group.cells is not None
             ]
@@ -650,6 +651,12 @@ def _between(places: Sequence[int], start: int, stop: int) -> tuple[int, int]:
 
 def _some(items: Sequence[int], chosen: slice | Sequence[int]) -> Sequence[int]:
     return items[chosen] if isinstance(chosen, slice) else [items[place] for place in chosen]
+
+
+def _part(group: Group, chosen: slice | Sequence[int], cells: Cells, method: str) -> Part:
+    if chosen == slice(0, len(group.at)):  # mostly all of them: nothing is copied
+        return Part(method, group.at, group.lines, cells)
+    return Part(method, _some(group.at, chosen), _some(group.lines, chosen), cells.part(chosen))
 
 
 PlainRead = Callable[[int, re.Match[bytes]], Iterable[Record]]

@@ -129,11 +129,20 @@ def _extend(column: array[Any], values: Sequence[float]) -> None:
 
 def _possible(steps: Sequence[int]) -> Sequence[int]:
     """Steps, those unknown that are too large to be some."""
-    if min(steps, default=0) >= -MAX_STEP and max(steps, default=0) <= MAX_STEP:
+    if isinstance(steps, array) and steps.typecode == "q" and len(steps) > SOME and "numpy" in sys.modules:
+        import numpy as np
+
+        held = np.frombuffer(steps, np.int64)
+        is_possible = held.min() >= -MAX_STEP and held.max() <= MAX_STEP
+    else:
+        is_possible = min(steps, default=0) >= -MAX_STEP and max(steps, default=0) <= MAX_STEP
+    if is_possible:
         return steps
     return [step if abs(step) <= MAX_STEP else UNKNOWN for step in steps]
 
 
+SOME: Final = 500
+"""Steps that are looked through at once where NumPy is loaded anyway."""
 LATE: Final = 60.0
 """Seconds after which the redraw of a count is worth keeping."""
 

@@ -136,7 +136,7 @@ class Megatron:
             columns = tuple([self._column(name, scale, values) for name, scale, values in pairs])
             times = cells.times(1) if cells.has(1) else None
             found.append(Rows(at, lines, names, columns, cells.ints(2), times, self.file_rank))
-        steps = [step for part in found for step in part.steps or ()]
+        steps: Sequence[int] = found[0].steps or ()
         if len(found) > 1:
             placed = sorted(pair for part in found for pair in zip(part.at, part.steps or (), strict=True))
             steps = [step for _, step in placed]
