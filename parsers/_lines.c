@@ -455,15 +455,16 @@ static const char *digits_at(const char *at, const char *end, uint64_t *whole)
     return at;
 }
 
-/* What stands behind `e`; 0 where that is no small exponent. */
+/* Adds what stands behind `e` (a large number for one of many digits); 0 where that is no exponent. */
 static int read_power(const char *at, const char *end, int *exponent)
 {
     uint64_t power = 0;
     int is_small = 0;
     if (at < end && (*at == '-' || *at == '+')) is_small = *at++ == '-';
     const char *stop = digits_at(at, end, &power);
-    if (stop == at || stop < end || stop - at > 4) return 0;
-    *exponent += is_small ? -(int)power : (int)power;
+    if (stop == at || stop < end) return 0;
+    int size = stop - at > 4 ? 100000 : (int)power;
+    *exponent += is_small ? -size : size;
     return 1;
 }
 
