@@ -47,6 +47,10 @@ def versions(lines: int) -> bytes:
     return b"".join(b"- DeepSpeed version: 0.%d.%d\n" % divmod(i, 1000) for i in range(lines))
 
 
+WAY = 8_000
+"""Calls that a whole log may take more or less as another way is taken (a hint that is found, a series that is long enough)."""
+
+
 def remarks(lines: int) -> bytes:
     return b"".join(b"# run %d: with overlap_comm false it trains fine\n" % i for i in range(lines))
 
@@ -94,7 +98,7 @@ def growth(tmp_path: Path, make: Callable[[int], bytes], unit: int) -> tuple[int
 )
 def test_the_cost_of_a_log_grows_with_its_length(tmp_path: Path, make: Callable[[int], bytes], unit: int) -> None:
     first, second = growth(tmp_path, make, unit)
-    assert second <= MOST * first + 2000
+    assert second <= MOST * first + WAY
 
 
 def test_the_cost_grows_with_the_ranks(tmp_path: Path) -> None:
