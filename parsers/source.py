@@ -121,7 +121,7 @@ class _Metered:
 class _Zstd:
     """Frames of zstd one after the other; a cut one ends in EOFError, as gzip's does (the library's own reader is silent)."""
 
-    STEP: Final = 512  # stored bytes at a time: what a bomb makes of them is still small
+    STEP: Final = 2048  # stored bytes at a time: what a bomb makes of them is small (64 MB at the very most)
 
     def __init__(self, raw: BinaryIO) -> None:
         import zstandard
@@ -523,7 +523,9 @@ def _lines(file: str, numbers: Sequence[int]) -> Iterator[tuple[int, str]]:
         if not pending:
             return
         first = block.line
-        last = first + (block.data.count(b"\n") if block.feeds < 0 else block.feeds)
+        if block.feeds < 0:
+            block.feeds = block.data.count(b"\n")  # `blocks` need not count them again
+        last = first + block.feeds
         if pending[-1] > last:
             carry = b""
             continue
