@@ -18,6 +18,7 @@ import sys
 import zlib
 from array import array
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -61,6 +62,34 @@ class Block:
     """Where `data` begins in the file, where its bytes stand there as they are."""
 
 
+class Ends:
+    """The first and the last blocks of a text that had to be decompressed: most cited lines stand there."""
+
+    def __init__(self) -> None:
+        self._first: Block | None = None
+        self._last: deque[Block] = deque(maxlen=2)
+
+    def add(self, block: Block) -> None:
+        """One more block."""
+        self._first = self._first or block
+        self._last.append(block)
+
+    def texts(self, numbers: Sequence[int]) -> dict[int, bytes]:
+        """Those of these lines that stand whole in them, of a text that was read to its end."""
+        found: dict[int, bytes] = {}
+        if self._first is None:
+            return found
+        tail = list(self._last)
+        if len(tail) > 1 and tail[0].line + tail[0].data.count(b"\n") != tail[1].line:  # something between was left out
+            del tail[0]
+        for blocks, is_end in ((tail, True), ([self._first], False)):
+            first, lines = blocks[0].line, b"".join(block.data for block in blocks).split(b"\n")
+            start = first + (blocks[0] is not self._first)  # where a block begins a line may go on
+            stop = first + len(lines) - (not is_end or not lines[-1])
+            found |= {number: lines[number - first] for number in numbers if start <= number < stop}
+        return found
+
+
 class Meter:
     """What passed through: bytes as stored, their digest, and lines."""
 
@@ -68,6 +97,7 @@ class Meter:
         self.bytes = 0
         self.lines = 0
         self.marks = Marks(array("q"), array("q"))
+        self.ends = Ends()
         self._hash = hashlib.sha256()
 
     def add(self, data: bytes) -> None:
@@ -422,6 +452,7 @@ def blocks(path: str | Path, meter: Meter | None = None, size: int = BLOCK, is_a
     cutter = Cutter()
     with ExitStack() as stack:
         stream = _open(path, meter, stack)
+        is_packed = isinstance(stream, _Patient)
         chunks = iter(partial(stream.read, size), b"")
         if is_ahead:
             chunks = Pipe(chunks)
@@ -457,12 +488,17 @@ def blocks(path: str | Path, meter: Meter | None = None, size: int = BLOCK, is_a
             if decode:
                 chunk = decode.decode(chunk).lstrip("\ufeff").encode("utf-8", "replace")
             for block in cutter.feed(chunk):
+                if is_packed:
+                    meter.ends.add(block)
                 if block.offset >= 0:
                     meter.marks.lines.append(block.line)
                     meter.marks.offsets.append(block.offset)
                 yield block
             meter.lines = cutter.lines
-        yield from finish(cutter, meter)
+        for block in finish(cutter, meter):
+            if is_packed:
+                meter.ends.add(block)
+            yield block
 
 
 def finish(cutter: Cutter, meter: Meter) -> Iterator[Block]:
@@ -517,7 +553,12 @@ def quote(refs: Iterable[SourceRef], around: int = 0) -> tuple[dict[SourceRef, S
 
 
 def _lines(file: str, numbers: Sequence[int]) -> Iterator[tuple[int, str]]:
-    pending = list(reversed(numbers))
+    stamp, ends = _ENDS.get(file, (None, None))
+    known = ends.texts(numbers) if ends and stamp == _stamp(file) else {}
+    yield from ((number, shown(text)) for number, text in known.items())
+    pending = [number for number in reversed(numbers) if number not in known]
+    if not pending:
+        return
     carry = b""
     for block in _coarse_blocks(file, pending) or blocks(file):
         if not pending:
@@ -583,15 +624,20 @@ class Marks(NamedTuple):
 
 _KNOWN: Final[dict[str, tuple[tuple[int, int], Marks]]] = {}
 """File → (its size and time, marks), of the last that were read: a line of a large one is found without counting those before."""
+_ENDS: Final[dict[str, tuple[tuple[int, int], Ends]]] = {}
+"""The same of the last file that was read, with its ends."""
 _MAX_KNOWN: Final = 16
 _MANY_MARKS: Final = 8
 
 
 def remember(path: str, meter: Meter) -> None:
     """Keeps the marks of a file that was read to its end, for `quote`."""
+    stamp = _stamp(path)
+    if stamp and stamp[0] == meter.bytes:
+        _ENDS.clear()
+        _ENDS[path] = stamp, meter.ends
     if len(meter.marks.lines) < _MANY_MARKS:
         return
-    stamp = _stamp(path)
     if stamp and stamp[0] == meter.bytes:
         _KNOWN.pop(path, None)
         while len(_KNOWN) >= _MAX_KNOWN:

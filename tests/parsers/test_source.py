@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import random
 import resource
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from parsers import source
 from parsers.model import SourceRef
 from parsers.source import MAX_FRAGMENT, Cutter, UnreadableError, blocks, head, is_binary, quote
 
@@ -115,3 +118,30 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     assert sum(len(block.data) for block in blocks(path)) == path.stat().st_size
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     assert grown < 30, f"{grown:.0f} MiB for a file of {path.stat().st_size / 2**20:.0f} MiB"
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_lines_at_the_ends_of_a_compressed_log_are_the_ones_that_are_found_in_it(tmp_path: Path, seed: int) -> None:
+    luck, path = random.Random(seed), tmp_path / "run.log.gz"
+    breaks = (b"\n", b"\n", b"\r", b"\r\n")
+    data = b"".join(
+        bytes(luck.choices(b"abc %|", k=luck.randrange(60))) + luck.choice(breaks) for _ in range(luck.randrange(1, 400))
+    )
+    path.write_bytes(gzip.compress(data.rstrip(b"\n") if seed % 3 else data))
+    meter, refs = source.Meter(), [SourceRef(str(path), number) for number in range(1, data.count(b"\n") + 2)]
+    assert b"".join(block.data for block in source.blocks(path, meter, size=luck.choice((64, 300, 5000))))
+    source._ENDS.clear()
+    found = quote(refs)
+    source.remember(str(path), meter)
+    assert str(path) in source._ENDS
+    assert quote(refs)[0] == found[0]
+
+
+def test_what_is_cited_at_the_end_of_a_compressed_log_is_not_decompressed_again(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "run.log.gz"
+    path.write_bytes(gzip.compress(b"".join(b"line %d\n" % number for number in range(9000))))
+    meter = source.Meter()
+    assert list(source.blocks(path, meter))
+    source.remember(str(path), meter)
+    monkeypatch.setattr(source, "blocks", None)
+    assert quote([SourceRef(str(path), 8999)])[0][SourceRef(str(path), 8999)].text == "line 8998"
