@@ -28,6 +28,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from operator import ge, gt, le, lt
 from typing import Final, NamedTuple
 
 from analyzer import setting as settings
@@ -42,11 +43,14 @@ from parsers.model import Environment, Event, Run, Value
 Answer = tuple[State, tuple[Evidence, ...]]
 Check = Callable[["Case"], Answer]
 """A clause taken apart once, to be put to many runs."""
+Test = Callable[[Value], "bool | None"]
+"""What a clause wishes of a value."""
 UNKNOWN: Final[Answer] = ("unknown", ())
 NOT_MET: Final[Answer] = ("not-met", ())
 MAX_EVIDENCE: Final = 3
 _COST: Final = {"setting": 1, "metric": 2}
 
+_SIZES: Final[Mapping[str, Callable[[float, float], bool]]] = {">": gt, ">=": ge, "<": lt, "<=": le}
 _OPERATOR = re.compile(r"\s(==|!=|>=|<=|>|<|in|contains|matches|exists)(?:\s+|$)")
 
 
@@ -179,12 +183,13 @@ def _check(when: str) -> Check:
 
 def _rule(subject: str) -> Check:
     rule, _, wish = subject.partition(" ")
-    name, operator, wanted = split(wish) if wish else ("", "", "")
+    has = _has(wish)
 
     def check(case: Case) -> Answer:
-        findings = [one for one in case.findings.get(rule, ()) if not wish or _has(one.facts, name, operator, wanted)]
-        if findings:
-            return "met", tuple(e for finding in findings for e in finding.evidence[:1])[:MAX_EVIDENCE]
+        findings = case.findings.get(rule)
+        told = [one for one in findings if has(one.facts)] if findings else ()
+        if told:
+            return "met", tuple(e for finding in told for e in finding.evidence[:1])[:MAX_EVIDENCE]
         return UNKNOWN if rule in case.skipped else NOT_MET
 
     return check
@@ -192,26 +197,30 @@ def _rule(subject: str) -> Check:
 
 def _event(subject: str) -> Check:
     kind, _, wish = subject.partition(" ")
-    name, operator, wanted = split(wish) if wish else ("", "", "")
+    has = _has(wish)
 
     def check(case: Case) -> Answer:
-        events = [event for event in case.events.get(kind, ()) if not wish or _has(event.data, name, operator, wanted)]
-        return ("met", tuple(Evidence(event.ref) for event in events[:MAX_EVIDENCE])) if events else NOT_MET
+        events = case.events.get(kind)
+        return _of_events([event for event in events if has(event.data)]) if events else NOT_MET
 
     return check
 
 
-def _has(data: Mapping[str, Value], name: str, operator: str, wanted: str) -> bool:
-    """Whether a finding's fact or an event's datum is as a clause wishes."""
-    return name in data and bool(_holds(data[name], operator, wanted))
+def _of_events(events: Sequence[Event]) -> Answer:
+    return ("met", tuple(Evidence(event.ref) for event in events[:MAX_EVIDENCE])) if events else NOT_MET
+
+
+def _has(wish: str) -> Callable[[Mapping[str, Value]], bool]:
+    """Whether a finding's fact or an event's datum is as a clause wishes: as one without a wish, whatever it is."""
+    if not wish:
+        return lambda _: True
+    name, operator, wanted = split(wish)
+    holds = _holds(operator, wanted)
+    return lambda data: name in data and bool(holds(data[name]))
 
 
 def _line(pattern: str) -> Check:
-    def check(case: Case) -> Answer:
-        events = case.lines.get(pattern, ())
-        return ("met", tuple(Evidence(event.ref) for event in events[:MAX_EVIDENCE])) if events else NOT_MET
-
-    return check
+    return lambda case: _of_events(case.lines.get(pattern, ()))
 
 
 def _package(subject: str) -> Check:
@@ -241,8 +250,8 @@ def key_of(kind: str, name: str) -> str:
 def _keyed(kind: str) -> Callable[[str], Check]:
     def keyed(subject: str) -> Check:
         name, operator, wanted = split(subject)
-        key = key_of(kind, name)
-        return lambda case: compare(case.run.environment, key, operator, wanted)
+        key, holds = key_of(kind, name), _holds(operator, wanted)
+        return lambda case: compare(case.run.environment, key, holds)
 
     return keyed
 
@@ -256,26 +265,27 @@ def split(subject: str) -> tuple[str, str, str]:
     return subject[: found.start()].strip(), found[1], subject[found.end() :].strip()
 
 
-def compare(environment: Environment, key: str, operator: str, wanted: str) -> Answer:
+def compare(environment: Environment, key: str, holds: Test) -> Answer:
     """A fact against a wanted value; unknown where there is no such fact or it cannot be compared (`auto`)."""
     fact = environment.get(key)
     if fact is None:
         return UNKNOWN
-    holds = _holds(fact.value, operator, wanted)
-    return UNKNOWN if holds is None else ("met" if holds else "not-met", (Evidence(fact.ref, settings.note(fact)),))
+    is_so = holds(fact.value)
+    return UNKNOWN if is_so is None else ("met" if is_so else "not-met", (Evidence(fact.ref, settings.note(fact)),))
 
 
 def _setting(subject: str) -> Check:
     name, operator, wanted = split(subject)
+    holds = _holds(operator, wanted)
 
     def check(case: Case) -> Answer:
         found = settings.resolve(case.run, name)
         if found is None:
             return UNKNOWN
-        holds = _holds(found.value, operator, wanted)
-        if holds is None or (found.is_bound and not _survives_growth(holds, operator)):
+        is_so = holds(found.value)
+        if is_so is None or (found.is_bound and not _survives_growth(is_so, operator)):
             return UNKNOWN
-        return "met" if holds else "not-met", found.evidence
+        return "met" if is_so else "not-met", found.evidence
 
     return check
 
@@ -285,42 +295,57 @@ def _survives_growth(holds: bool, operator: str) -> bool:
     return holds if operator in (">", ">=", "exists", "!=") else not holds and operator in ("<", "<=", "==", "in")
 
 
-def _holds(value: Value, operator: str, wanted: str) -> bool | None:
-    text = str(value).lower()
+@cache
+def _holds(operator: str, wanted: str) -> Test:
+    """Whether a value is as wanted, to be asked of many: None where it cannot be told."""
     if operator == "exists":
-        return value is not None
-    if text == "auto" and wanted != "auto":
-        return None
-    if operator in (">", ">=", "<", "<="):
-        try:
-            left, right = float(text), float(wanted)
-        except ValueError:
-            return None
-        return {">": left > right, ">=": left >= right, "<": left < right, "<=": left <= right}[operator]
+        return lambda value: value is not None
+    known = _is_sized(operator, wanted) if operator in _SIZES else _is_worded(operator, wanted)
+
+    def holds(value: Value) -> bool | None:
+        text = str(value)
+        return None if wanted != "auto" and text.lower() == "auto" else known(text)
+
+    return holds
+
+
+def _is_sized(operator: str, wanted: str) -> Callable[[str], bool | None]:
+    right, is_so = _number(wanted), _SIZES[operator]
+
+    def holds(text: str) -> bool | None:
+        left = _number(text)
+        return None if left is None or right is None else is_so(left, right)
+
+    return holds
+
+
+def _is_worded(operator: str, wanted: str) -> Callable[[str], bool | None]:
+    low = wanted.lower()
     if operator == "contains":
-        return wanted.lower() in text
+        return lambda text: low in text.lower()
     if operator == "matches":
-        return _matches(wanted, str(value))
-    options = [part.strip().lower() for part in wanted.strip("()").split("|")] if operator == "in" else [wanted.lower()]
-    return any(_equal(text, option) for option in options) != (operator == "!=")
+        return lambda text: _compiled(wanted).search(text[:4096]) is not None
+    options = [part.strip() for part in low.strip("()").split("|")] if operator == "in" else [low]
+    numbers = [value for value in map(_number, options) if value is not None]
+
+    def is_one(text: str) -> bool:
+        text = text.lower()
+        return text in options or (bool(numbers) and _number(text) in numbers)
+
+    return is_one if operator != "!=" else lambda text: not is_one(text)
 
 
-def _matches(pattern: str, text: str) -> bool:
-    return _compiled(pattern).search(text[:4096]) is not None
+def _number(text: str) -> float | None:
+    """The text as a number, None where it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
-
-
-def _equal(text: str, wanted: str) -> bool:
-    if text == wanted:
-        return True
-    try:
-        return float(text) == float(wanted)
-    except ValueError:
-        return False
 
 
 def _metric(subject: str) -> Check:

@@ -11,6 +11,7 @@ import calendar
 import math
 import time
 from collections.abc import Iterator
+from functools import cached_property
 
 from analyzer.median import median
 from parsers import Event, Run
@@ -20,9 +21,16 @@ class Clocks:
     """The stamps of a run, as far as they can be told."""
 
     def __init__(self, run: Run) -> None:
-        self._offsets = {file: median(gaps) for file, gaps in _pairs(run).items()}
-        stamp = next(_stamps(run), None)
-        self._year = time.gmtime(stamp).tm_year if stamp is not None else None
+        self._run = run
+
+    @cached_property
+    def _offsets(self) -> dict[str, float]:
+        return {file: median(gaps) for file, gaps in _pairs(self._run).items()}
+
+    @cached_property
+    def _year(self) -> int | None:
+        stamp = next(_stamps(self._run), None)
+        return time.gmtime(stamp).tm_year if stamp is not None else None
 
     def time(self, event: Event) -> float | None:
         """Seconds since the epoch at which an event was told; None where nothing says it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from typing import Final
 
 from analyzer.model import Curve
@@ -45,14 +46,18 @@ def reduced(track: Series, shared: Shared | None = None) -> Curve:
 
 def _points(track: Series, shared: Shared) -> tuple[tuple[int, ...], tuple[float, ...], tuple[int, ...]]:
     if len(track) <= 2 * BUCKETS:
-        steps, lines = (
-            shared.get(id(column)) or shared.setdefault(id(column), tuple(column)) for column in (track.steps, track.lines)
-        )
-        return steps, tuple(track.values), lines
+        return _whole(track.steps, shared), tuple(track.values), _whole(track.lines, shared)
     keep = _chosen(track)
     return (
         tuple(track.steps[i] for i in keep), tuple(track.values[i] for i in keep), tuple(track.lines[i] for i in keep),
     )  # fmt: skip
+
+
+def _whole(column: array[int], shared: Shared) -> tuple[int, ...]:
+    known = shared.get(id(column))
+    if known is None:
+        known = shared[id(column)] = tuple(column)
+    return known
 
 
 def _chosen(track: Series) -> list[int]:

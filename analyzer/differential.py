@@ -133,7 +133,8 @@ def _weigh_all(causes: Sequence[Cause], case: Case, strict: bool) -> tuple[list[
     met = seen(case.findings, case.events, case.lines, case.run.environment.keys(), case.run.metrics)
     for cause, steps in candidates(causes, met):
         try:
-            one = _weigh(cause, steps, case)
+            gate = _gate(steps, case)
+            one = _weigh(cause, gate, case) if gate != "not-met" else None
         except Exception as error:
             if strict:
                 raise
@@ -144,12 +145,11 @@ def _weigh_all(causes: Sequence[Cause], case: Case, strict: bool) -> tuple[list[
     return sorted(weighed, key=lambda one: one.rank), tuple(failures)
 
 
-def _weigh(cause: Cause, steps: Steps, case: Case) -> Weighed | None:
-    gate = _gate(steps, case)
-    if gate == "not-met":
-        return None
-    clauses = tuple(weigh(spec, case) for spec in cause.evidence)
-    clauses += tuple(filter(None, (elsewhere(cause, case),)))
+def _weigh(cause: Cause, gate: State, case: Case) -> Weighed | None:
+    clauses = [weigh(spec, case) for spec in cause.evidence]
+    other = elsewhere(cause, case)
+    if other is not None:
+        clauses.append(other)
     score = PRIORS[cause.prior] + sum(clause.weight for clause in clauses)
     if score < LISTED or not any(clause.state == "met" and clause.weight > 0 for clause in clauses):
         return None

@@ -15,6 +15,8 @@ from analyzer.clauses import Asked, asked, key_of, split
 from analyzer.patterns import conjuncts
 
 MAX_INDEXES: Final = 4
+MAX_REMEMBERED: Final = 256
+"""Kinds of runs, by what was seen in them, whose candidates are kept: the runs of a sweep show much the same."""
 _SEEN: Final = ("rule:", "event:", "line:")
 ABSENT: Final = frozenset({"not-logged"})
 """Shapes of a metric that was never logged."""
@@ -37,9 +39,7 @@ def seen(
 
 def candidates(causes: Sequence[Cause], met: frozenset[str]) -> list[tuple[Cause, Steps]]:
     """The causes whose symptoms may be there, in their order, each with its gate; the gate of any other cannot open."""
-    index = _index(causes)
-    numbers = set(index.always).union(*[index.by_atom[atom] for atom in met.intersection(index.by_atom)])
-    return [(causes[number], index.steps_of(number)) for number in sorted(numbers) if _may_open(index.groups[number], met)]
+    return _index(causes).candidates(met)
 
 
 def steps(cause: Cause) -> Steps:
@@ -62,6 +62,22 @@ class _Index(NamedTuple):
     by_atom: dict[str, list[int]]
     always: list[int]
     steps: dict[int, Steps]
+    atoms: frozenset[str]
+    """All that any of them must have seen."""
+    known: dict[frozenset[str], list[tuple[Cause, Steps]]]
+    """The candidates of runs that were asked about, by which of the atoms were there."""
+
+    def candidates(self, met: frozenset[str]) -> list[tuple[Cause, Steps]]:
+        """The causes whose symptoms may be there, in their order, each with its gate; not to be changed."""
+        there = met & self.atoms
+        found = self.known.get(there)
+        if found is None:
+            if len(self.known) >= MAX_REMEMBERED:
+                self.known.clear()
+            numbers = set(self.always).union(*[self.by_atom[atom] for atom in there.intersection(self.by_atom)])
+            open_ = [number for number in sorted(numbers) if _may_open(self.groups[number], there)]
+            found = self.known[there] = [(self.causes[number], self.steps_of(number)) for number in open_]
+        return found
 
     def steps_of(self, number: int) -> Steps:
         """A cause's gate, taken apart when it is first asked for."""
@@ -78,7 +94,9 @@ _INDEXES: Final[dict[int, _Index]] = {}
 def _index(causes: Sequence[Cause]) -> _Index:
     known = _INDEXES.get(id(causes))
     if known is None or known.causes is not causes:
-        known = _Index(causes, [_groups(cause) for cause in causes], {}, [], {})
+        required = [_groups(cause) for cause in causes]
+        atoms = frozenset().union(*[group for groups in required for group in groups])
+        known = _Index(causes, required, {}, [], {}, atoms, {})
         for number, groups in enumerate(known.groups):
             for atom in groups[0] if groups else ():
                 known.by_atom.setdefault(atom, []).append(number)

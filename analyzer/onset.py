@@ -14,7 +14,7 @@ from typing import Final
 
 from analyzer.median import median
 from analyzer.remembered import remembered
-from analyzer.signals import current, finite, noise, resolution
+from analyzer.signals import are_finite, current, finite, noise, resolution
 from parsers.model import Run, Series
 
 ROUNDED: Final = 0.005
@@ -65,7 +65,7 @@ def first_bad(series: Series) -> int | None:
     Zeros count in losses only, and only where they are no rounded print of a small loss.
     """
     values = series.values
-    if 0.0 not in values and all(map(math.isfinite, values)):
+    if 0.0 not in values and are_finite(values):
         return None
     for index, value in enumerate(values):
         if not math.isfinite(value):

@@ -22,6 +22,8 @@ def with_quotes(diagnosis: Diagnosis) -> Diagnosis:
     cited += [e.ref for m in (*diagnosis.causes, *diagnosis.notes) for c in m.clauses for e in c.evidence]
     cited += [entry.ref for entry in diagnosis.timeline]
     cited += [fate.ref for fate in diagnosis.ranks if fate.ref]
+    if not cited:
+        return diagnosis
     binary = {file.path for file in diagnosis.run.files if not file.lines}
     text_refs = [ref for ref in cited if ref.file not in binary]
     firsts = [f.evidence[0].ref for f in diagnosis.findings if f.evidence[0].ref.file not in binary]

@@ -6,6 +6,7 @@ Rules ask so that what is normal for one kind (a policy loss of 0, skipped steps
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final, Literal
 
 from analyzer.remembered import remembered
@@ -60,6 +61,7 @@ def is_policy_training(run: Run) -> bool:
     return remembered(run, "policy training", lambda: any(map(_is_of_policy, {track.name.lower() for track in run.tracks})))
 
 
+@lru_cache(maxsize=2**12)
 def _is_of_policy(name: str) -> bool:
     return _POLICY.search(name) is not None and not name.startswith("rewards/")
 

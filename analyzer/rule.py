@@ -26,6 +26,10 @@ Check = Callable[[Run], Iterator[Finding]]
 RULES: Final[dict[str, Rule]] = {}
 """The shipped rules that were imported so far, by id."""
 
+Said = tuple[tuple[Finding, ...], Skip | None, Failure | None]
+"""What a rule found, why it could not judge, that it failed."""
+SILENT: Final[Said] = ((), None, None)
+
 N = TypeVar("N", int, float)
 
 
@@ -40,12 +44,13 @@ class Threshold(Generic[N]):
     def value(self) -> N:
         """The number that holds in this run of the rule: as the project states it, else the default."""
         every = _STATED.get()
-        stated = every.get(self) if every else None
+        if not every:
+            return self.default
+        stated = every.get(self)
         return self.default if stated is None else type(self.default)(stated)
 
 
 _STATED: Final[ContextVar[Mapping[Threshold[Any], float]]] = ContextVar("stated thresholds", default={})  # noqa: B039
-_NONE: Final[Mapping[Threshold[Any], float]] = {}
 _OWN: Final[ContextVar[list[Rule] | None]] = ContextVar("rules of the file that is being loaded", default=None)
 
 
@@ -141,35 +146,39 @@ def collecting() -> Iterator[list[Rule]]:
         _OWN.reset(token)
 
 
-def _is_logged(run: Run, one: Rule, need: str) -> bool:
-    names = need.split("|")
-    if any(name in run.metrics for name in names):
-        return True
-    return one.is_of_engines and any(t.engine and t.metric == f"{t.engine}/{name}" for t in run.tracks for name in names)
+def _missing(one: Rule, run: Run) -> tuple[str, ...]:
+    """What the rule needs and nobody logged."""
+    logged = run.metrics
+    missing = [need for need in one.needs if need not in logged and logged.isdisjoint(need.split("|"))]
+    if missing and one.is_of_engines:
+        missing = [need for need in missing if not _is_of_an_engine(run, need.split("|"))]
+    return tuple(missing)
 
 
-def run_rule(
-    one: Rule, run: Run, strict: bool = False, stated: Mapping[str, float] | None = None
-) -> tuple[tuple[Finding, ...], Skip | None, Failure | None]:
+def _is_of_an_engine(run: Run, names: Sequence[str]) -> bool:
+    return any(track.engine and track.metric == f"{track.engine}/{name}" for track in run.tracks for name in names)
+
+
+def run_rule(one: Rule, run: Run, strict: bool = False, stated: Mapping[str, float] | None = None) -> Said:
     """What one rule says: findings, or why it could not judge, or that it failed (re-raised when `strict`).
 
     `stated`: thresholds by name that hold instead of the rule's own, for this run of it.
     """
-    logged = run.metrics
-    missing = [need for need in one.needs if need not in logged and not _is_logged(run, one, need)]
-    if missing:
-        return (), Skip(one.id, tuple(missing)), None
+    if one.needs and (missing := _missing(one, run)):
+        return (), Skip(one.id, missing), None
     if one.events and run.kinds.isdisjoint(one.events):
-        return (), None, None
-    token = _STATED.set({one.thresholds[name]: value for name, value in stated.items()} if stated else _NONE)
+        return SILENT
+    token = _STATED.set({one.thresholds[name]: value for name, value in stated.items()}) if stated else None
     try:
-        return tuple([_checked(one, found) for found in one.check(run)]), None, None
+        found = [_checked(one, found) for found in one.check(run)]
     except Exception as error:
         if strict:
             raise
         return (), None, Failure(one.id, f"{type(error).__name__}: {error}")
     finally:
-        _STATED.reset(token)
+        if token is not None:
+            _STATED.reset(token)
+    return (tuple(found), None, None) if found else SILENT
 
 
 def _checked(one: Rule, found: Finding) -> Finding:

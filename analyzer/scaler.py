@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from analyzer.signals import are_finite
 from parsers import metrics
 from parsers.model import Run, Series
 
@@ -100,7 +101,7 @@ def scale(run: Run) -> Scale | None:
         if series is None:
             continue
         every = range(len(series))
-        is_plain = all(map(math.isfinite, series.values)) and min(series.values, default=0.0) > 0
+        is_plain = are_finite(series.values) and min(series.values, default=0.0) > 0
         indices = (
             tuple(every) if is_plain else tuple(i for i in every if math.isfinite(series.values[i]) and series.values[i] > 0)
         )

@@ -76,7 +76,12 @@ def streaks(values: Sequence[float], holds: Callable[[float], bool]) -> Iterator
 
 def non_finite_streaks(values: Sequence[float]) -> list[Streak]:
     """Runs of NaN and infinite values; one pass in C where there are none."""
-    return [] if all(map(math.isfinite, values)) else list(streaks(values, is_bad))
+    return [] if are_finite(values) else list(streaks(values, is_bad))
+
+
+def are_finite(values: Sequence[float]) -> bool:
+    """Whether no value is NaN or infinite: their sum tells it mostly, at a third of the cost."""
+    return math.isfinite(sum(values)) or all(map(math.isfinite, values))
 
 
 def is_bad(value: float) -> bool:
@@ -187,7 +192,7 @@ def current(series: Series) -> Sequence[int]:
 def current_finite(series: Series) -> Sequence[int]:
     """Those of them whose values are neither NaN nor infinite."""
     chosen, values = current(series), series.values
-    return chosen if all(map(math.isfinite, values)) else [i for i in chosen if math.isfinite(values[i])]
+    return chosen if are_finite(values) else [i for i in chosen if math.isfinite(values[i])]
 
 
 def is_interleaved(series: Series) -> bool:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from analyzer import own_rules
 from analyzer import rule as rules_module
-from analyzer.model import Failure, Finding, Skip, ordered
+from analyzer.model import Failure, Finding, Severity, Skip, ordered
 from analyzer.project import Project
-from analyzer.rule import Rule
+from analyzer.rule import SILENT, Rule, run_rule
 from parsers import Run
 
 
@@ -34,23 +34,27 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Symptoms:
-    """What the rules said. `ignored`: rule → findings left out; `reasons`: rule → why, as the project states it."""
+    """What the rules said. `ignored`: rule → findings left out; `reasons`: rule → why, as the project states it.
+
+    `rules`: those that were run.
+    """
 
     findings: tuple[Finding, ...]
     skips: tuple[Skip, ...]
     failures: tuple[Failure, ...]
     ignored: Mapping[str, int]
     reasons: Mapping[str, str]
-    usual: Mapping[str, Rule] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
 
     def weighted(self, project: Project) -> tuple[Finding, ...]:
         """The findings with the severities that the project states, in their order."""
         if not project.severity:
             return self.findings
-        return ordered([self._weighted(project, found) for found in self.findings])
+        usual = {one.id: one.severity for one in self.rules}
+        return ordered([self._weighted(project, found, usual[found.rule]) for found in self.findings])
 
-    def _weighted(self, project: Project, found: Finding) -> Finding:
-        stated = project.severity_of(found.rule, self.usual[found.rule].severity, found.severity)
+    def _weighted(self, project: Project, found: Finding, usual: Severity) -> Finding:
+        stated = project.severity_of(found.rule, usual, found.severity)
         if stated == found.severity:
             return found
         return replace(found, severity=stated, facts={**found.facts, "severity_without_project": found.severity})
@@ -70,8 +74,10 @@ def symptoms(run: Run, wishes: Wishes) -> Symptoms:
 def by_rule(run: Run, wishes: Wishes) -> Generator[None, None, Symptoms]:
     """As `symptoms`, which is what it returns, with a pause before each rule: for who must not be busy for long."""
     own, failures = own_rules.load_folders(wishes.folders, wishes.strict)
-    rules = [one for one in (*rules_module.load(), *own) if not wishes.only or one.id in wishes.only]
-    silenced = {one.id for one in rules if wishes.is_ignored(one.id)}
+    rules = (*rules_module.load(), *own)
+    if wishes.only:
+        rules = tuple(one for one in rules if one.id in wishes.only)
+    silenced = {id_ for id_ in (*wishes.ignore, *wishes.project.ignore) if wishes.is_ignored(id_)}
     findings: list[Finding] = []
     skips: list[Skip] = []
     broken = list(failures)
@@ -80,7 +86,10 @@ def by_rule(run: Run, wishes: Wishes) -> Generator[None, None, Symptoms]:
     for one in rules:
         yield
         is_ignored = one.id in silenced
-        found, skip, failure = rules_module.run_rule(one, run, wishes.strict and not is_ignored, thresholds.get(one.id))
+        said = run_rule(one, run, wishes.strict and not is_ignored, thresholds.get(one.id))
+        if said is SILENT:
+            continue
+        found, skip, failure = said
         if is_ignored:
             ignored |= {one.id: len(found)} if found else {}
             continue
@@ -91,7 +100,7 @@ def by_rule(run: Run, wishes: Wishes) -> Generator[None, None, Symptoms]:
         if failure is not None:
             broken.append(failure)
     reasons = {rule: reason for rule, reason in wishes.project.ignore.items() if rule in ignored}
-    return Symptoms(ordered(findings), tuple(skips), tuple(broken), ignored, reasons, {one.id: one for one in rules})
+    return Symptoms(ordered(findings), tuple(skips), tuple(broken), ignored, reasons, rules)
 
 
 def known_rules(folders: Sequence[Path] = ()) -> tuple[Rule, ...]:

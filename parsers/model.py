@@ -234,7 +234,7 @@ class Series:
     def ref(self, index: int) -> SourceRef:
         """Where point `index` stands. The text of a text log is filled in by `source.quote`."""
         text = "" if self.is_text else f"{self.name} = {self.values[index]:.6g} at step {self.steps[index]}"
-        return SourceRef(self.file_of(index), self.lines[index], text, self.rank)
+        return SourceRef(self.file_of(index) if self.parts else self.file, self.lines[index], text, self.rank)
 
     def file_of(self, index: int) -> str:
         """The file that point `index` stands in."""
@@ -245,8 +245,9 @@ class Series:
 
     @property
     def non_finite(self) -> int:
-        """How many points are NaN or infinite."""
-        return len(self.values) - sum(map(math.isfinite, self.values))
+        """How many points are NaN or infinite: none where their sum is finite."""
+        values = self.values
+        return 0 if math.isfinite(sum(values)) else len(values) - sum(map(math.isfinite, values))
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ def lines(path: str, numbers: Set[int]) -> dict[int, str] | None:
     stamp, data = _KEPT.get(path, (None, b""))
     if stamp is None or stamp != _stamp(path):
         return None
-    every = data.split(b"\n")
+    every = data.split(b"\n", max(numbers, default=0))  # what is behind the last of them is left whole
     last = len(every)
     found = {number: shown(every[number - 1]) for number in numbers if 0 < number < last}
     if last in numbers and every[-1]:

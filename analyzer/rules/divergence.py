@@ -66,11 +66,13 @@ def divergence(run: Run) -> Iterator[Finding]:
             yield _finding(run, series, kept, lost, min(values[:lost]), median(values[lost:]))
         return
     width = max(5, len(values) // 40)
+    end = median(values[-width:])
+    if end < RATIO.value * min(values):
+        return  # no level is lower than the lowest value
     levels = block_medians(values, width)
     start = max(values[: FIRST.value])
     levels[0] = min(levels[0], start)  # a run may be lost within its first block
     best = min(range(len(levels)), key=levels.__getitem__)
-    end = median(values[-width:])
     rise = end - levels[best]
     if levels[best] <= 0 or end < RATIO.value * levels[best] or rise < SIGMAS.value * _noise(values, best * width, width):
         return

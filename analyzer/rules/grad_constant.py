@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from operator import ne
 from typing import Final, Literal
 
 from analyzer.model import Finding
@@ -56,9 +57,9 @@ def grad_constant(run: Run) -> Iterator[Finding]:
 
 def _repeated(values: Sequence[float]) -> list[Streak]:
     """Stretches of at least MIN_RECORDS equal finite non-zero values."""
-    breaks = [i for i in range(1, len(values)) if values[i] != values[i - 1]]
-    edges = zip([0, *breaks], [*breaks, len(values)], strict=True)
-    return [Streak(a, b) for a, b in edges if b - a >= MIN_RECORDS.value and math.isfinite(values[a]) and values[a] != 0.0]
+    breaks = [i for i, differs in enumerate(map(ne, values[1:], values), 1) if differs]
+    edges, least = zip([0, *breaks], [*breaks, len(values)], strict=True), MIN_RECORDS.value
+    return [Streak(a, b) for a, b in edges if b - a >= least and math.isfinite(values[a]) and values[a] != 0.0]
 
 
 def _kind(series: Series, streak: Streak, losses: Sequence[float | None], scales: Sequence[float | None]) -> Kind | None:

@@ -118,9 +118,9 @@ def _above_any_vocabulary(run: Run, series: Series, kept: Sequence[int], steps: 
     A warning where something says that this is a language model, or a release that summed; else a remark: regression and CTC
     have losses of any size.
     """
-    chance, first = math.log(LARGEST.value), median(series.values[i] for i in kept[: FIRST.value])
     if not steps or run.environment.number("model:vocab_size") or run.series(metrics.EVAL_LOSS) is not None:
         return None
+    chance, first = math.log(LARGEST.value), median(series.values[i] for i in kept[: FIRST.value])
     if first <= ABOVE_CHANCE.value * chance or first / steps > chance or is_preference_training(run):
         return None
     sums = _SUMMING.match(str(run.environment.value("package:transformers") or ""))

@@ -68,11 +68,15 @@ def loss_spike(run: Run) -> Iterator[Finding]:
     kept, values = judged(run, series)
     if len(kept) < MIN_RECORDS.value or is_policy_training(run):
         return
-    band = _band(values, noise_of(run, series))
+    sigma, skip, rise = noise_of(run, series), max(WARM_UP.value, _warm_up(run, series, kept)), RISE.value
+    least = SIGMAS.value * sigma
+    if not excursions(values, lambda level: max(least, rise * abs(level)) / 2, skip):
+        return  # nor does anything leave the band, which is as wide at least
+    band = _band(values, sigma)
     start = median(values[: FIRST.value])
     found = [
         e
-        for e in excursions(values, lambda level: band(level) / 2, max(WARM_UP.value, _warm_up(run, series, kept)))
+        for e in excursions(values, lambda level: band(level) / 2, skip)
         if e.level <= HIGH.value * start and not (e.stop - e.start <= SAMPLES.value and 0 < e.level < LEARNED.value * start)
     ]
     spikes = [

@@ -58,6 +58,8 @@ def _rises(series: Series, kept: Sequence[int]) -> list[tuple[int, float]]:
     highest, lowest, segment = 0.0, math.inf, -1
     decay: set[float] = set()
     fallen, rises, least = FALLEN.value, RISES.value, MIN_DECAY.value
+    if 0 < len(kept) == len(series) and rises >= 1 >= fallen and _is_hill(series.values):
+        return found
     for position, index in enumerate(kept):
         value = series.values[index]
         if series.segments[index] != segment:  # a new start may bring a new schedule
@@ -75,6 +77,13 @@ def _rises(series: Series, kept: Sequence[int]) -> list[tuple[int, float]]:
         if value > highest:
             highest = value
     return found
+
+
+def _is_hill(values: Sequence[float]) -> bool:
+    """Whether a rate that is never negative rises to its peak and only falls from there: the plain schedule."""
+    peak = values.index(max(values))
+    rise, fall = list(values[:peak]), list(values[peak:])
+    return values[0] >= 0 <= values[-1] and rise == sorted(rise) and fall == sorted(fall, reverse=True)
 
 
 def _finding(run: Run, series: Series, kept: Sequence[int], rise: tuple[int, float]) -> Finding:

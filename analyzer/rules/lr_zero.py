@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from analyzer.model import Finding, Severity
 from analyzer.onset import sound
 from analyzer.rule import Threshold, rule, span, until
-from analyzer.signals import Streak, fall, is_interleaved, is_zero, resolution, streaks
+from analyzer.signals import Streak, fall, is_interleaved, resolution
 from parsers import Run, Series, metrics
 
 MIN_RECORDS: Final = Threshold(
@@ -51,14 +51,22 @@ def lr_zero(run: Run) -> Iterator[Finding]:
     """A rate that never leaves 0, or reaches it long before the run ends."""
     series = run.series(metrics.LR)
     assert series is not None
-    if len(series) < MIN_RECORDS.value or 0.0 not in series.values or is_interleaved(series):
+    if len(series) < MIN_RECORDS.value or 0.0 not in series.values[-1:]:
         return
-    dead = list(streaks(series.values, is_zero))[-1]
-    if dead.stop < len(series) or dead.length < max(MIN_RECORDS.value, MIN_SHARE.value * len(series)):
+    dead = _tail(series.values)
+    if dead.length < max(MIN_RECORDS.value, MIN_SHARE.value * len(series)) or is_interleaved(series):
         return
     if (not _is_exact(run) and _is_rounded(series, dead)) or _learns(run, series.steps[dead.start]):
         return
     yield _finding(run, series, dead)
+
+
+def _tail(values: Sequence[float]) -> Streak:
+    """The zeros at the end."""
+    start = len(values)
+    while start and values[start - 1] == 0.0:
+        start -= 1
+    return Streak(start, len(values))
 
 
 def _is_rounded(series: Series, dead: Streak) -> bool:

@@ -9,7 +9,7 @@ from typing import Final
 from analyzer.model import Evidence, Finding
 from analyzer.rule import Threshold, at, rule, until
 from analyzer.scaler import Skip, Stretch, skips, stretches
-from analyzer.signals import Streak, aligned, is_interleaved, streaks
+from analyzer.signals import Streak, aligned, are_finite, is_interleaved, streaks
 from parsers import Run, Series, metrics
 
 MIN_STREAK: Final = Threshold(3, "Skips in a row in mid-run: a settled scaler takes one, two with hysteresis.")
@@ -52,7 +52,7 @@ def overflow_streak(run: Run) -> Iterator[Finding]:
     if (
         counter is not None
         and len(counter) > 1
-        and all(map(math.isfinite, counter.values))
+        and are_finite(counter.values)
         and max(counter.values) > 0
         and not is_interleaved(counter)
     ):
@@ -175,7 +175,7 @@ def _counter_finding(run: Run, counter: Series, streak: Streak, recovered: bool)
 def _inferred(run: Run) -> Iterator[Finding]:
     """Dead losses at which a moving learning rate stands still: the optimizer was not stepped, so nor was the schedule."""
     series, rate = run.series(metrics.LOSS), run.series(metrics.LR)
-    if series is None or rate is None or (0.0 not in series.values and all(map(math.isfinite, series.values))):
+    if series is None or rate is None or (0.0 not in series.values and are_finite(series.values)):
         return
     rates, norms = aligned(series, rate), aligned(series, run.series(metrics.GRAD_NORM))
     for dead in streaks(series.values, lambda v: v == 0.0 or not math.isfinite(v)):

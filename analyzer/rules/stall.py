@@ -49,6 +49,8 @@ class Gap(NamedTuple):
 def stall(run: Run) -> Iterator[Finding]:
     """A silence inside the log is a warning; one that the log ends with is critical."""
     for series in _clocked(run):
+        if not series.is_text and max(series.times) - min(series.times) < MIN_SECONDS.value:
+            continue  # nor is any silence of the bar as long as that
         gaps = list(_intervals(series))
         if len(gaps) < MIN_RECORDS.value:
             continue

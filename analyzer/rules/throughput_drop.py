@@ -115,15 +115,20 @@ def _paces(run: Run) -> Iterator[Pace]:
 
 
 def _on_bar(bar: Series) -> Pace:
-    """Seconds per step over windows of a progress bar; none reaches over an evaluation or a restart."""
+    """Seconds per step over windows of a progress bar; none reaches over an evaluation or a restart.
+
+    No value where so little time passed that there cannot be enough of them.
+    """
     times, steps, segments = bar.times, bar.steps, bar.segments
     passed = map(sub, times[1:], times)
     inside = sum(
         passed if segments[0] == segments[-1] else [p for p, a, b in zip(passed, segments, segments[1:], strict=False) if a == b]
     )
-    window = max(MIN_WINDOW.value, min(WINDOW.value, inside / (2 * MIN_RECORDS.value)))
     indices: list[int] = []
     values: list[float] = []
+    if inside < (MIN_RECORDS.value - 1) * MIN_WINDOW.value:
+        return Pace(bar, indices, values, "s per step")
+    window = max(MIN_WINDOW.value, min(WINDOW.value, inside / (2 * MIN_RECORDS.value)))
     start, end = 0, bisect_right(segments, segments[0])
     while start < len(bar):
         following = max(bisect_right(steps, steps[start], start, end), _when(times, start, end, window))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-from pathlib import Path
 from typing import Final
 
 from analyzer.model import Evidence
@@ -34,19 +34,25 @@ _DEEPSPEED_PROJECTS: Final = r"deepspeed|llava|mgm|mini-?gemini|internvl|bunny|l
 @setting
 def deepspeed(run: Run) -> Setting | None:
     """Whether DeepSpeed drives the run. A log that shows the start and no word of it says no; with it installed, nothing."""
-    spoken = [reader for reader in run.readers if reader.startswith("deepspeed")]
-    named = framework(run)
-    is_spoken = bool(spoken or (named and re.search(_DEEPSPEED_PROJECTS, str(named.value))))
     starts = run.events_of(kinds.RUN_START)
     facts = list(
         known(run.environment, "package:deepspeed", "config:zero_optimization.stage", "arg:deepspeed", "run:deepspeed_config")
     )
     for fact in facts:
-        if is_spoken or not starts or not _is_listed(fact):
+        if not starts or not _is_listed(fact) or _is_spoken(run):
             return of(fact, str(fact.value).lower() not in ("false", "not installed"))
-    if is_spoken:
+    if _is_spoken(run):
+        named = framework(run)
         return Setting(True, named.evidence if named else ())
     return Setting(False, (Evidence(starts[0].ref, "no word of DeepSpeed up to here"),)) if starts and not facts else None
+
+
+def _is_spoken(run: Run) -> bool:
+    """Whether a line of DeepSpeed's was read, or the program is one that starts it."""
+    if any(reader.startswith("deepspeed") for reader in run.readers):
+        return True
+    named = framework(run)
+    return bool(named and re.search(_DEEPSPEED_PROJECTS, str(named.value)))
 
 
 def _is_listed(fact: Fact) -> bool:
@@ -54,7 +60,7 @@ def _is_listed(fact: Fact) -> bool:
     if not fact.key.startswith("package:"):
         return False
     is_from_file = fact.given and fact.ref.line > 0 and fact.ref.file != "--fact"
-    return is_from_file or kind_of(Path(fact.ref.file).name) == "environment"
+    return is_from_file or kind_of(os.path.basename(fact.ref.file)) == "environment"
 
 
 @setting

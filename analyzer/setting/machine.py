@@ -39,7 +39,7 @@ def nodes(run: Run) -> Setting | None:
 @setting
 def gpu(run: Run) -> Setting | None:
     """Everything that names the accelerator, as one lower-case text."""
-    return text_of(run, "hardware:", "run:gpu", "run:device")
+    return text_of(run, "run:gpu", "run:device", prefix="hardware:")
 
 
 @setting

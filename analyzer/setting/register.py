@@ -92,13 +92,9 @@ def first_number(run: Run, *keys: str) -> Setting | None:
     return None
 
 
-def text_of(run: Run, *prefixes: str) -> Setting | None:
-    """All values under these keys (or prefixes that end with a colon) as one lower-case text."""
-    facts: list[Fact] = []
-    for prefix in prefixes:
-        if prefix.endswith(":"):
-            facts += [fact for _, fact in run.environment.under(prefix)]
-    keys = [prefix for prefix in prefixes if not prefix.endswith(":")]
+def text_of(run: Run, *keys: str, prefix: str = "") -> Setting | None:
+    """All values under these keys, behind those under the prefix where there is one, as one lower-case text."""
+    facts = [fact for _, fact in run.environment.under(prefix)] if prefix else []
     facts += filter(_says, run.environment.some(keys))
     if not facts:
         return None

@@ -42,7 +42,8 @@ def near_ln_vocabulary(run: Run, metric: str) -> Answer:
     if found is None or len(found[1]) < 2:
         return UNKNOWN
     series, values = found
-    apart, highest = max(values) - min(values), max(values)
+    highest = max(values)
+    apart = highest - min(values)
     if apart >= 0.02 * highest:  # the level is no higher
         return say(False, at(series, len(series) - 1))
     level = median(values)
