@@ -15,6 +15,9 @@ MAIN: Final = "diagnose"
 COMMANDS: Final = frozenset({MAIN, "scan", "audit", "compare", "watch", "run", "explain", "rules", "causes", "formats", "render",
                              "doctor", "demo", "mcp", "completion"})  # fmt: skip
 
+COLLECTIONS: Final = (20_000, 50, 50)
+"""How often garbage is looked for: a log's records form no cycles, and looking for some took a twentieth of the time."""
+
 HELP: Final = """\
 Usage: analyze [OPTIONS] PATH...          diagnose one run
        analyze COMMAND [OPTIONS] ...
@@ -65,7 +68,7 @@ def main(arguments: list[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that knows no `→` shows `?`, and the report still comes
-    gc.set_threshold(20_000, 50, 50)  # a log's records form no cycles: looking for some took a twentieth of the time
+    gc.set_threshold(*COLLECTIONS)
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words in (["--help"], ["-h"]):
         _print(HELP)

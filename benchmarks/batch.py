@@ -10,15 +10,16 @@ as in real logs of long runs; the rest are bars, library warnings, NCCL and load
 Two runs in three are healthy; the others die of NaN, zero losses, device memory, a collective's timeout or a signal. The
 same seed makes the same bytes; no two runs are equal.
 
-Columns: *warm* is `diagnose` over the runs in processes that have loaded everything, *cold* the whole command with an
-empty cache, *again* the whole command with nothing changed (nor the tool itself); RSS is the largest resident size of a
-worker. On a loaded machine the CPU figures say more than the seconds.
+Columns: *warm* is the rate of the scan's own workers behind the first 100 runs of each, *CPU ms a run* what `diagnose` takes in
+one process, *cold* the whole command with an empty cache, *again* the whole command with nothing changed (nor the tool itself);
+RSS is the largest resident size of a worker. On a loaded machine the CPU figures say more than the seconds.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import random
 import subprocess
@@ -31,6 +32,9 @@ from pathlib import Path
 
 FATES = ("healthy", "healthy", "nan", "healthy", "healthy", "zero", "healthy", "healthy", "oom", "healthy", "healthy",
          "timeout", "healthy", "healthy", "signal")  # fmt: skip
+FIRST = 100
+"""Runs that a worker does before it is warm: lines of most kinds were seen by then."""
+
 VERSIONS = ("0.12.6", "0.14.5", "0.16.9")
 
 ENDINGS = {
@@ -119,29 +123,54 @@ def make(folder: Path, runs: int, size: int = 100_000, density: float = 0.05, se
         (place / "ds_config.json").write_text(json.dumps(config), "utf-8")
 
 
-def _judge(paths: list[str]) -> tuple[int, int, float]:
-    """(runs, resident kilobytes at most, CPU seconds) of runs that are diagnosed in this process."""
+def _rate(folder: str, jobs: int, limit: int) -> tuple[float, float]:
+    """(runs a second, largest worker in MB) of the scan's own workers, behind the runs that warm them up."""
+    import gc
     import resource
 
+    from analyzer.batch.local import results
+    from analyzer.batch.task import Task, Work
+    from analyzer.cli import COLLECTIONS
+    from analyzer.diagnosis import Options
+    from parsers.discover import find_runs
+
+    gc.set_threshold(*COLLECTIONS)  # as the command sets it
+    tasks = [Task(files) for files in find_runs([folder])][:limit]
+    first = min(FIRST * jobs, len(tasks) // 2)
+    begin = 0.0
+    for done, _ in enumerate(results(tasks, Work(Options()), jobs), 1):
+        if done == first:
+            begin = time.perf_counter()
+    seconds = time.perf_counter() - begin
+    return (len(tasks) - first) / seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+
+
+def warm(folder: Path, jobs: int, limit: int) -> tuple[float, float]:
+    """As `_rate`, in a process of its own: what it counts of its workers must be theirs alone."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_rate, str(folder), jobs, limit).result()
+
+
+def judging(folder: Path, limit: int) -> float:
+    """CPU milliseconds a run of one process that does nothing else, once it is warm."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_judging, [str(path.parent) for path in sorted(folder.glob("*/*/run.log"))[:limit]]).result()
+
+
+def _judging(places: list[str]) -> float:
+    import gc
+
     from analyzer import diagnose
+    from analyzer.cli import COLLECTIONS
 
-    begin = time.process_time()
-    for path in paths:
-        diagnose(path)
-    return len(paths), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time() - begin
-
-
-def warm(folder: Path, jobs: int, limit: int) -> tuple[float, float, float]:
-    """(runs a second, CPU milliseconds a run, largest worker in MB) over processes that have judged runs before."""
-    places = sorted(str(path.parent) for path in folder.glob("*/*/run.log"))[:limit]
-    with ProcessPoolExecutor(jobs) as pool:
-        list(pool.map(_judge, [places[i : i + 5] for i in range(0, 10 * jobs, 5)]))
-        begin = time.perf_counter()
-        chunks = [places[i : i + 25] for i in range(0, len(places), 25)]
-        done = list(pool.map(_judge, chunks))
-        seconds = time.perf_counter() - begin
-    runs = sum(count for count, _, _ in done)
-    return runs / seconds, 1e3 * sum(cpu for _, _, cpu in done) / runs, max(size for _, size, _ in done) / 1024
+    gc.set_threshold(*COLLECTIONS)
+    first = min(FIRST, len(places) // 2)
+    begin = 0.0
+    for number, place in enumerate(places):
+        if number == first:
+            begin = time.process_time()
+        diagnose(place)
+    return 1e3 * (time.process_time() - begin) / (len(places) - first)
 
 
 def command(folder: Path, cache: Path, jobs: int) -> tuple[float, float]:
@@ -161,7 +190,7 @@ def measure(runs: int, jobs: int, size: int, density: float, seed: int) -> str:
     with tempfile.TemporaryDirectory() as place:
         folder, cache = Path(place) / "tree", Path(place) / "cache.db"
         make(folder, runs, size, density, seed)
-        rate, each, rss = warm(folder, jobs, min(runs, 4000))
+        (rate, rss), each = warm(folder, jobs, min(runs, 4000)), judging(folder, min(runs, 1000))
         (cold, cold_cpu), (again, again_cpu) = command(folder, cache, jobs), command(folder, cache, jobs)
         load, stored = os.getloadavg()[0], cache.stat().st_size / 1e6
         cells = (
