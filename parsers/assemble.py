@@ -150,7 +150,7 @@ def _fill(track: Series, parts: list[tuple[Table, int]], tables: Tables, known: 
     if cuts:
         track.cuts = frozenset(place for place, (seq, *_) in enumerate(order) if seq in cuts)
     segment, highest, pending = 0, None, list(reversed(tables.starts))
-    started, leader = False, None
+    started, leader, segments = False, None, track.segments
     for seq, table, column, index in order:
         while pending and pending[-1] < seq:
             pending.pop()
@@ -163,4 +163,8 @@ def _fill(track: Series, parts: list[tuple[Table, int]], tables: Tables, known: 
         started = False
         if not is_other_count:
             highest, leader = step, table
-        track.append(step, table.columns[column][index], table.line[index], table.time[index], segment)
+        segments.append(segment)
+    track.steps = array("q", [table.step[index] for _, table, _, index in order])
+    track.values = array("d", [table.columns[column][index] for _, table, column, index in order])
+    track.lines = array("q", [table.line[index] for _, table, _, index in order])
+    track.times = array("d", [table.time[index] for _, table, _, index in order])
