@@ -151,7 +151,7 @@ def _fill(track: Series, parts: list[tuple[Table, int]], tables: Tables, known: 
         track.cuts = frozenset(place for place, (seq, *_) in enumerate(order) if seq in cuts)
     segment, highest, pending = 0, None, list(reversed(tables.starts))
     started, leader, segments = False, None, track.segments
-    for seq, table, column, index in order:
+    for seq, table, _, index in order:
         while pending and pending[-1] < seq:
             pending.pop()
             started = True

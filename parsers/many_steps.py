@@ -24,6 +24,9 @@ MANY: Final = 20_000
 SOME: Final = 500
 """The same where NumPy is there already."""
 
+FEW: Final = 4
+"""Values that are compared one by one: up to so many that is faster."""
+
 Places = tuple["array[int]", "array[int]", "array[int]"]
 """(seq, which sequence, index in it), ordered by seq."""
 
@@ -144,7 +147,9 @@ def among(values: array[int], wanted: Iterable[int]) -> Sequence[int]:
         return tuple([place for place, value in enumerate(values) if value in known])
     import numpy as np
 
-    return column(np.flatnonzero(np.isin(integers(values), list(known))))
+    held = integers(values)
+    is_wanted = np.isin(held, list(known)) if len(known) > FEW else np.logical_or.reduce([held == value for value in known])
+    return column(np.flatnonzero(is_wanted))
 
 
 def stepped(shown: array[int], pace: int) -> array[int]:

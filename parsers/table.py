@@ -6,7 +6,7 @@ import math
 import sys
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import compress
 from operator import eq, gt
@@ -127,6 +127,26 @@ def _extend(column: array[Any], values: Sequence[float]) -> None:
     column.extend(values if is_alike else array(column.typecode, values))
 
 
+def _drop(column: array[Any], begin: int, dropped: Collection[int]) -> None:
+    """Takes values out of a column; their places are counted from `begin` on."""
+    if len(dropped) <= FEW:
+        for at in sorted(dropped, reverse=True):
+            del column[begin + at]
+        return
+    column[begin:] = array(column.typecode, [value for at, value in enumerate(column[begin:]) if at not in dropped])
+
+
+def _repeats(values: Sequence[int]) -> Sequence[int]:
+    """The places of the values that are the one before again."""
+    if isinstance(values, array) and values.typecode == "q" and len(values) > SOME and "numpy" in sys.modules:
+        import numpy as np
+
+        held = np.frombuffer(values, np.int64)
+        places: list[int] = (np.flatnonzero(held[1:] == held[:-1]) + 1).tolist()
+        return places
+    return list(compress(range(1, len(values)), map(eq, values, values[1:])))
+
+
 def _possible(steps: Sequence[int]) -> Sequence[int]:
     """Steps, those unknown that are too large to be some."""
     if isinstance(steps, array) and steps.typecode == "q" and len(steps) > SOME and "numpy" in sys.modules:
@@ -143,6 +163,8 @@ def _possible(steps: Sequence[int]) -> Sequence[int]:
 
 SOME: Final = 500
 """Steps that are looked through at once where NumPy is loaded anyway."""
+FEW: Final = 16
+"""Values that are taken out of a column one by one."""
 LATE: Final = 60.0
 """Seconds after which the redraw of a count is worth keeping."""
 
@@ -187,16 +209,18 @@ class Ticks:
         shown = self.seconds[-1] if is_redraw else 0.0
         if is_redraw and not seconds[0] - shown >= LATE:
             dropped.add(0)
-        for at in list(compress(range(1, len(steps)), map(eq, steps, steps[1:]))):
+        for at in _repeats(steps):
             if at - 1 not in dropped:
                 shown = seconds[at - 1]
             if seqs[at] == seqs[at - 1] + 1 and totals[at] == totals[at - 1] and not seconds[at] - shown >= LATE:
                 dropped.add(at)
         self.last = seqs[-1]
-        kept = [at not in dropped for at in range(len(seqs))] if dropped else None
         columns = (self.seq, seqs), (self.line, ticks.lines), (self.step, steps), (self.total, totals), (self.seconds, seconds)
         for column, values in columns:
-            _extend(column, list(compress(values, kept)) if kept else values)
+            begin = len(column)
+            _extend(column, values)
+            if dropped:
+                _drop(column, begin, dropped)
 
 
 @dataclass(slots=True)

@@ -27,7 +27,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from operator import add, eq, ge
+from operator import eq, ge
 from typing import Final
 
 from parsers import kinds
@@ -37,6 +37,7 @@ from parsers.model import MAX_TEXT, Event, Record, Row, SourceRef
 from parsers.plain import NUMBER, STAMP, Part, Plain
 from parsers.registry import text_reader
 from parsers.said import Rows
+from parsers.sums import sums, thousandths
 from parsers.values import number
 
 MAX_ENGINES: Final = 64
@@ -377,12 +378,13 @@ def _timer_rows(part: Part, names: Mapping[str, Sequence[float]], rank: int | No
     forward, backward, step = names.get("fwd", names.get("forward")), names.get("bwd", names.get("backward")), names.get("step")
     if forward is None or backward is None:
         return ()
-    parts = [[value / 1000 for value in values] if values else [0.0] * len(part.at) for values in (forward, backward, step)]
-    sums = list(map(add, map(add, parts[0], parts[1]), parts[2]))
-    if not all(map(add, parts[0], parts[1])):
+    none = array("d", bytes(8 * len(part.at)))
+    parts = [thousandths(values if values else none) for values in (forward, backward, step)]
+    both = sums(*parts[:2])
+    if not all(both):
         return None
     shown = ("step_time", "timer_forward", "timer_backward", "timer_step")
-    return [Rows(part.at, part.lines, shown, (sums, *parts), None, part.cells.times(1), rank)]
+    return [Rows(part.at, part.lines, shown, (sums(both, parts[2]), *parts), None, part.cells.times(1), rank)]
 
 
 def _float(text: str | None) -> float:
