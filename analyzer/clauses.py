@@ -79,10 +79,8 @@ class Case:
         lines: dict[str, list[Event]] = {}
         for event in run.events_of("signature"):
             lines.setdefault(str(event.data["id"]), []).append(event)
-        return cls(
-            run, by_rule, frozenset(skipped), {id_: tuple(found) for id_, found in lines.items()},
-            {kind: run.events_of(kind) for kind in run.kinds}, first=first,
-        )  # fmt: skip
+        told = {id_: tuple(found) for id_, found in lines.items()}
+        return cls(run, by_rule, frozenset(skipped), told, run.by_kind, first=first)
 
 
 def weigh(spec: ClauseSpec, case: Case) -> Clause:
@@ -223,23 +221,6 @@ def _line(pattern: str) -> Check:
     return lambda case: _of_events(case.lines.get(pattern, ()))
 
 
-def _package(subject: str) -> Check:
-    name, found, ranges = subject.partition(" in ")
-    key = key_of("package", name)
-
-    def check(case: Case) -> Answer:
-        fact = case.run.environment.get(key)
-        if fact is None:
-            return UNKNOWN
-        cited = (Evidence(fact.ref, settings.note(fact)),)
-        if not found:
-            return ("met" if fact.value else "not-met"), cited
-        inside = in_ranges(str(fact.value), ranges)
-        return UNKNOWN if inside is None else ("met" if inside else "not-met", cited)
-
-    return check
-
-
 def key_of(kind: str, name: str) -> str:
     """The key of the fact that a clause of this kind asks for; '' where it asks for none."""
     if kind == "package":
@@ -247,10 +228,23 @@ def key_of(kind: str, name: str) -> str:
     return name if kind == "fact" else f"{kind}:{name}" if kind in _FACTS else ""
 
 
+@cache
+def of_fact(when: str) -> tuple[str, Test] | None:
+    """The key of the fact that a clause asks for, and what it wishes of it; None where it asks for none."""
+    kind, _, subject = when.partition(":")
+    if kind == "package":
+        name, found, ranges = subject.partition(" in ")
+        return key_of(kind, name), (lambda value: in_ranges(str(value), ranges)) if found else bool
+    name, operator, wanted = split(subject)
+    key = key_of(kind, name)
+    return (key, _holds(operator, wanted)) if key else None
+
+
 def _keyed(kind: str) -> Callable[[str], Check]:
     def keyed(subject: str) -> Check:
-        name, operator, wanted = split(subject)
-        key, holds = key_of(kind, name), _holds(operator, wanted)
+        asked = of_fact(f"{kind}:{subject}")
+        assert asked is not None
+        key, holds = asked
         return lambda case: compare(case.run.environment, key, holds)
 
     return keyed
@@ -355,13 +349,12 @@ def _metric(subject: str) -> Check:
 
 
 _FACTS: Final = frozenset({"config", "arg", "fact", "hardware", "model", "run", "project", "tried"})
-"""Kinds of clauses about one fact."""
+"""Kinds of clauses about one fact, besides `package`."""
 _KINDS: Final[Mapping[str, Callable[[str], Check]]] = {
     "rule": _rule,
     "event": _event,
     "line": _line,
-    "package": _package,
     "setting": _setting,
     "metric": _metric,
-    **{kind: _keyed(kind) for kind in sorted(_FACTS)},
+    **{kind: _keyed(kind) for kind in ("package", *sorted(_FACTS))},
 }

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 from analyzer.cause import FOLDER, PRIORS, Cause, ClauseSpec, complete
 from analyzer.clauses import Case, state_of, weigh
-from analyzer.gates import Steps, candidates, seen
+from analyzer.gates import Steps, candidates
 from analyzer.model import CauseVerdict, Clause, Failure, Finding, Match, State
 from analyzer.relation import CRASHES, elsewhere, is_of_first, is_well
 from parsers import kinds
@@ -130,8 +130,7 @@ def _whole(id_: str) -> Cause | None:
 def _weigh_all(causes: Sequence[Cause], case: Case, strict: bool) -> tuple[list[Weighed], tuple[Failure, ...]]:
     weighed: list[Weighed] = []
     failures: list[Failure] = []
-    met = seen(case.findings, case.events, case.lines, case.run.environment.keys(), case.run.metrics)
-    for cause, steps in candidates(causes, met):
+    for cause, steps in candidates(causes, case):
         try:
             gate = _gate(steps, case)
             one = _weigh(cause, gate, case) if gate != "not-met" else None
