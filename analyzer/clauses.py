@@ -83,16 +83,30 @@ class Case:
         return cls(run, by_rule, frozenset(skipped), told, run.by_kind, first=first)
 
 
-def weigh(spec: ClauseSpec, case: Case) -> Clause:
-    """The clause, answered and weighed for this run."""
+class Weighing(NamedTuple):
+    """A clause that was answered and weighed for a run."""
+
+    spec: ClauseSpec
+    state: State
+    weight: float
+    evidence: tuple[Evidence, ...]
+
+    @property
+    def clause(self) -> Clause:
+        """As it stands in the ledger."""
+        spec = self.spec
+        text = spec.text or _words(spec.join, spec.whens)
+        return Clause(text, self.state, self.weight, spec.strength, self.evidence, spec.ask)
+
+
+def weigh(spec: ClauseSpec, case: Case) -> Weighing:
+    """Answers and weighs a clause for this run: what is met or not met adds something, what is unknown does not."""
     if len(spec.whens) == 1 and spec.join != "none":
         state, evidence = answer(spec.whens[0], case)
         evidence = evidence[:MAX_EVIDENCE] if state != "unknown" else ()
     else:
         state, evidence = join(spec.join, [answer(when, case) for when in spec.whens])
-    added = spec.if_met if state == "met" else spec.if_not if state == "not-met" else 0.0
-    text = spec.text or _words(spec.join, spec.whens)
-    return Clause(text, state, added, spec.strength, evidence, spec.ask)
+    return Weighing(spec, state, spec.if_met if state == "met" else spec.if_not if state == "not-met" else 0.0, evidence)
 
 
 @cache
@@ -109,8 +123,8 @@ def _plain(when: str) -> str:
 
 def join(how: Join, answers: Sequence[Answer]) -> Answer:
     """Kleene's any, all or none of several answers, with the evidence of those that decided."""
-    states = [state for state, _ in answers]
-    evidence = tuple(e for state, found in answers for e in found if state != "unknown")[:MAX_EVIDENCE]
+    states = {state for state, _ in answers}
+    evidence = tuple([e for state, found in answers if state != "unknown" for e in found][:MAX_EVIDENCE])
     if how == "all":
         state: State = "not-met" if "not-met" in states else "unknown" if "unknown" in states else "met"
     elif how == "any":
