@@ -207,9 +207,18 @@ def fall(values: Sequence[float], known: float | None = None) -> tuple[float, fl
 
     The uncertainty is one standard error. At least one value is needed. `known`: their `noise`, if it is known already.
     """
-    width = max(1, len(values) // 5)
-    first, last = median(thinned(values[:width])), median(thinned(values[-width:]))
-    return first, last, 1.25 * math.sqrt(2 / width) * (noise(values) if known is None else known)
+    width = _fifth(values)
+    return *end_levels(values), 1.25 * math.sqrt(2 / width) * (noise(values) if known is None else known)
+
+
+def end_levels(values: Sequence[float]) -> tuple[float, float]:
+    """(first level, last level): medians of the first and the last fifth. At least one value is needed."""
+    width = _fifth(values)
+    return median(thinned(values[:width])), median(thinned(values[-width:]))
+
+
+def _fifth(values: Sequence[float]) -> int:
+    return max(1, len(values) // 5)
 
 
 def aligned(series: Series, other: Series | None) -> Sequence[float | None]:
