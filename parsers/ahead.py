@@ -144,6 +144,6 @@ def _prepare(data: bytes, line: int, masks: Sequence[int]) -> Prepared:
     made = prepare(_ROUTER, fragments, masks)
     if made.others and not made.texts:
         texts = fragments.texts
-        made.texts.update({at: texts[at] for _, places in made.others for at in places})
+        made.texts.update({at: texts[at] for others in made.others for at in others.at})
     groups = [group._replace(at=array("i", group.at), lines=array("q", group.lines)) for group in made.groups]
     return made._replace(groups=groups)

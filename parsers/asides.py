@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -31,11 +32,23 @@ def resolve_aside(tables: Sequence[Table], anchors: Anchors, past: Past | None, 
         writers.setdefault((table.reader, table.rank, "timer_forward" in table.names), []).append(table)
     for writer, own in writers.items():
         starts = [bisect_right(table.seq, begin) for table in own]
+        is_few = many_steps.is_few(sum(map(len, own)) - sum(starts))
+        if is_few and writer not in under_way and not any(ATTEMPTS & set(table.names) for table in own):
+            _idle(own, starts, anchors)
+            continue
         rows = many_steps.merged([table.seq for table in own], starts)
-        if many_steps.is_few(len(rows[0])):
+        if is_few:
             _one_by_one(own, anchors, rows, writer, under_way)
         else:
             _at_once(own, anchors, rows, writer, under_way)
+
+
+def _idle(tables: Sequence[Table], starts: Sequence[int], anchors: Anchors) -> None:
+    """Rows of which none is an attempt belong to the last step that is known."""
+    seqs, steps = anchors[0], (0, *anchors[1])
+    for table, start in zip(tables, starts, strict=True):
+        rows = zip(table.seq[start:], table.step[start:], strict=True)
+        table.step[start:] = array("q", [steps[bisect_left(seqs, seq)] if step == UNKNOWN else step for seq, step in rows])
 
 
 def _one_by_one(tables: Sequence[Table], anchors: Anchors, rows: many_steps.Places, writer: Writer, under_way: UnderWay) -> None:

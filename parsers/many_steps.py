@@ -175,15 +175,12 @@ def last_at(seqs: Sequence[int], rows: array[int]) -> array[int]:
 def sorted_pairs(parts: Sequence[tuple[Sequence[int], Sequence[int], int]]) -> tuple[Sequence[int], Sequence[int]]:
     """(seq, step) of several columns in order, UNKNOWN steps left out; the third number is taken off each part's steps."""
     if is_few(sum(len(part[0]) for part in parts)):
-        rows = sorted(
-            [
-                (seq, step - shift)
-                for seqs, steps, shift in parts
-                for seq, step in zip(seqs, steps, strict=True)
-                if step != UNKNOWN
-            ]
-        )
-        return [seq for seq, _ in rows], [step for _, step in rows]
+        rows: list[tuple[int, int]] = []
+        for seqs, steps, shift in parts:
+            pairs = zip(seqs, steps, strict=True)
+            rows += [(seq, step - shift) for seq, step in pairs if step != UNKNOWN] if shift or UNKNOWN in steps else pairs
+        rows.sort()
+        return (*zip(*rows, strict=True),) if rows else ((), ())  # type: ignore[return-value]
     import numpy as np
 
     seq = np.concatenate([integers(seqs) for seqs, _, _ in parts])

@@ -47,15 +47,23 @@ class Group(NamedTuple):
     numbers: tuple[int, ...]
 
 
+class Others(NamedTuple):
+    """Lines that may concern a reader: the hints that may stand in them (None: any), their places, what the extension found."""
+
+    numbers: tuple[int, ...] | None
+    at: Sequence[int]
+    lines: Lines | None = None
+
+
 class Prepared(NamedTuple):
-    """A block of `size` fragments: its plain lines, and `others`: (hints that may stand in them, their places).
+    """A block of `size` fragments: its plain lines and the others.
 
     `texts`: the fragments of `others`, by their places, where they were made.
     """
 
     size: int
     groups: list[Group]
-    others: list[tuple[tuple[int, ...] | None, Sequence[int]]]
+    others: list[Others]
     texts: dict[int, bytes]
 
 
@@ -70,6 +78,7 @@ class Fragments:
         self.sorted: Sequence[Lines] = ()
         """What the extension found, where one text or number can be told without making all of them."""
         self._looked = 0
+        self._last: tuple[int, tuple[Lines, int] | None] = -1, None
         self._texts: list[bytes] | None = None
         self._numbers: Sequence[int] = ()
 
@@ -105,12 +114,19 @@ class Fragments:
         return found[0].numbers[found[1]] if found else self.numbers[at]
 
     def _place(self, at: int) -> tuple[Lines, int] | None:
+        if self._texts is not None or self._looked > PATIENCE:
+            return None
+        if self._last[0] != at:  # who asks for a text mostly asks for its number too
+            self._last = at, self._found(at)
+        return self._last[1]
+
+    def _found(self, at: int) -> tuple[Lines, int] | None:
         self._looked += len(self.sorted)
-        if self._texts is None and self._looked < PATIENCE:
-            for lines in self.sorted:
-                index = bisect_left(lines.at, at)
-                if index < len(lines.at) and lines.at[index] == at:
-                    return lines, index
+        for lines in self.sorted:
+            places = lines.at
+            index = bisect_left(places, at)
+            if index < len(places) and places[index] == at:
+                return lines, index
         return None
 
     def is_half(self, at: int) -> bool:
@@ -156,8 +172,7 @@ def _by_extension(skeletons: Skeletons, fragments: Fragments, size: int, masks: 
     for lines in fragments.sorted:
         shape, numbers = lines.kind.shape, lines.kind.numbers
         if shape is None:
-            made.others.append((None if lines.kind is OPEN else numbers, lines.at))
-            made.texts.update(zip(lines.at, lines.texts(data), strict=True))
+            made.others.append(Others(None if lines.kind is OPEN else numbers, lines.at, lines))
             continue
         asked = tuple(number for number in numbers if masks[number] & ~shape.quiet)
         if lines.is_bare:  # hints with digits do not stand in them, the others do
@@ -195,7 +210,7 @@ def _sorted(
             if group.numbers and places is not None:
                 made.texts.update(zip(at, take(texts, chosen), strict=True))
         elif kind is OPEN or any(masks[number] for number in kind.numbers):
-            made.others.append((None if kind is OPEN else kind.numbers, at))
+            made.others.append(Others(None if kind is OPEN else kind.numbers, at))
             if places is not None:
                 made.texts.update(zip(at, take(texts, chosen), strict=True))
     return made, sum(map(len, of_kind.values())) < QUIET * len(texts)

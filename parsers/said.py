@@ -91,17 +91,19 @@ class Said:
         for _, reader, record in sorted([*self.singles, *rows], key=itemgetter(0)):
             yield reader, record
 
-    def numbers(self, first: int) -> Sequence[int]:
-        """The number of the row of each fragment where nothing but columns was said, and what follows; `first`: of the first."""
+    def numbers(self, first: int, more: Sequence[int] = ()) -> Sequence[int]:
+        """The number of the row of each fragment, and what follows; `first`: of the first.
+
+        Rows are those of `many`, and one for each place in `more`.
+        """
         native, places = extension(), [part.at for _, part in self.many]
         if native is None or not all(isinstance(at, array) and at.itemsize == 4 for at in places):
-            return list(accumulate(self.weights(), initial=first))
-        return array("q", native.numbered(self.size, first, [array("i", at).tobytes() for at in places]))
+            return list(accumulate(self._weights([*places, more]), initial=first))
+        return array("q", native.numbered(self.size, first, [array("i", at).tobytes() for at in (*places, more)]))
 
-    def weights(self) -> list[int]:
-        """How many rows of `many` are of each fragment."""
+    def _weights(self, places: Sequence[Sequence[int]]) -> list[int]:
         found = [0] * self.size
-        for _, part in self.many:
-            for at in part.at:
+        for some in places:
+            for at in some:
                 found[at] += 1
         return found

@@ -31,8 +31,8 @@ from parsers.thrift import LINE, TAIL, Last, Thrift
 
 LONG: Final = 2**16
 """Bytes of a fragment that is long."""
-FIRST: Final = 100
-"""Fragments of a file that are sorted before the others."""
+FIRST: Final = (20, 100)
+"""Ends of the first stretches of a file, in fragments, which are read before what follows is sorted: they spend most hints."""
 BARS: Final = "progress_bar"
 """Whose the counts of bars are, whichever reader takes a bar with metrics."""
 PIECES: Final = 8
@@ -114,13 +114,14 @@ class Scanner:
         """What the fragments of a block say that was prepared already."""
         self._fragments, self._texts, self._size = fragments, prepared.texts, prepared.size
         said = self._said = Said(prepared.size)
-        first = prepared.size
+        self._eaten = []
+        first = 0
         if not self._is_warm:
             self._is_warm = True  # after a few lines many hints are spent already
-            first = min(FIRST, first)
-            self._read(prepared, 0, first)
-        else:
-            first = 0
+            for stop in FIRST:
+                if first < prepared.size:
+                    self._read(prepared, first, min(stop, prepared.size), stop < prepared.size)
+                    first = min(stop, prepared.size)
         self._read_on(prepared, first)
         self._fragments, self._texts, self._said = Fragments(Block(b"", 1)), {}, Said(0)
         said.singles.sort(key=itemgetter(0))
@@ -129,7 +130,7 @@ class Scanner:
     def _read_on(self, prepared: Prepared, start: int) -> None:
         """Reads a block from a place on: whole, or in part from where on that costs too much."""
         size = prepared.size
-        is_costly = sum(len(places) for _, places in prepared.others) > size // 2
+        is_costly = sum(len(others.at) for others in prepared.others) > size // 2
         step = -(-(size - start) // PIECES) if is_costly else size
         while start < size and not self._thrift.is_on:
             self._read(prepared, start, min(start + step, size))
@@ -165,7 +166,7 @@ class Scanner:
     def _tail(self, prepared: Prepared, passed: Set[int]) -> list[Last]:
         """The last lines of a block, empty where they were read."""
         first = max(0, prepared.size - TAIL)
-        concerned = [group.at for group in prepared.groups] + [places for _, places in prepared.others]
+        concerned = [group.at for group in prepared.groups] + [others.at for others in prepared.others]
         read = {at for places in concerned for at in places[bisect_left(places, first) :]} - passed
         numbers = self._fragments.numbers
         lines = range(first, prepared.size)
@@ -182,9 +183,8 @@ class Scanner:
             self._passed.difference_update(kept)
         return kept
 
-    def _read(self, prepared: Prepared, start: int, stop: int) -> None:
-        """Reads the fragments from `start` to `stop`."""
-        self._eaten = []
+    def _read(self, prepared: Prepared, start: int, stop: int, goes_on: bool = False) -> None:
+        """Reads the fragments from `start` to `stop`; if it goes on behind them, plain ones may wait for those that follow."""
         done = self._feed_hungry(start, stop) if self._hungry else start
         for at, shape, found in self._sorted(prepared, start, stop):
             if at < done:
@@ -199,6 +199,10 @@ class Scanner:
             self._read_line(at, hits)
             if self._hungry:
                 done = self._feed_hungry(at + 1, stop)
+        if goes_on:
+            if not self._has_loss:  # with one there are fewer readers that wait for what follows
+                self._read_losses(stop)
+            return
         for owner in list(self._waiting):
             self._read_waiting(owner, stop)
         self._waiting = {}
@@ -226,17 +230,28 @@ class Scanner:
             alone = self._holders(places, watched)
             todo += [(at, shape, watched) for at in alone]
             if len(alone) < len(places):
-                self._waiting.setdefault(shape.owner, []).append(_Waiting(group, low, high, frozenset(alone)))
-        for numbers, places in prepared.others:
-            if numbers is None or any(masks[number] for number in numbers):
+                self._wait(shape.owner, group, low, high, alone)
+        for numbers, places, lines in prepared.others:
+            if numbers is None or any(map(masks.__getitem__, numbers)):
                 low, high = _between(places, start, stop)
                 hinted += places[low:high]
+                if lines is not None and low < high:
+                    self._texts.update(zip(places[low:high], lines.texts(self._fragments.block.data, low, high), strict=True))
         if hinted:
             hinted = list(self._new(sorted(hinted)))
         if hinted:
             todo += self._hinted(self._texts_at(hinted), hinted)
         todo.sort(key=itemgetter(0))
         return todo
+
+    def _wait(self, owner: int, group: Group, low: int, high: int, alone: Sequence[int]) -> None:
+        """Lets the lines of a group from `low` to `high` wait, but those that are read alone."""
+        several = self._waiting.setdefault(owner, [])
+        for waiting in several:
+            if waiting.group is group and waiting.stop == low:
+                waiting.stop, waiting.skipped = high, waiting.skipped | frozenset(alone)
+                return
+        several.append(_Waiting(group, low, high, frozenset(alone)))
 
     def _watched(self, group: Group, shape: Shape, places: Sequence[int]) -> tuple[bytes, ...]:
         """The hints of others that stand in these plain lines, and that nobody refutes for all of them."""
@@ -340,8 +355,11 @@ class Scanner:
             if high == low:
                 continue
             if waiting.skipped or self._eaten:
-                places = group.at
-                chosen = [k for k in range(low, high) if places[k] not in waiting.skipped and not self._is_eaten(places[k])]
+                places, skipped = group.at, waiting.skipped
+                quiet = max(self._eaten[-1][1] if self._eaten else 0, 1 + max(skipped, default=-1))
+                behind = bisect_left(places, quiet, low, high)
+                chosen = [k for k in range(low, behind) if places[k] not in skipped and not self._is_eaten(places[k])]
+                chosen += range(behind, high)
                 if chosen:
                     ready.append((group, chosen))
             else:
@@ -460,6 +478,8 @@ class Scanner:
 
     def _says_nothing(self, which: int, hint: bytes, text: bytes, is_many: bool) -> bool:
         reader: Any = self._readers[which]
+        if reader is None and self._router.searchers >> which & 1:
+            reader = self._begin(which)
         if isinstance(reader, ByRank):
             return reader.refutes_plain((hint,), text, self._rank)
         refutes = getattr(reader, "refutes_all" if is_many else "refutes", None)
@@ -476,20 +496,20 @@ class Scanner:
     def _read_line(self, at: int, hits: Sequence[int]) -> None:
         """Gives a fragment to the readers of its hints and to those that are hungry."""
         masks, names, mask = self._masks, self._router.hints, 0
-        fragment, number = self._text(at), self._fragments.number(at)
         for hit in hits:
             mask |= masks[hit]
         if mask & self._router.fallbacks and not self._has_loss:
             mask &= ~self._read_losses(at)
         if not mask | self._hungry:
             return
+        fragment = self._text(at)
         self._thrift.spent += len(fragment) + LINE * (mask | self._hungry).bit_count()
         hints = tuple([names[hit] for hit in hits])
         if not self._hungry and self._is_refuted(mask, hints, fragment):
             for which in self._router.indexes(mask):
                 late = getattr(self._readers[which], "late", None)
                 if late is not None:
-                    late.append((number, fragment[:MAX_LATE], hints, self._rank))
+                    late.append((self._fragments.number(at), fragment[:MAX_LATE], hints, self._rank))
             return
         line = self._line(at, hits)
         for which in self._router.indexes(mask | self._hungry):

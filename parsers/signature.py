@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from parsers import kinds
 from parsers.line import BY_FIRST, Line, make_line
@@ -30,10 +30,23 @@ class Signature:
     hint: str
 
 
+class _Sought(NamedTuple):
+    """A signature with what its pattern says of lines before it is searched: see `_floats` and `needle`."""
+
+    signature: Signature
+    is_floating: bool
+    needle: bytes
+
+    @classmethod
+    def of(cls, signature: Signature) -> _Sought:
+        pattern, hint = signature.pattern, signature.hint
+        return cls(signature, _floats(pattern, hint), needle(pattern, hint))
+
+
 class _Reader:
     hungry = False
 
-    def __init__(self, by_hint: Mapping[bytes, tuple[Signature, ...]]) -> None:
+    def __init__(self, by_hint: Mapping[bytes, tuple[_Sought, ...]]) -> None:
         self._wanted = dict(by_hint)
         self._events: dict[str, list[Event]] = {}
         self.spent: list[bytes] = []
@@ -41,9 +54,9 @@ class _Reader:
     def feed(self, line: Line) -> Iterable[Record]:
         wanted = self._wanted
         for hint in line.hints if len(line.hints) == 1 else dict.fromkeys(line.hints):
-            for signature in wanted.get(hint, ()):
-                if _is_match(signature, line):
-                    self._add(signature, line, hint)
+            for sought in wanted.get(hint, ()):
+                if _is_match(sought.signature, line):
+                    self._add(sought.signature, line, hint)
         return ()
 
     def close(self) -> Iterable[Record]:
@@ -59,13 +72,13 @@ class _Reader:
         is_changed = len(fragment) > MAX_TEXT or _is_changed(fragment)
         text, line = "", None
         for hint in hints:
-            for signature in self._wanted.get(hint, ()):
-                if is_changed or not _floats(signature.pattern, signature.hint):
+            for signature, is_floating, words in self._wanted.get(hint, ()):
+                if is_changed or not is_floating:
                     line = line or make_line("", 0, fragment)
                     if _is_match(signature, line):
                         return False
                     continue
-                if needle(signature.pattern, signature.hint) not in fragment:
+                if words not in fragment:
                     continue
                 text = text or fragment.decode("utf-8", "replace").rstrip()
                 if _compiled(signature.pattern).search(text):
@@ -83,11 +96,11 @@ class _Reader:
             return False
         text = ""
         for hint in hints:
-            for signature in self._wanted.get(hint, ()):
+            for signature, _, words in self._wanted.get(hint, ()):
                 pattern = signature.pattern.removeprefix("^")
                 if not _floats(pattern, signature.hint) or "$" in pattern:
                     return False
-                if needle(signature.pattern, signature.hint) not in lines:
+                if words not in lines:
                     continue
                 text = text or lines.decode("utf-8", "replace")
                 if _compiled(pattern).search(text) and (pattern is signature.pattern or _begins(pattern, text)):
@@ -102,7 +115,7 @@ class _Reader:
         known = self._events.setdefault(signature.id, [])
         known.append(Event(kinds.SIGNATURE, line.ref, rank=line.rank, time=line.time, data={"id": signature.id}))
         if len(known) == KEPT:
-            self._wanted[hint] = tuple(one for one in self._wanted[hint] if one is not signature)
+            self._wanted[hint] = tuple([one for one in self._wanted[hint] if one.signature is not signature])
             if not self._wanted[hint]:
                 self.spent.append(hint)
 
@@ -184,14 +197,12 @@ def signature_format(signatures: Sequence[Signature]) -> TextFormat:
     by_hint: dict[str, tuple[Signature, ...]] = {}
     for signature in signatures:
         by_hint[signature.hint] = (*by_hint.get(signature.hint, ()), signature)
-    by_bytes = {hint.encode(): found for hint, found in by_hint.items()}
+    by_bytes = {hint.encode(): tuple(map(_Sought.of, found)) for hint, found in by_hint.items()}
 
     def is_dull(hint: bytes, bare: bytes) -> bool:
         """Whether words that each of these patterns needs beside its hint cannot stand in lines with this skeleton."""
         bare = _COLOUR.sub(b"", bare)
-        return not _is_changed(bare) and all(
-            (words := skeleton(needle(one.pattern, one.hint))) and words not in bare for one in by_bytes[hint]
-        )
+        return not _is_changed(bare) and all((words := skeleton(one.needle)) and words not in bare for one in by_bytes[hint])
 
     return TextFormat(
         NAME, "patterns of the causes", tuple(by_hint), "", lambda: _Reader(by_bytes), is_dull=is_dull, is_search=True

@@ -37,9 +37,10 @@ class Lines(NamedTuple):
     cells: Cells | None
     is_bare: bool
 
-    def texts(self, data: bytes) -> list[bytes]:
-        """The fragments of the block."""
-        return [data[start:stop] for start, stop in zip(self.starts, self.stops, strict=True)]
+    def texts(self, data: bytes, low: int = 0, high: int | None = None) -> list[bytes]:
+        """The fragments of the block, or of some of them from one to another."""
+        starts, stops = (self.starts[low:high], self.stops[low:high]) if low or high is not None else (self.starts, self.stops)
+        return [data[start:stop] for start, stop in zip(starts, stops, strict=True)]
 
     def text(self, data: bytes, index: int) -> bytes:
         """One of them."""
@@ -88,7 +89,7 @@ class Sorter:
         self._skeletons.part()
 
     def _lines(self, number: int, masks: Sequence[int]) -> list[Lines]:
-        wanted = bytes(kind.shape is not None or any(masks[n] for n in kind.numbers) for kind in self._kinds)
+        wanted = bytes([kind.shape is not None or any(map(masks.__getitem__, kind.numbers)) for kind in self._kinds])
         found: list[Lines] = []
         for group, places, starts, stops, lines, columns, is_bare in self._own.gather(number, wanted):
             at, numbers = array("i", places), array("q", lines)

@@ -8,7 +8,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field
-from itertools import accumulate, compress
+from itertools import compress
 from operator import eq, gt
 from typing import Any, Final
 
@@ -253,23 +253,17 @@ class Tables:
                 add(reader, record)
             return
         base, known = self.seq, len(self.by_key)
-        if not said.singles:
-            self._place_many(said, said.numbers(base + 1), [], base, known)
-            return
-        weights = said.weights()
-        before, extra, ticks = list(accumulate(weights, initial=base)), 0, list[tuple[int, Tick]]()
-        has_bars = any(isinstance(part, Many) for _, part in said.many)
+        numbers, ticks, added = said.numbers(base + 1), list[tuple[int, Tick]](), list[int]()
+        has_bars = said.singles and any(isinstance(part, Many) for _, part in said.many)
         for at, reader, record in said.singles:
-            self.seq = seq = before[at] + extra
+            self.seq = seq = numbers[at] - 1 + len(added)
             if has_bars and isinstance(record, Tick):
                 self.seq += 1
                 ticks.append((self.seq, record))
             else:
                 add(reader, record)
-            weights[at] += self.seq - seq
-            extra += self.seq - seq
-        numbers = list(accumulate(weights, initial=base + 1)) if extra else [number + 1 for number in before]
-        self._place_many(said, numbers, ticks, base, known)
+            added += [at] * (self.seq - seq)
+        self._place_many(said, said.numbers(base + 1, added) if added else numbers, ticks, base, known)
 
     def _place_many(self, said: Said, numbers: Sequence[int], ticks: Sequence[tuple[int, Tick]], base: int, known: int) -> None:
         """Files columns. `numbers`: the `seq` of a row of each fragment, and of what follows; `known`: tables before."""
@@ -308,11 +302,13 @@ class Tables:
         if len(bars) == 1 and not singles:
             self.ticks.extend(seqs[0], bars[0])
             return
-        found = [tick for own, bar in zip(seqs, bars, strict=True) for tick in zip(own, *bar[1:], strict=True)]
-        found += [
+        found = [
             (seq, line, step, total, math.nan if seconds is None else seconds) for seq, (line, step, total, seconds, _) in singles
         ]
-        order, *columns = zip(*sorted(found), strict=True)
+        for own, bar in zip(seqs, bars, strict=True):
+            found += zip(own, *bar[1:], strict=True)
+        found.sort()
+        order, *columns = zip(*found, strict=True)
         self.ticks.extend(order, Many((), *columns))
 
     def parts_of(self, seqs: Sequence[int]) -> tuple[tuple[int, str], ...]:
