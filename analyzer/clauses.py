@@ -79,22 +79,34 @@ class Case:
         lines: dict[str, list[Event]] = {}
         for event in run.events_of("signature"):
             lines.setdefault(str(event.data["id"]), []).append(event)
-        return cls(
-            run, by_rule, frozenset(skipped), {id_: tuple(found) for id_, found in lines.items()},
-            {kind: run.events_of(kind) for kind in run.kinds}, first=first,
-        )  # fmt: skip
+        told = {id_: tuple(found) for id_, found in lines.items()}
+        return cls(run, by_rule, frozenset(skipped), told, run.by_kind, first=first)
 
 
-def weigh(spec: ClauseSpec, case: Case) -> Clause:
-    """The clause, answered and weighed for this run."""
+class Weighing(NamedTuple):
+    """A clause that was answered and weighed for a run."""
+
+    spec: ClauseSpec
+    state: State
+    weight: float
+    evidence: tuple[Evidence, ...]
+
+    @property
+    def clause(self) -> Clause:
+        """As it stands in the ledger."""
+        spec = self.spec
+        text = spec.text or _words(spec.join, spec.whens)
+        return Clause(text, self.state, self.weight, spec.strength, self.evidence, spec.ask)
+
+
+def weigh(spec: ClauseSpec, case: Case) -> Weighing:
+    """Answers and weighs a clause for this run: what is met or not met adds something, what is unknown does not."""
     if len(spec.whens) == 1 and spec.join != "none":
         state, evidence = answer(spec.whens[0], case)
         evidence = evidence[:MAX_EVIDENCE] if state != "unknown" else ()
     else:
         state, evidence = join(spec.join, [answer(when, case) for when in spec.whens])
-    added = spec.if_met if state == "met" else spec.if_not if state == "not-met" else 0.0
-    text = spec.text or _words(spec.join, spec.whens)
-    return Clause(text, state, added, spec.strength, evidence, spec.ask)
+    return Weighing(spec, state, spec.if_met if state == "met" else spec.if_not if state == "not-met" else 0.0, evidence)
 
 
 @cache
@@ -111,8 +123,8 @@ def _plain(when: str) -> str:
 
 def join(how: Join, answers: Sequence[Answer]) -> Answer:
     """Kleene's any, all or none of several answers, with the evidence of those that decided."""
-    states = [state for state, _ in answers]
-    evidence = tuple(e for state, found in answers for e in found if state != "unknown")[:MAX_EVIDENCE]
+    states = {state for state, _ in answers}
+    evidence = tuple([e for state, found in answers if state != "unknown" for e in found][:MAX_EVIDENCE])
     if how == "all":
         state: State = "not-met" if "not-met" in states else "unknown" if "unknown" in states else "met"
     elif how == "any":
@@ -223,23 +235,6 @@ def _line(pattern: str) -> Check:
     return lambda case: _of_events(case.lines.get(pattern, ()))
 
 
-def _package(subject: str) -> Check:
-    name, found, ranges = subject.partition(" in ")
-    key = key_of("package", name)
-
-    def check(case: Case) -> Answer:
-        fact = case.run.environment.get(key)
-        if fact is None:
-            return UNKNOWN
-        cited = (Evidence(fact.ref, settings.note(fact)),)
-        if not found:
-            return ("met" if fact.value else "not-met"), cited
-        inside = in_ranges(str(fact.value), ranges)
-        return UNKNOWN if inside is None else ("met" if inside else "not-met", cited)
-
-    return check
-
-
 def key_of(kind: str, name: str) -> str:
     """The key of the fact that a clause of this kind asks for; '' where it asks for none."""
     if kind == "package":
@@ -247,10 +242,23 @@ def key_of(kind: str, name: str) -> str:
     return name if kind == "fact" else f"{kind}:{name}" if kind in _FACTS else ""
 
 
+@cache
+def of_fact(when: str) -> tuple[str, Test] | None:
+    """The key of the fact that a clause asks for, and what it wishes of it; None where it asks for none."""
+    kind, _, subject = when.partition(":")
+    if kind == "package":
+        name, found, ranges = subject.partition(" in ")
+        return key_of(kind, name), (lambda value: in_ranges(str(value), ranges)) if found else bool
+    name, operator, wanted = split(subject)
+    key = key_of(kind, name)
+    return (key, _holds(operator, wanted)) if key else None
+
+
 def _keyed(kind: str) -> Callable[[str], Check]:
     def keyed(subject: str) -> Check:
-        name, operator, wanted = split(subject)
-        key, holds = key_of(kind, name), _holds(operator, wanted)
+        asked = of_fact(f"{kind}:{subject}")
+        assert asked is not None
+        key, holds = asked
         return lambda case: compare(case.run.environment, key, holds)
 
     return keyed
@@ -355,13 +363,12 @@ def _metric(subject: str) -> Check:
 
 
 _FACTS: Final = frozenset({"config", "arg", "fact", "hardware", "model", "run", "project", "tried"})
-"""Kinds of clauses about one fact."""
+"""Kinds of clauses about one fact, besides `package`."""
 _KINDS: Final[Mapping[str, Callable[[str], Check]]] = {
     "rule": _rule,
     "event": _event,
     "line": _line,
-    "package": _package,
     "setting": _setting,
     "metric": _metric,
-    **{kind: _keyed(kind) for kind in sorted(_FACTS)},
+    **{kind: _keyed(kind) for kind in ("package", *sorted(_FACTS))},
 }

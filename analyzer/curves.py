@@ -21,7 +21,7 @@ def curves(run: Run) -> tuple[Curve, ...]:
     seen: dict[str, Curve] = {}
     shared: Shared = {}
     for track in run.tracks:
-        if track.metric not in seen and len(track) and len(seen) < MAX_CURVES:
+        if track.metric not in seen and track.values and len(seen) < MAX_CURVES:
             seen[track.metric] = reduced(track, shared)
     return tuple(seen.values())
 
@@ -32,7 +32,7 @@ def reduced(track: Series, shared: Shared | None = None) -> Curve:
     return Curve(
         metric=track.metric,
         name=track.name,
-        points=len(track),
+        points=len(track.values),
         non_finite=track.non_finite,
         first=track.values[0],
         last=track.values[-1],
@@ -45,7 +45,7 @@ def reduced(track: Series, shared: Shared | None = None) -> Curve:
 
 
 def _points(track: Series, shared: Shared) -> tuple[tuple[int, ...], tuple[float, ...], tuple[int, ...]]:
-    if len(track) <= 2 * BUCKETS:
+    if len(track.values) <= 2 * BUCKETS:
         return _whole(track.steps, shared), tuple(track.values), _whole(track.lines, shared)
     keep = _chosen(track)
     return (

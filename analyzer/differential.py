@@ -12,13 +12,12 @@ is said beside them too, unless it is well supported and outweighs every cause: 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache
 from typing import Final, NamedTuple
 
-from analyzer.cause import FOLDER, PRIORS, Cause, ClauseSpec, complete
-from analyzer.clauses import Case, state_of, weigh
-from analyzer.gates import Steps, candidates, seen
+from analyzer.cause import FOLDER, PRIORS, Cause, complete
+from analyzer.clauses import Case, Weighing, state_of, weigh
+from analyzer.gates import Steps, candidates
 from analyzer.model import CauseVerdict, Clause, Failure, Finding, Match, State
 from analyzer.relation import CRASHES, elsewhere, is_of_first, is_well
 from parsers import kinds
@@ -113,11 +112,11 @@ def _told(one: Weighed, verdict: CauseVerdict = "possible") -> Match:
     """The match as it is shown: with remedy, experiment and sources, which are read only for causes that are listed,
     and with the clauses that weighed something or ask for something.
     """
-    cause = one.cause if one.cause.remedy else _whole(one.cause.id) or one.cause
-    worth = tuple(clause for clause in one.match.clauses if clause.weight or (clause.state == "unknown" and clause.ask))
-    return replace(
-        one.match, verdict=verdict, clauses=worth, remedy=cause.remedy, confirm_by=cause.experiment,
-        sources=tuple(source["url"] for source in cause.sources),
+    cause, match = one.cause if one.cause.remedy else _whole(one.cause.id) or one.cause, one.match
+    worth = tuple([clause for clause in match.clauses if clause.weight or (clause.state == "unknown" and clause.ask)])
+    return Match(
+        match.id, match.title, match.kind, verdict, match.score, worth, cause.remedy, cause.experiment, match.mechanism,
+        match.rivals, tuple([source["url"] for source in cause.sources]),
     )  # fmt: skip
 
 
@@ -130,8 +129,7 @@ def _whole(id_: str) -> Cause | None:
 def _weigh_all(causes: Sequence[Cause], case: Case, strict: bool) -> tuple[list[Weighed], tuple[Failure, ...]]:
     weighed: list[Weighed] = []
     failures: list[Failure] = []
-    met = seen(case.findings, case.events, case.lines, case.run.environment.keys(), case.run.metrics)
-    for cause, steps in candidates(causes, met):
+    for cause, steps in candidates(causes, case):
         try:
             gate = _gate(steps, case)
             one = _weigh(cause, gate, case) if gate != "not-met" else None
@@ -146,23 +144,23 @@ def _weigh_all(causes: Sequence[Cause], case: Case, strict: bool) -> tuple[list[
 
 
 def _weigh(cause: Cause, gate: State, case: Case) -> Weighed | None:
-    clauses = [weigh(spec, case) for spec in cause.evidence]
+    weighed = [weigh(spec, case) for spec in cause.evidence]
     other = elsewhere(cause, case)
-    if other is not None:
-        clauses.append(other)
-    score = PRIORS[cause.prior] + sum(clause.weight for clause in clauses)
-    if score < LISTED or not any(clause.state == "met" and clause.weight > 0 for clause in clauses):
+    score = PRIORS[cause.prior] + sum([one.weight for one in weighed] + ([other.weight] if other else []))
+    if score < LISTED or not any(one.state == "met" and one.weight > 0 for one in weighed):
         return None
+    clauses = [*(one.clause for one in weighed), *((other,) if other else ())]
     match = Match(
         id=cause.id, title=cause.title, kind=cause.kind, verdict="possible", score=round(score, 3),
         clauses=_by_weight(clauses), remedy={}, confirm_by="", mechanism=cause.mechanism, rivals=cause.rivals,
     )  # fmt: skip
-    return Weighed(cause, match, gate, not any(map(_is_open_version, cause.evidence, clauses)))
+    return Weighed(cause, match, gate, not any(map(_is_open_version, weighed)))
 
 
-def _is_open_version(spec: ClauseSpec, clause: Clause) -> bool:
+def _is_open_version(one: Weighing) -> bool:
     """Whether a clause waits for a version that would speak against the cause."""
-    return clause.state == "unknown" and spec.if_not < 0 and all(when.startswith("package:") for when in spec.whens)
+    spec = one.spec
+    return one.state == "unknown" and spec.if_not < 0 and all(when.startswith("package:") for when in spec.whens)
 
 
 def _gate(steps: Steps, case: Case) -> State:

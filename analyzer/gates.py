@@ -1,25 +1,35 @@
 """Which causes can be meant at all, told from what was seen: most of two hundred need something that most runs lack.
 
 A cause's `any` and `sure` requirements must be met. A clause about a rule, an event or a line is met only where that was
-seen, one about a fact only where there is one under its key, and one about a metric only where it was logged. So what is
-there alone rules out nearly every cause before a clause is asked.
+seen, one about a fact only where its value is so, and one about a metric only where it was logged. So what is there alone
+rules out nearly every cause before a clause is asked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple, TypeVar
 
 from analyzer.cause import Cause, Gate
-from analyzer.clauses import Asked, asked, key_of, split
+from analyzer.clauses import Asked, Case, Test, asked, of_fact
 from analyzer.patterns import conjuncts
+from parsers import metrics
+from parsers.model import Environment, Value
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 MAX_INDEXES: Final = 4
 MAX_REMEMBERED: Final = 256
-"""Kinds of runs, by what was seen in them, whose candidates are kept: the runs of a sweep show much the same."""
+"""Kinds of runs, by what was seen in them, and values of facts of which it is kept what follows: the runs of a sweep show
+much the same."""
 _SEEN: Final = ("rule:", "event:", "line:")
+_LOGGED: Final = "metric:"
 ABSENT: Final = frozenset({"not-logged"})
 """Shapes of a metric that was never logged."""
+_BESIDE: Final = {"multiple-of-eval": metrics.EVAL_LOSS}
+"""Shapes that compare with another metric, which most runs lack."""
 _CHEAP_FIRST: Final[tuple[Gate, ...]] = ("sure", "all", "none", "any")
 """Facts are asked for before curves: most gates are shut by a fact."""
 Groups = tuple[frozenset[str], ...]
@@ -27,19 +37,15 @@ Steps = tuple[tuple[Gate, tuple[Asked, ...]], ...]
 """What a cause requires, in the order in which it is asked."""
 
 
-def seen(
-    rules: Iterable[str], events: Iterable[str], lines: Iterable[str], facts: Iterable[str] = (), metrics: Iterable[str] = ()
-) -> frozenset[str]:
-    """What clauses of a run can be about: its findings, events and lines, the keys of its facts, its metrics."""
-    groups: Mapping[str, Iterable[str]] = dict(
-        zip((*_SEEN, "key:", "metric:"), (rules, events, lines, facts, metrics), strict=True)
-    )
-    return frozenset([kind + name for kind, names in groups.items() for name in names])
+def candidates(causes: Sequence[Cause], case: Case) -> list[tuple[Cause, Steps]]:
+    """The causes whose symptoms may be there, in their order, each with its gate; the gate of any other cannot open.
 
-
-def candidates(causes: Sequence[Cause], met: frozenset[str]) -> list[tuple[Cause, Steps]]:
-    """The causes whose symptoms may be there, in their order, each with its gate; the gate of any other cannot open."""
-    return _index(causes).candidates(met)
+    The list is not to be changed.
+    """
+    index = _index(causes)
+    seen = zip((*_SEEN, _LOGGED), (case.findings, case.events, case.lines, case.run.metrics), strict=True)
+    there = index.atoms.intersection([kind + name for kind, names in seen for name in names])
+    return index.candidates(there.union(index.of_facts(case.run.environment)))
 
 
 def steps(cause: Cause) -> Steps:
@@ -64,19 +70,33 @@ class _Index(NamedTuple):
     steps: dict[int, Steps]
     atoms: frozenset[str]
     """All that any of them must have seen."""
+    wishes: dict[str, list[tuple[str, Test]]]
+    """Key of a fact → the atoms about it, and what each wishes of its value."""
+    holding: dict[tuple[str, type, Value], list[str]]
+    """The atoms that hold for a fact's value, of those that were seen."""
     known: dict[frozenset[str], list[tuple[Cause, Steps]]]
     """The candidates of runs that were asked about, by which of the atoms were there."""
 
-    def candidates(self, met: frozenset[str]) -> list[tuple[Cause, Steps]]:
-        """The causes whose symptoms may be there, in their order, each with its gate; not to be changed."""
-        there = met & self.atoms
+    def of_facts(self, environment: Environment) -> list[str]:
+        """The atoms about facts that hold in a run: the same facts are in every run of a sweep."""
+        found: list[str] = []
+        for fact in environment.some(self.wishes):
+            place = fact.key, type(fact.value), fact.value  # 1 and True are told apart
+            holding = self.holding.get(place)
+            if holding is None:
+                holding = [atom for atom, holds in self.wishes[fact.key] if _may_hold(holds, fact.value)]
+                _keep(self.holding, place, holding)
+            found += holding
+        return found
+
+    def candidates(self, there: frozenset[str]) -> list[tuple[Cause, Steps]]:
+        """The causes whose symptoms may be there, where these atoms are."""
         found = self.known.get(there)
         if found is None:
-            if len(self.known) >= MAX_REMEMBERED:
-                self.known.clear()
             numbers = set(self.always).union(*[self.by_atom[atom] for atom in there.intersection(self.by_atom)])
             open_ = [number for number in sorted(numbers) if _may_open(self.groups[number], there)]
-            found = self.known[there] = [(self.causes[number], self.steps_of(number)) for number in open_]
+            found = [(self.causes[number], self.steps_of(number)) for number in open_]
+            _keep(self.known, there, found)
         return found
 
     def steps_of(self, number: int) -> Steps:
@@ -96,7 +116,7 @@ def _index(causes: Sequence[Cause]) -> _Index:
     if known is None or known.causes is not causes:
         required = [_groups(cause) for cause in causes]
         atoms = frozenset().union(*[group for groups in required for group in groups])
-        known = _Index(causes, required, {}, [], {}, atoms, {})
+        known = _Index(causes, required, {}, [], {}, atoms, _wishes(atoms), {}, {})
         for number, groups in enumerate(known.groups):
             for atom in groups[0] if groups else ():
                 known.by_atom.setdefault(atom, []).append(number)
@@ -105,6 +125,28 @@ def _index(causes: Sequence[Cause]) -> _Index:
             _INDEXES.clear()
         _INDEXES[id(causes)] = known
     return known
+
+
+def _wishes(atoms: Iterable[str]) -> dict[str, list[tuple[str, Test]]]:
+    found: dict[str, list[tuple[str, Test]]] = {}
+    for atom in sorted(atoms):
+        if not atom.startswith((*_SEEN, _LOGGED)) and (asked := of_fact(atom)):
+            found.setdefault(asked[0], []).append((atom, asked[1]))
+    return found
+
+
+def _may_hold(holds: Test, value: Value) -> bool:
+    """Whether a wish is met; one that cannot be asked is asked again where its failure is told."""
+    try:
+        return bool(holds(value))
+    except (ValueError, re.error):
+        return True
+
+
+def _keep(known: dict[K, V], key: K, value: V) -> None:
+    if len(known) >= MAX_REMEMBERED:
+        known.clear()
+    known[key] = value
 
 
 def _groups(cause: Cause) -> Groups:
@@ -134,6 +176,5 @@ def _atom(part: str) -> str | None:
         return f"{kind}:{subject.partition(' ')[0]}"
     if kind == "metric":
         name, _, shape = subject.partition(" ")
-        return None if shape.strip() in ABSENT else f"metric:{name.strip()}"
-    key = key_of(kind, split(subject)[0])
-    return f"key:{key}" if key else None
+        return None if shape.strip() in ABSENT else _LOGGED + _BESIDE.get(shape.strip(), name.strip())
+    return part if of_fact(part) else None

@@ -22,11 +22,11 @@ def with_quotes(diagnosis: Diagnosis) -> Diagnosis:
     cited += [e.ref for m in (*diagnosis.causes, *diagnosis.notes) for c in m.clauses for e in c.evidence]
     cited += [entry.ref for entry in diagnosis.timeline]
     cited += [fate.ref for fate in diagnosis.ranks if fate.ref]
-    if not cited:
-        return diagnosis
     binary = {file.path for file in diagnosis.run.files if not file.lines}
     text_refs = [ref for ref in cited if ref.file not in binary]
     firsts = [f.evidence[0].ref for f in diagnosis.findings if f.evidence[0].ref.file not in binary]
+    if not firsts and all(ref.text for ref in text_refs):
+        return diagnosis
     filled, around = _quoted(text_refs, firsts)
 
     def fill(ref: SourceRef) -> SourceRef:
@@ -88,4 +88,7 @@ def _match(match: Match, evidence: Callable[[Evidence], Evidence]) -> Match:
             return c
         return Clause(c.text, c.state, c.weight, c.strength, tuple([evidence(e) for e in c.evidence]), c.ask)
 
-    return replace(match, clauses=tuple([clause(c) for c in match.clauses]))
+    return Match(
+        match.id, match.title, match.kind, match.verdict, match.score, tuple([clause(c) for c in match.clauses]), match.remedy,
+        match.confirm_by, match.mechanism, match.rivals, match.sources,
+    )  # fmt: skip

@@ -207,9 +207,18 @@ def fall(values: Sequence[float], known: float | None = None) -> tuple[float, fl
 
     The uncertainty is one standard error. At least one value is needed. `known`: their `noise`, if it is known already.
     """
-    width = max(1, len(values) // 5)
-    first, last = median(thinned(values[:width])), median(thinned(values[-width:]))
-    return first, last, 1.25 * math.sqrt(2 / width) * (noise(values) if known is None else known)
+    width = _fifth(values)
+    return *end_levels(values), 1.25 * math.sqrt(2 / width) * (noise(values) if known is None else known)
+
+
+def end_levels(values: Sequence[float]) -> tuple[float, float]:
+    """(first level, last level): medians of the first and the last fifth. At least one value is needed."""
+    width = _fifth(values)
+    return median(thinned(values[:width])), median(thinned(values[-width:]))
+
+
+def _fifth(values: Sequence[float]) -> int:
+    return max(1, len(values) // 5)
 
 
 def aligned(series: Series, other: Series | None) -> Sequence[float | None]:
@@ -224,16 +233,26 @@ def aligned(series: Series, other: Series | None) -> Sequence[float | None]:
 
 
 def block_medians(values: Sequence[float], width: int) -> list[float]:
-    """Medians of consecutive blocks of `width` values; a rest of less than half a block joins the last one."""
+    """Medians of consecutive blocks of `width` values."""
+    return [block_median(block) for block in in_blocks(values, width)]
+
+
+def in_blocks(values: Sequence[float], width: int) -> list[Sequence[float]]:
+    """Consecutive blocks of `width` values; a rest of less than half a block joins the last one."""
     edges = _edges(len(values), width)
-    return [median(thinned(values[a:b], BLOCK_SAMPLE)) for a, b in zip(edges, [*edges[1:], len(values)], strict=True)]
+    return [values[a:b] for a, b in zip(edges, [*edges[1:], len(values)], strict=True)]
+
+
+def block_median(block: Sequence[float]) -> float:
+    """The median of a block, of a sample where it is long."""
+    return median(thinned(block, BLOCK_SAMPLE))
 
 
 def end_medians(values: Sequence[float], width: int) -> tuple[float, float]:
     """The first and the last of them, where mostly those are enough. At least one value is needed."""
     edges = _edges(len(values), width)
     first = values[: edges[1]] if len(edges) > 1 else values
-    return median(thinned(first, BLOCK_SAMPLE)), median(thinned(values[edges[-1] :], BLOCK_SAMPLE))
+    return block_median(first), block_median(values[edges[-1] :])
 
 
 def _edges(size: int, width: int) -> list[int]:

@@ -150,8 +150,8 @@ def _runs_in(folder: str, folders: Iterable[Folder]) -> Iterator[RunFiles]:
     own = Marked()
     for place, names, below in folders:
         own.see(place, names, below)
-        names = [name for name in names if not own.is_noise(place, name)]
-        kinds = [(name, kind) for name in names if (kind := own.kind(place, name) or kind_of(name))]
+        traces = own.without_noise(place, names)
+        kinds = [(name, kind) for name in traces if (kind := own.kind(place, name) or kind_of(name))]
         if any(kind in ("log", "state") for _, kind in kinds):
             logs_at.update((place, _owner(place, folder, frozenset(), alone=own.runs), *_nodes(place)))
         if kinds:
@@ -234,6 +234,8 @@ def _owner(place: str, top: str, logs_at: Set[str], parts: Mapping[str, str] = _
 
 def _nodes(place: str) -> Iterator[str]:
     """For a folder of one of torchrun's children on a node of several: its attempt, and the node's folder with a slash."""
+    if "attempt_" not in place:
+        return
     attempt = os.path.dirname(place)
     node = os.path.dirname(os.path.dirname(attempt))
     if re.fullmatch(r"attempt_\d+", os.path.basename(attempt)) and _NODE.fullmatch(os.path.basename(node)):
@@ -242,6 +244,8 @@ def _nodes(place: str) -> Iterator[str]:
 
 def _is_of_a_node(place: str, logs_at: Set[str]) -> bool:
     """Whether `place` is torchrun's folder of one node (`node-3/none_k2x9/attempt_0`), or that node's folder itself."""
+    if not logs_at:
+        return False
     parent, name = os.path.split(place)
     if _NODE.fullmatch(os.path.basename(parent)):
         return f"{place}/attempt_0" in logs_at

@@ -265,12 +265,14 @@ class _Index:
 
     def __init__(self, tracks: tuple[Series, ...], events: tuple[Event, ...]) -> None:
         self.tracks, self.events = tracks, events
-        self.by_metric: dict[str, list[Series]] = {}
+        by_metric: dict[str, list[Series]] = {}
         for track in tracks:
-            self.by_metric.setdefault(track.metric, []).append(track)
-        self.by_kind: dict[str, list[Event]] = {}
+            by_metric.setdefault(track.metric, []).append(track)
+        by_kind: dict[str, list[Event]] = {}
         for event in events:
-            self.by_kind.setdefault(event.kind, []).append(event)
+            by_kind.setdefault(event.kind, []).append(event)
+        self.by_metric = {metric: tuple(found) for metric, found in by_metric.items()}
+        self.by_kind = {kind: tuple(found) for kind, found in by_kind.items()}
 
     @cached_property
     def last_step(self) -> int | None:
@@ -312,16 +314,21 @@ class Run:
 
     def all_series(self, metric: str) -> tuple[Series, ...]:
         """Every writer's series of a metric: ranks, engines, files."""
-        return tuple(self._indexed().by_metric.get(metric, ()))
+        return self._indexed().by_metric.get(metric, ())
 
     def events_of(self, *kinds: str) -> tuple[Event, ...]:
         """The events of these kinds in the order of the log."""
         by_kind = self._indexed().by_kind
         if len(kinds) == 1:
-            return tuple(by_kind.get(kinds[0], ()))
+            return by_kind.get(kinds[0], ())
         if by_kind.keys().isdisjoint(kinds):
             return ()
         return tuple([event for event in self.events if event.kind in kinds])
+
+    @property
+    def by_kind(self) -> Mapping[str, tuple[Event, ...]]:
+        """The events of each kind, in the order of the log."""
+        return self._indexed().by_kind
 
     @property
     def metrics(self) -> Set[str]:

@@ -50,18 +50,24 @@ class Marked:
         store = self._store(place)
         return "data" if store is not None and (place != store or name == "meta.yaml") else None
 
-    def is_noise(self, place: str, name: str) -> bool:
-        """Whether a file is no trace: W&B's own log (its latest is linked in `wandb/`), labels of images, MLflow's artifacts."""
+    def without_noise(self, place: str, names: Sequence[str]) -> Sequence[str]:
+        """Files that may be traces: W&B's own log (its latest is linked in `wandb/`), labels, MLflow's artifacts are none."""
         parent, folder = os.path.split(place)
         parts = place.split(os.sep)
-        if ("labels" in parts and name.endswith(".txt")) or ("mlruns" in parts and "artifacts" in parts):
-            return True
-        return name.startswith("debug") and (folder == "wandb" or (folder == "logs" and parent in self.runs))
+        if "mlruns" in parts and "artifacts" in parts:
+            return ()
+        if "labels" in parts:
+            names = [name for name in names if not name.endswith(".txt")]
+        if folder == "wandb" or (folder == "logs" and parent in self.runs):
+            names = [name for name in names if not name.startswith("debug")]
+        return names
 
     def is_copy(self, place: str, name: str, owner: str) -> bool:
         """Whether a file is W&B's copy of what the owner's log holds."""
+        if name != "output.log":
+            return False
         parent, folder = os.path.split(place)
-        return name == "output.log" and folder == "files" and parent in self.runs and owner not in (place, parent)
+        return folder == "files" and parent in self.runs and owner not in (place, parent)
 
     def owner(self, place: str, logs_at: Set[str]) -> str | None:
         """The run that a folder of a tracker belongs to, if it is one's."""

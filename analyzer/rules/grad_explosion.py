@@ -9,7 +9,7 @@ from typing import Final
 from analyzer.median import median
 from analyzer.model import Finding
 from analyzer.rule import Threshold, at, number, rule
-from analyzer.signals import Excursion, current, excursions, noise
+from analyzer.signals import Excursion, current_finite, excursions, noise
 from parsers import Run, Series, metrics
 
 WARM_UP: Final = Threshold(
@@ -53,12 +53,11 @@ def grad_explosion(run: Run) -> Iterator[Finding]:
     """The first excursion that lasts, or is two orders of magnitude high."""
     series = run.series(metrics.GRAD_NORM)
     assert series is not None
-    kept = [i for i in current(series) if math.isfinite(series.values[i]) and series.values[i] > 0.0]
-    values = [series.values[i] for i in kept]
-    if len(values) <= WARM_UP.value or max(values) < LASTING.value * median(values[: WARM_UP.value // 2]) / FRESH.value:
-        return
-    if max(values) <= LASTING.value * min(values):
+    kept, values = _positive(series)
+    if len(values) <= WARM_UP.value or max(values) <= LASTING.value * min(values):
         return  # nor is any of them so many times the level before it
+    if max(values) < LASTING.value * median(values[: WARM_UP.value // 2]) / FRESH.value:
+        return
     wide = math.exp(SIGMAS.value * min(noise([math.log(v) for v in values]), 10.0))
     found = excursions(values, lambda level: (max(LASTING.value, wide) - 1) * level, WARM_UP.value)
     usual = median(values[: WARM_UP.value])
@@ -69,6 +68,15 @@ def grad_explosion(run: Run) -> Iterator[Finding]:
     isolated = [e for e in found if e.stop - e.start < LASTING_RECORDS.value]
     if loud and sum(e.stop - e.start for e in isolated) <= max(2, MAX_SHARE.value * len(values)):
         yield _finding(run, series, kept, values, loud)
+
+
+def _positive(series: Series) -> tuple[Sequence[int], Sequence[float]]:
+    """The norms of the history that counts that are finite and above 0, and where they stand."""
+    chosen, values = current_finite(series), series.values
+    if chosen and min(values) > 0.0 and len(chosen) == len(values):
+        return chosen, values.tolist()
+    kept = [i for i in chosen if values[i] > 0.0]
+    return kept, [values[i] for i in kept]
 
 
 def _finding(run: Run, series: Series, kept: Sequence[int], values: Sequence[float], loud: Sequence[Excursion]) -> Finding:

@@ -68,11 +68,10 @@ def loss_spike(run: Run) -> Iterator[Finding]:
     kept, values = judged(run, series)
     if len(kept) < MIN_RECORDS.value or is_policy_training(run):
         return
-    sigma, skip, rise = noise_of(run, series), max(WARM_UP.value, _warm_up(run, series, kept)), RISE.value
-    least = SIGMAS.value * sigma
-    if not excursions(values, lambda level: max(least, rise * abs(level)) / 2, skip):
+    skip, rise = max(WARM_UP.value, _warm_up(run, series, kept)), RISE.value
+    if not excursions(values, lambda level: rise * abs(level) / 2, skip):
         return  # nor does anything leave the band, which is as wide at least
-    band = _band(values, sigma)
+    band = _band(values, noise_of(run, series))
     start = median(values[: FIRST.value])
     found = [
         e

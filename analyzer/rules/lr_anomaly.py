@@ -39,11 +39,11 @@ def lr_anomaly(run: Run) -> Iterator[Finding]:
     """One rise after a fall within one history; several are restarts on purpose."""
     series = run.series(metrics.LR)
     assert series is not None
-    if len(series) < MIN_RECORDS.value or is_interleaved(series) or _is_declared(run):
+    if len(series) < MIN_RECORDS.value:
         return
     kept = current_finite(series)
     rises = _rises(series, kept)
-    if len(rises) == 1:
+    if len(rises) == 1 and not is_interleaved(series) and not _is_declared(run):
         yield _finding(run, series, kept, rises[0])
 
 

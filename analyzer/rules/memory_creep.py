@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import pairwise
 from typing import Final
 
 from analyzer.model import Finding
 from analyzer.rule import Threshold, at, number, rule
-from analyzer.signals import block_medians, current_finite, end_medians, is_interleaved
+from analyzer.signals import block_median, current_finite, end_medians, in_blocks, is_interleaved
 from parsers import Run, Series, metrics
 
 MIN_RECORDS: Final = Threshold(5, "Five readings on one line are no chance; a warm-up of two or three would be.")
@@ -58,14 +57,27 @@ def _creeps(values: Sequence[float]) -> bool:
     low, high = end_medians(values, width)
     if low < 0 or high - low < GROWTH.value * max(low, 1e-9):
         return False
-    levels = block_medians(values, width)
-    total = levels[-1] - levels[0]
-    if len(levels) < MIN_RECORDS.value:
+    levels = _rising(in_blocks(values, width))
+    if levels is None:
         return False
-    rising = sum(b > a for a, b in pairwise(levels))
     third = len(levels) // 3
-    late = levels[-1] - levels[-1 - third]
-    return rising >= RISING.value * (len(levels) - 1) and late >= LATE.value * total * third / (len(levels) - 1)
+    total, late = levels[-1] - levels[0], levels[-1] - levels[-1 - third]
+    return late >= LATE.value * total * third / (len(levels) - 1)
+
+
+def _rising(parts: Sequence[Sequence[float]]) -> list[float] | None:
+    """The medians of blocks; None where they are few, or as soon as too many are no higher than the one before."""
+    if len(parts) < MIN_RECORDS.value:
+        return None
+    levels: list[float] = []
+    rising, least = len(parts) - 1, RISING.value * (len(parts) - 1)
+    for level in map(block_median, parts):
+        if levels and not level > levels[-1]:
+            rising -= 1
+        if rising < least:
+            return None
+        levels.append(level)
+    return levels
 
 
 def _finding(run: Run, track: Series, kept: Sequence[int]) -> Finding:

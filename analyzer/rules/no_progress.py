@@ -11,7 +11,7 @@ from analyzer.model import Finding, Severity
 from analyzer.onset import judged, noise_of
 from analyzer.regime import is_policy_training
 from analyzer.rule import Threshold, at, number, rule
-from analyzer.signals import fall
+from analyzer.signals import end_levels, fall
 from parsers import Run, metrics
 
 MIN_RECORDS: Final = Threshold(30, "Fewer records give no level at both ends.")
@@ -51,6 +51,9 @@ def no_progress(run: Run) -> Iterator[Finding]:
     assert series is not None
     kept, values = judged(run, series)
     if len(kept) < MIN_RECORDS.value or is_policy_training(run) or not _is_far_enough(run):
+        return
+    first, last = end_levels(values)
+    if first - last > FLAT.value * first:
         return
     first, last, error = fall(values, noise_of(run, series))
     if first <= 0 or first - last + 2 * error > FLAT.value * first or last - first > 0.1 * first:

@@ -71,7 +71,9 @@ def _clocked(run: Run) -> Iterator[Series]:
     tracks = [
         t for t in run.tracks if t.is_text and len(t) > MIN_RECORDS.value and t.metric in ("loss", "lr", "grad_norm", "step_time")
     ]
-    tracks = [t for t in tracks if sum(map(math.isfinite, t.times)) > 0.9 * len(t)]
+    columns = {id(t.times): t.times for t in tracks}  # what was logged together shares one
+    clocks = {key for key, times in columns.items() if sum(map(math.isfinite, times)) > 0.9 * len(times)}
+    tracks = [t for t in tracks if id(t.times) in clocks]
     if tracks:
         yield max(tracks, key=len)
     else:

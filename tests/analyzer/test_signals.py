@@ -13,13 +13,16 @@ import pytest
 from analyzer import rule as rules
 from analyzer.onset import first_bad, is_rounded_zero, onset, sound
 from analyzer.regime import is_policy_training, precision
-from analyzer.rules.throughput_drop import _on_bar
+from analyzer.rules.lr_anomaly import _rises
+from analyzer.rules.throughput_drop import MIN_RECORDS, _on_bar
 from analyzer.scaler import skips, stretches
 from analyzer.signals import (
     Streak,
     aligned,
+    are_finite,
     block_medians,
     current,
+    current_finite,
     end_medians,
     excursions,
     fall,
@@ -62,6 +65,12 @@ def test_streaks_are_maximal() -> None:
     assert list(streaks([0, 1, 1, 0, 1], bool)) == [Streak(1, 3), Streak(4, 5)]
     assert non_finite_streaks([1.0, 2.0]) == []
     assert non_finite_streaks([1.0, math.nan, math.inf, 2.0]) == [Streak(1, 3)]
+
+
+@pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf])
+def test_finite_values_are_told_from_others(odd: float) -> None:
+    assert are_finite([]) and are_finite([1.0, -2.0]) and are_finite([1e308, 1e308, -1e308])
+    assert not are_finite([1.0, odd]) and not are_finite([math.inf, -math.inf, odd])
 
 
 def test_noise_ignores_trend_and_outliers() -> None:
@@ -297,6 +306,27 @@ def test_the_pace_on_a_bar_is_taken_over_windows_that_no_restart_parts() -> None
     pace = _on_bar(bar)
     assert (list(pace.indices), pace.values) == windows(bar)
     assert len(pace.values) > 100
+
+
+@pytest.mark.parametrize("seconds", [1.0, 3.0, 5.0])
+def test_a_bar_of_too_little_time_has_no_pace_worth_judging(seconds: float) -> None:
+    bar = series([])
+    for i in range(40):
+        bar.append(i, i * seconds, 1, i * seconds)
+    pace = _on_bar(bar)
+    assert bool(pace.values) == (seconds > 4)
+    assert pace.values or len(windows(bar)[1]) < MIN_RECORDS.value
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_rate_with_one_peak_is_judged_as_any_other(seed: int) -> None:
+    source, count = random.Random(seed), 30
+    peak = source.randrange(count)
+    rates = [1.0 - abs(i - peak) / count for i in range(count)]
+    if seed % 2:
+        rates[source.randrange(count)] *= source.choice((0.1, 1.0, 3.0))
+    plain, gap = series(rates, "lr"), series([math.nan, *rates], "lr")  # one that is not finite: looked at point by point
+    assert _rises(plain, current_finite(plain)) == _rises(gap, current_finite(gap))
 
 
 def windows(bar: Series) -> tuple[list[int], list[float]]:
