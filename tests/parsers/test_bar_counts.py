@@ -37,12 +37,12 @@ def test_columns_are_kept_as_single_counts(seed: int, size: int, often: float) -
 
     seqs, many = redrawn(seed, size, often)
     one_by_one, at_once, in_pieces = Ticks(), Ticks(), Ticks()
-    for seq, *rest in zip(seqs, *many[1:], strict=True):
-        one_by_one.append(seq, Tick(*rest, ""))
+    for seq, line, step, total, seconds in zip(seqs, many.lines, many.steps, many.totals, many.seconds, strict=True):
+        one_by_one.append(seq, Tick(line, step, total, seconds, ""))
     at_once.extend(seqs, many)
     cut = size // 2
     for part in (slice(0, cut), slice(cut, size)):
-        in_pieces.extend(seqs[part], Many((), *(column[part] for column in many[1:])))
+        in_pieces.extend(seqs[part], Many((), many.lines[part], many.steps[part], many.totals[part], many.seconds[part]))
     assert one_by_one == at_once == in_pieces
     if often:
         assert len(one_by_one) <= size
