@@ -1,11 +1,12 @@
 """Entry point of `analyze`: answers `--help` and `--version` at once, and puts the main job's name before a bare path.
 
-Imports nothing at the top but `gc` and `sys`: typer alone would cost three times what the help may take.
+Imports nothing at the top but `gc`, `os` and `sys`: typer alone would cost three times what the help may take.
 """
 
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from typing import Final
 
@@ -69,6 +70,7 @@ def main(arguments: list[str] | None = None) -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that knows no `→` shows `?`, and the report still comes
     gc.set_threshold(*COLLECTIONS)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # no matrices here: NumPy's threads would only wait, and busily
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words in (["--help"], ["-h"]):
         _print(HELP)
