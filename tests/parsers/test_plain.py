@@ -8,7 +8,7 @@ import re
 import pytest
 
 from analyzer.diagnosis import known_signatures
-from parsers.model import Record, Row, Tick
+from parsers.model import Record, Row
 from parsers.read import make_router
 from parsers.registry import Router, text_formats
 from parsers.scanner import Scanner
@@ -64,12 +64,7 @@ def read(
             said += scanner.feed(block)
     for block in cutter.close():
         said += scanner.feed(block)
-    return _kept([(name, _bare(record)) for name, record in (*said, *scanner.close())])
-
-
-def _bare(record: Record) -> Record:
-    """A count without its bar's description, which nobody asks for: columns of bars have none."""
-    return record._replace(label="") if isinstance(record, Tick) else record
+    return _kept([*said, *scanner.close()])
 
 
 def _kept(said: list[tuple[str, Record]]) -> list[tuple[str, Record]]:
