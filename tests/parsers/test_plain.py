@@ -64,10 +64,10 @@ def read(
             said += scanner.feed(block)
     for block in cutter.close():
         said += scanner.feed(block)
-    return _kept([*said, *scanner.close()])
+    return kept([*said, *scanner.close()])
 
 
-def _kept(said: list[tuple[str, Record]]) -> list[tuple[str, Record]]:
+def kept(said: list[tuple[str, Record]]) -> list[tuple[str, Record]]:
     """What is kept at the end of the file: fallbacks' rows do not count where another reader has found a loss."""
     rows = [(name, record) for name, record in said if isinstance(record, Row)]
     if not any(holds_loss(row.kind, [name for name, _ in row.values]) for name, row in rows if name not in FALLBACKS):
