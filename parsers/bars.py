@@ -27,9 +27,6 @@ from parsers.values import duration_seconds
 _PERCENT: Final = "%|"
 _REST = Lazy(r"[^|]{0,200}\| {0,8}(?P<at>\d{1,12})/(?P<of>\d{1,12}) \[(?P<inside>[^\]]{0,999})")
 _TICK = Lazy(r"[^|]{0,200}\| (?P<step>\d{1,12})/(?P<total>\d{1,12}) \[(?P<time>[\d:]{1,30})[<, ]")
-_BEFORE: Final = 120
-"""Characters before the percentage that are looked at for a count: blanks, digits and 80 of the description."""
-_TICK_LABEL: Final = 80
 _LABEL: Final = 120
 """Characters before the percentage that are looked at."""
 _POSTFIX = Lazy(r"(?P<name>[A-Za-z_][\w/.\-]{0,60})=(?P<value>tensor\([^)]{0,80}\)|[^,\]\s]{1,60})")
@@ -74,20 +71,10 @@ def tick_of(line: Line) -> Tick | None:
     at = text.find(_PERCENT)
     while at >= 0:
         found = _TICK.match(text, at + len(_PERCENT))
-        label = _tick_label(text[max(0, at - _BEFORE) : at]) if found else None
-        if found and label is not None:
-            return Tick(line.no, int(found["step"]), int(found["total"]), duration_seconds(found["time"]), label)
+        if found and at and text[at - 1] in "0123456789":
+            return Tick(line.no, int(found["step"]), int(found["total"]), duration_seconds(found["time"]))
         at = text.find(_PERCENT, at + 1)
     return None
-
-
-def _tick_label(before: str) -> str | None:
-    """The description in what stands before `%|`, None where no number does."""
-    bare = before.rstrip("0123456789")
-    if len(bare) == len(before):
-        return None
-    bare = before[: max(len(bare), len(before) - 3)].rstrip().removesuffix(":")
-    return bare.rpartition("|")[2][-_TICK_LABEL:].strip().rstrip(":")
 
 
 def behind_bar(text: str) -> str:

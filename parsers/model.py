@@ -83,7 +83,6 @@ class Tick(NamedTuple):
     total: int
     seconds: float | None = None
     """Elapsed time that the bar shows, in seconds."""
-    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ import json
 import math
 import random
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import repeat
@@ -38,7 +39,12 @@ MAX_LEARNED: Final = 500
 """Lines that are looked at, and of which something is learned, by one process: hostile logs have no two lines alike."""
 MAX_AGAIN: Final = 200
 """Times that lines of a known skeleton are looked at again."""
+MOST_WORK: Final = 8 * 2**20
+"""Bytes of variants that are read in all: a line's are its words times its length, so one long line costs as much as thousands
+of short ones. About two seconds."""
 VARIANTS: Final = 10
+_TIMES: Final = 3
+"""Variants that a single word is tried with."""
 _FACTORS: Final = (1.0, 1e-3, 1 / 1024)
 """What readers multiply numbers by."""
 _INVERSE: Final = -1.0
@@ -110,6 +116,7 @@ class Learner:
         self._tried = 0
         self._learned = 0
         self._again = 0
+        self._left = MOST_WORK
 
     def match(self, line: bytes) -> Found | None:
         """What can be learned of lines like this one, None where nothing can."""
@@ -148,9 +155,12 @@ class Learner:
     def _learn(self, line: bytes, rows: Sequence[Row]) -> Found | None:
         luck = random.Random(len(line))  # noqa: S311 - the same numbers every time
         words = [found.span() for found in _DIGITS.finditer(line)]
-        structure, pinned = _structure(rows), set[tuple[int, int]]()
+        if (work := _work(line, len(words), rows)) > self._left:
+            return None
+        self._left -= work
+        structure, pinned, fixed = _structure(rows), set[tuple[int, int]](), _fixed(line)
         for word in words:
-            if any(_structure(self._rows(_varied(line, luck, {word})[0]) or []) != structure for _ in range(3)):
+            if any(_structure(self._rows(_varied(line, luck, {word}, fixed)[0]) or []) != structure for _ in range(_TIMES)):
                 pinned.add(word)
         free = set(words) - pinned
         tokens = _tokens(line)
@@ -158,7 +168,7 @@ class Learner:
             (rows, {span: line[slice(*span)] for span in tokens})
         ]
         for _ in range(VARIANTS):
-            text, moved = _varied(line, luck, free)
+            text, moved = _varied(line, luck, free, fixed)
             said = self._rows(text)
             if not said or _structure(said) != structure:
                 return None
@@ -178,21 +188,31 @@ def _tokens(line: bytes) -> list[tuple[int, int]]:
     return [found.span() for pattern in (_STAMP, _DURATION, _NUMBER, _UNSIGNED) for found in pattern.finditer(line)]
 
 
+def _work(line: bytes, words: int, rows: Sequence[Row]) -> int:
+    """Bytes of variants that are read to learn a line; a value's search among the numbers counts as some bytes a number."""
+    return words * (_TIMES * len(line) + 20 * sum(len(row.values) for row in rows))
+
+
+def _fixed(line: bytes) -> set[int]:
+    """The places of a line's stamps."""
+    return {place for pattern in (_DAY, _CLOCK) for found in pattern.finditer(line) for place in range(*found.span())}
+
+
 def _varied(
-    line: bytes, luck: random.Random, chosen: Iterable[tuple[int, int]]
+    line: bytes, luck: random.Random, chosen: Iterable[tuple[int, int]], fixed: set[int]
 ) -> tuple[bytes, Callable[[int], int]]:  # fmt: skip
-    """(a line with other digits in some of its numbers, where what stood at a place stands now). Stamps stay stamps."""
-    fixed = {place for pattern in (_DAY, _CLOCK) for found in pattern.finditer(line) for place in range(*found.span())}
-    parts, shifts, cursor, moved = list[bytes](), list[tuple[int, int]](), 0, 0
+    """(a line with other digits in some of its numbers, where what stood at a place stands now). Stamps (`fixed`) stay stamps."""
+    parts, ends, shifts, cursor, moved = list[bytes](), list[int](), [0], 0, 0
     for start, end in sorted(chosen):
         size = end - start
         digits = _of_stamp(line, start, luck) if start in fixed else _digits(line, start, size, luck)
         parts += [line[cursor:start], digits]
         cursor, moved = end, moved + len(digits) - (end - start)
-        shifts.append((end, moved))
+        ends.append(end)
+        shifts.append(moved)
 
     def place(at: int) -> int:
-        return at + next((shift for end, shift in reversed(shifts) if end <= at), 0)
+        return at + shifts[bisect_right(ends, at)]
 
     return b"".join([*parts, line[cursor:]]), place
 

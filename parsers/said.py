@@ -53,7 +53,7 @@ class Ticks(NamedTuple):
 
     def row(self, index: int) -> Tick:
         """One of them."""
-        return Tick(self.lines[index], self.steps[index], self.totals[index], self.seconds[index], "")
+        return Tick(self.lines[index], self.steps[index], self.totals[index], self.seconds[index])
 
 
 def take(items: Sequence[T], at: Sequence[int]) -> Sequence[T]:

@@ -327,7 +327,7 @@ class Tables:
             self.ticks.extend(seqs[0], bars[0])
             return
         found = [
-            (seq, line, step, total, math.nan if seconds is None else seconds) for seq, (line, step, total, seconds, _) in singles
+            (seq, line, step, total, math.nan if seconds is None else seconds) for seq, (line, step, total, seconds) in singles
         ]
         for own, bar in zip(seqs, bars, strict=True):
             found += zip(own, *bar[1:], strict=True)

@@ -67,7 +67,7 @@ class ProgressBar:
         seconds = 0.0
         for part in elapsed.split(b":"):
             seconds = seconds * 60 + int(part)
-        return (Tick(number, int(step), int(total), seconds, ""),)
+        return (Tick(number, int(step), int(total), seconds),)
 
     def columns(self, parts: Sequence[Part]) -> Iterable[Ticks]:
         """The ticks of many bars."""

@@ -24,6 +24,7 @@ from parsers.source import BLOCK, Block, Cutter, Meter, UnreadableError, blocks
 from tests.fuzz.extension import lines
 from tests.fuzz.framing import event_file, wandb_log
 from tests.fuzz.names import NAMES
+from tests.parsers.test_plain import kept
 
 Target = Callable[[bytes], None]
 
@@ -98,7 +99,7 @@ def is_chosen(data: bytes) -> bool:
 
 
 def text(data: bytes) -> None:
-    """All text readers at once, in one block and in small ones: the same records; one run of eight judged and drawn."""
+    """All text readers at once, in one block and in small ones: the same is kept; one run of eight judged and drawn."""
     if is_chosen(data):
         run(data)
     whole, pieces = (_records(data, size) for size in (BLOCK, 7 + len(data) // 5))
@@ -108,14 +109,13 @@ def text(data: bytes) -> None:
 
 def _records(data: bytes, size: int) -> list[str]:
     scanner = Scanner(_all_readers(), "run.log", strict=True)
-    found = []
+    said = []
     try:
         for block in blocks(file_with(data, "run.log"), Meter(), size):
-            found += [repr(record) for record in scanner.feed(block)]
+            said += scanner.feed(block)
     except UnreadableError:
         return []
-    found += [repr(record) for record in scanner.close()]
-    return found
+    return [repr(record) for record in kept([*said, *scanner.close()])]
 
 
 @cache

@@ -26,7 +26,7 @@ def test_what_was_found_is_mended(path: Path) -> None:
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_the_first_inputs_keep_the_promises(name: str) -> None:
-    for data in seeds.of(name)[:6]:
+    for data in seeds.of(name)[: None if name == "text" else 6]:
         target(name)(data)
 
 

@@ -76,6 +76,18 @@ def test_a_hole_is_passed_over(tmp_path: Path, size: int) -> None:
     assert found.seconds < START + SECONDS_PER_MB * size and found.megabytes < MEMORY
 
 
+def test_long_lines_of_new_names_are_not_learned_without_end(tmp_path: Path) -> None:
+    """Each is a form of its own with hundreds of numbers, each of which would be tried out."""
+    path = tmp_path / "run.log"
+    with path.open("w") as file:
+        for number in range(60):
+            name = f"{number:b}".replace("0", "x").replace("1", "y")
+            metrics = " - ".join(f"a/{chr(97 + at % 26)}{chr(97 + at // 26)}:{at}.5" for at in range(200))
+            file.write(f"step:{number} - loss:1.5 - {name}:1 - {metrics}\n")
+    found = run(str(path))
+    assert found.code == 0 and found.seconds < START + 3 and found.megabytes < MEMORY, (found.seconds, found.megabytes)
+
+
 def test_a_million_names_are_not_a_million_tables(tmp_path: Path) -> None:
     path = tmp_path / "run.log"
     with path.open("w") as file:

@@ -38,7 +38,7 @@ def test_columns_are_kept_as_single_counts(seed: int, size: int, often: float) -
     seqs, many = redrawn(seed, size, often)
     one_by_one, at_once, in_pieces = Ticks(), Ticks(), Ticks()
     for seq, line, step, total, seconds in zip(seqs, many.lines, many.steps, many.totals, many.seconds, strict=True):
-        one_by_one.append(seq, Tick(line, step, total, seconds, ""))
+        one_by_one.append(seq, Tick(line, step, total, seconds))
     at_once.extend(seqs, many)
     cut = size // 2
     for part in (slice(0, cut), slice(cut, size)):

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from analyzer.diagnosis import known_signatures
-from parsers.model import Record, Row, Tick
+from parsers.model import Record, Row
 from parsers.read import make_router
 from parsers.registry import Router, text_formats
 from parsers.scanner import Scanner
@@ -64,15 +64,10 @@ def read(
             said += scanner.feed(block)
     for block in cutter.close():
         said += scanner.feed(block)
-    return _kept([(name, _bare(record)) for name, record in (*said, *scanner.close())])
+    return kept([*said, *scanner.close()])
 
 
-def _bare(record: Record) -> Record:
-    """A count without its bar's description, which nobody asks for: columns of bars have none."""
-    return record._replace(label="") if isinstance(record, Tick) else record
-
-
-def _kept(said: list[tuple[str, Record]]) -> list[tuple[str, Record]]:
+def kept(said: list[tuple[str, Record]]) -> list[tuple[str, Record]]:
     """What is kept at the end of the file: fallbacks' rows do not count where another reader has found a loss."""
     rows = [(name, record) for name, record in said if isinstance(record, Row)]
     if not any(holds_loss(row.kind, [name for name, _ in row.values]) for name, row in rows if name not in FALLBACKS):
